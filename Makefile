@@ -1,0 +1,44 @@
+# Every target sets up what it needs; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv with everything, from the hashed lock
+
+$(STAMP): requirements/dev.txt pyproject.toml instrumentation/pyproject.toml
+	@deploy/setup.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: $(STAMP) ## ModelWatch, three model APIs and traffic; prints the page's address
+	@exec $(BIN)/modelwatch demo
+
+run: $(STAMP) ## ModelWatch alone: receiver, processor, page and API in one process
+	@exec $(BIN)/modelwatch up
+
+test: $(STAMP) ## the whole test suite, with private servers
+	@deploy/test-servers.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## ruff, mypy, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(STAMP) ## speed, freshness and memory, as a table and as JSON
+	@deploy/test-servers.sh
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(STAMP) ## renew the hashed locks in requirements/
+	@deploy/lock.sh "$(BIN)"
+
+clean: ## remove the virtual environment and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+.PHONY: help setup demo run test lint bench lock clean

@@ -1,0 +1,92 @@
+"""The two ports of the store: the history, which is the truth, and the live feed, which is quick.
+
+The processor writes through them, query reads through them; one suite of tests runs on every implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from storage.live_window import LiveWindow
+from telemetry import Component, RedPoint, RetryableError, SeriesKey
+
+
+class AlreadyCommittedError(Exception):
+    """Some batches of a commit were committed before, so nothing of this commit was kept.
+
+    `batch_ids` names them; the caller leaves them out and commits the rest.
+    """
+
+    def __init__(self, batch_ids: frozenset[bytes]) -> None:
+        super().__init__(f"{len(batch_ids)} batches were committed before")
+        self.batch_ids = batch_ids
+
+
+class StorageUnavailableError(RetryableError):
+    """The database or the live feed does not answer or refuses; nothing was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFilter:
+    """Which series a question is about. A field that is `None` lets every value through."""
+
+    service_name: str | None = None
+    deployment_environment: str | None = None
+    model_name: str | None = None
+    service_version: str | None = None
+    http_route: str | None = None
+
+    def matches(self, series: SeriesKey) -> bool:
+        """Tell whether a series passes, by the same rule that the history applies in SQL."""
+        return all(
+            wanted is None or getattr(series, name) == wanted
+            for name, wanted in ((name, getattr(self, name)) for name in self.__slots__)
+        )
+
+
+class History(Component, Protocol):
+    """RED points by time, durable. `start` brings the schema up to date."""
+
+    @property
+    def resolution_s(self) -> int:
+        """The width in seconds of the buckets that points are kept in."""
+        ...
+
+    async def commit(self, batch_ids: Sequence[bytes], points: Sequence[RedPoint]) -> None:
+        """Add `points` (1 s buckets, any order, repeats allowed) and note `batch_ids`, all or nothing.
+
+        Returning means durable. Raises `AlreadyCommittedError` when any of the ids was committed before,
+        `StorageUnavailableError` when nothing was kept. Safe beside other writers, in this process or another.
+        """
+        ...
+
+    async def read(self, start_s: int, end_s: int, where: SeriesFilter) -> list[RedPoint]:
+        """Return the points of buckets that begin in [start_s, end_s), one per series and bucket, in time order."""
+        ...
+
+    async def oldest_s(self) -> int | None:
+        """Return the start of the oldest bucket kept, `None` when there is none."""
+        ...
+
+    async def check(self) -> None:
+        """Return when the database answers, raise `StorageUnavailableError` when it does not."""
+        ...
+
+
+class LiveFeed(Component, Protocol):
+    """The last minutes at 1 s resolution, in memory, for charts that move. Never the truth: it may be lost."""
+
+    async def publish(self, points: Sequence[RedPoint]) -> None:
+        """Add points (1 s buckets) that the history has committed. Never raises: a feed in trouble resets itself."""
+        ...
+
+    async def reset(self) -> None:
+        """Say that committed points may be missing, so that the window counts as complete only from now on."""
+        ...
+
+    @property
+    def window(self) -> LiveWindow:
+        """What this process knows of the feed. Belongs to the feed; readers must not change it."""
+        ...

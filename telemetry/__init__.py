@@ -1,0 +1,30 @@
+"""The contracts: pure values and protocols without I/O.
+
+Every room imports this one and this one imports none; what crosses from room to room is defined here.
+"""
+
+from telemetry.batch import Batch, Signal
+from telemetry.component import Component, Consumer, NowNs
+from telemetry.counters import Counters
+from telemetry.errors import ModelWatchError, PermanentError, RetryableError, StartError
+from telemetry.exponential_histogram import ExponentialHistogram
+from telemetry.red_point import RedPoint, merge_red_points
+from telemetry.series import SeriesKey, SpanKind
+
+__all__ = [
+    "Batch",
+    "Component",
+    "Consumer",
+    "Counters",
+    "ExponentialHistogram",
+    "ModelWatchError",
+    "NowNs",
+    "PermanentError",
+    "RedPoint",
+    "RetryableError",
+    "SeriesKey",
+    "Signal",
+    "SpanKind",
+    "StartError",
+    "merge_red_points",
+]
