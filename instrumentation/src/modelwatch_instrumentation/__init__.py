@@ -1,0 +1,1 @@
+"""An OpenTelemetry distro for model servers."""
