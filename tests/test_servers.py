@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
 import pika
+import psycopg
 import redis
 
 

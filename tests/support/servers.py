@@ -214,9 +214,9 @@ class PrivatePostgres(PrivateServer):
         self._prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         if self._prefix:
             shutil.chown(self.directory, "postgres")
+        options = ["-D", str(self.directory / "data"), "-U", "modelwatch", "-A", "trust"]
         subprocess.run(
-            [*self._prefix, self._initdb, "-D", str(self.directory / "data"), "-U", "modelwatch", "-A", "trust"]
-            + ["--no-sync", "-E", "UTF8", "--locale=C.UTF-8"],
+            [*self._prefix, self._initdb, *options, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"],
             cwd=self.directory,
             check=True,
             capture_output=True,
