@@ -1,0 +1,82 @@
+"""The command line: one command a role, `demo` to see it all, `doctor` when something is amiss.
+
+Reads the settings, sets up the logs, and hands over; whatever cannot start ends as one line and a non-zero code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import uvloop
+
+from modelwatch import __version__, logs
+from modelwatch.settings import Settings
+from modelwatch.settings_sources import CONFIG_VARIABLE, load
+from telemetry import StartError
+
+EXIT_CANNOT_START = 2
+
+DESCRIPTION = "ModelWatch watches machine-learning model APIs live, on OpenTelemetry."
+EPILOG = (
+    "Settings come from MODELWATCH_... variables, over modelwatch.yaml, over the defaults; docs/settings.md lists them. "
+    "Point a model API at ModelWatch with OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317."
+)
+COMMANDS: dict[str, str] = {
+    "up": "receiver, processor, page and API in one process; SQLite unless MODELWATCH_DATABASE_URL says otherwise",
+    "demo": "ModelWatch with three model APIs and traffic, to see it at work",
+    "receiver": "only the OTLP receiver, publishing to RabbitMQ (needs MODELWATCH_BROKER_URL)",
+    "processor": "only the processor, consuming from RabbitMQ; start as many as you need",
+    "dashboard": "only the page and the API, reading the database and the live feed",
+    "doctor": "check the settings, the ports and every server that is configured, and say what to do",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the process's exit code."""
+    options = _parser().parse_args(arguments)
+    environ = dict(os.environ)
+    if options.config:
+        environ[CONFIG_VARIABLE] = options.config
+    try:
+        settings = load(Settings, environ)
+        logs.configure(settings.log)
+        return _command(options.command)(settings)
+    except StartError as error:
+        print(f"modelwatch: {error}", file=sys.stderr)
+        return EXIT_CANNOT_START
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="modelwatch", description=DESCRIPTION, epilog=EPILOG)
+    parser.add_argument("--version", action="version", version=f"modelwatch {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=EPILOG
+        )
+        command.add_argument("--config", metavar="FILE", help="settings file (default: modelwatch.yaml if it is there)")
+    return parser
+
+
+def _command(name: str) -> Callable[[Settings], int]:
+    # Imported late: `--help` and a mistaken setting should answer at once, and a role loads only what it runs.
+    if name == "demo":
+        from modelwatch.demo import run_demo
+
+        return run_demo
+    if name == "doctor":
+        from modelwatch.doctor import run_doctor
+
+        return run_doctor
+    from modelwatch.roles import run_role
+
+    def run(settings: Settings) -> int:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run_role(name, settings))
+        return 0
+
+    return run

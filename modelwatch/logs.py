@@ -1,0 +1,67 @@
+"""Structured logs on standard error: for people on a terminal, one JSON object a line elsewhere.
+
+Set up once by the command line, before anything runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+from pydantic import BaseModel, Field
+
+
+class LogSettings(BaseModel, frozen=True, extra="forbid"):
+    """What is logged and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
+    format: Literal["auto", "text", "json"] = Field(
+        "auto", description="`text` for people, `json` for machines; `auto` is text on a terminal."
+    )
+
+
+def configure(settings: LogSettings) -> None:
+    """Send our own and the libraries' logs through one chain to standard error."""
+    is_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
+    level = getattr(logging, settings.level.upper())
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if is_text else "iso", utc=not is_text),
+        structlog.stdlib.ExtraAdder(),
+        _on_one_line,
+    ]
+    rendering: list[Any] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=32)]
+        if is_text
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # pika logs every step of each connection attempt; the connection reports what matters itself.
+    logging.getLogger("pika").setLevel(max(level, logging.CRITICAL))
+    logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))
+
+
+def _on_one_line(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Keep what clients send from forging log lines: control characters in fields are escaped."""
+    for key, value in event.items():
+        if isinstance(value, str) and key != "exception" and not value.isprintable():
+            event[key] = value.encode("unicode_escape").decode("ascii")
+    return event
