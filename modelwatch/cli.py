@@ -22,7 +22,7 @@ EXIT_CANNOT_START = 2
 
 DESCRIPTION = "ModelWatch watches machine-learning model APIs live, on OpenTelemetry."
 EPILOG = (
-    "Settings come from MODELWATCH_... variables, over modelwatch.yaml, over the defaults; docs/settings.md lists them. "
+    "Settings come from MODELWATCH_... variables, over modelwatch.yaml, over the defaults: see docs/settings.md. "
     "Point a model API at ModelWatch with OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317."
 )
 COMMANDS: dict[str, str] = {

@@ -1,0 +1,67 @@
+"""The settings tree: every room's settings under one root.
+
+Filled by `modelwatch/settings_sources.py`; `docs/settings.md` is generated from it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+
+from api.settings import ApiSettings
+from dash_app.settings import DashSettings
+from modelwatch.logs import LogSettings
+from otlp_receiver.settings import ReceiverSettings
+from processor.rabbit_source_settings import RabbitSourceSettings
+from processor.settings import ProcessorSettings
+from query.settings import QuerySettings
+from rabbit_exporter.settings import RabbitExporterSettings
+from rabbitmq.settings import RabbitSettings
+from storage.settings import StorageSettings
+
+
+def _split_commas(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class HealthSettings(BaseModel, frozen=True, extra="forbid"):
+    """Where a role without the API answers for its health and metrics."""
+
+    host: str = Field("127.0.0.1", description="Address of `/healthz`, `/readyz` and `/metrics`.")
+    port: int = Field(13133, ge=0, le=65535, description="Port of the same; 0 turns it off.")
+
+
+class Settings(BaseModel, frozen=True, extra="forbid"):
+    """Everything that can be set."""
+
+    data_dir: Path = Field(Path("modelwatch-data"), description="Folder for the SQLite file and logs.")
+    database_url: SecretStr | None = Field(
+        None,
+        description="History: `sqlite:///path` or `postgresql+psycopg://user:password@host/database`. "
+        "Unset: `modelwatch.db` in the data folder.",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="RabbitMQ between receiver and processor: `amqp://user:password@host/vhost`. Unset: a direct call.",
+    )
+    live_url: SecretStr | None = Field(
+        None, description="Live feed: `redis://host:6379/0`. Unset: in the process itself."
+    )
+    ingest_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas)] = Field(
+        (),
+        description="Keys that OTLP clients must send, separated by commas: as `Authorization: Bearer KEY` or "
+        "`x-modelwatch-key: KEY`. Empty: none is asked for, and the receiver listens on loopback only.",
+    )
+    health: HealthSettings = HealthSettings()
+    log: LogSettings = LogSettings()
+    receiver: ReceiverSettings = ReceiverSettings()
+    rabbitmq: RabbitSettings = RabbitSettings()
+    rabbit_exporter: RabbitExporterSettings = RabbitExporterSettings()
+    rabbit_source: RabbitSourceSettings = RabbitSourceSettings()
+    processor: ProcessorSettings = ProcessorSettings()
+    storage: StorageSettings = StorageSettings()
+    query: QuerySettings = QuerySettings()
+    api: ApiSettings = ApiSettings()
+    dash: DashSettings = DashSettings()
