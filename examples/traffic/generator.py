@@ -1,0 +1,141 @@
+"""Sends the visits and makes the incidents happen; counts every answer.
+
+Started by `__main__` with the APIs' addresses; asks `rhythm` when, `visits` what, and `incidents` when things go wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from examples.traffic.incidents import Incident, Kind, occurrences
+from examples.traffic.rhythm import RHYTHMS
+from examples.traffic.visits import Visit, next_visit, patient
+
+TIMEOUT_S = 15.0
+MAX_IN_FLIGHT = 100
+COSTLY_VISITORS = 4
+COSTLY_EFFORT_S = 0.4
+STORE_CONDITIONS = {
+    Kind.SLOW: {"delay_s": 1.5},
+    Kind.FAILING: {"delay_s": 0.35, "failure_rate": 0.6},
+}
+
+Announce = Callable[[str], None]
+
+
+@dataclass
+class Traffic:
+    """The state of one run: where to, how fast, since when, and what came back.
+
+    `counts` has one counter per API, from HTTP status to number; `"unreachable"` counts requests without an answer and
+    `"skipped"` visits that were not made because `MAX_IN_FLIGHT` were waiting for theirs.
+    """
+
+    targets: Mapping[str, str]
+    total_per_s: float
+    seed: int
+    skip_s: float
+    announce: Announce
+    client: httpx.AsyncClient
+    started_s: float = field(default_factory=time.monotonic)
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def elapsed_s(self) -> float:
+        """Seconds since the start of the schedule."""
+        return time.monotonic() - self.started_s + self.skip_s
+
+    def say(self, text: str) -> None:
+        """Announce with the time in minutes and seconds since the start."""
+        minutes, seconds = divmod(int(self.elapsed_s()), 60)
+        self.announce(f"{minutes:02d}:{seconds:02d} {text}")
+
+    async def send(self, service: str, visit: Visit) -> None:
+        """Make one visit and count its outcome."""
+        try:
+            answer = await self.client.request(visit.method, self.targets[service] + visit.path, json=visit.body)
+            self.counts[service][str(answer.status_code)] += 1
+        except httpx.TransportError:
+            self.counts[service]["unreachable"] += 1
+
+
+async def run_traffic(
+    targets: Mapping[str, str],
+    *,
+    total_per_s: float,
+    announce: Announce,
+    counts: dict[str, Counter[str]],
+    seed: int = 0,
+    skip_s: float = 0.0,
+    with_incidents: bool = True,
+) -> None:
+    """Visit the APIs until cancelled, filling `counts` as answers come."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    async with httpx.AsyncClient(timeout=TIMEOUT_S, limits=limits, trust_env=False) as client:
+        traffic = Traffic(targets, total_per_s, seed, skip_s, announce, client, counts=counts)
+        counts.update({service: Counter() for service in targets})
+        async with asyncio.TaskGroup() as group:
+            for service in targets:
+                group.create_task(_visit(traffic, service))
+            if with_incidents:
+                group.create_task(_conduct(traffic))
+
+
+async def _visit(traffic: Traffic, service: str) -> None:
+    """Send visits at random moments (a Poisson process) at the rate of the API's rhythm."""
+    rng = random.Random(f"{traffic.seed}/{service}")
+    in_flight: set[asyncio.Task[None]] = set()
+    async with asyncio.TaskGroup() as group:
+        while True:
+            rate_per_s = RHYTHMS[service].rate_per_s(traffic.elapsed_s(), traffic.total_per_s, service)
+            await asyncio.sleep(rng.expovariate(rate_per_s))
+            if len(in_flight) >= MAX_IN_FLIGHT:
+                traffic.counts[service]["skipped"] += 1
+                continue
+            task = group.create_task(traffic.send(service, next_visit(service, rng)))
+            in_flight.add(task)
+            task.add_done_callback(in_flight.discard)
+
+
+async def _conduct(traffic: Traffic) -> None:
+    """Make the incidents of the schedule happen, one after the other."""
+    for begins_s, incident in occurrences(traffic.elapsed_s()):
+        await asyncio.sleep(begins_s - traffic.elapsed_s())
+        if incident.service not in traffic.targets:
+            continue
+        traffic.say(incident.headline())
+        if await _cause(traffic, incident):
+            traffic.say(f"over: {incident.service} recovers")
+        else:
+            traffic.say(f"{incident.service} did not answer: no incident")
+
+
+async def _cause(traffic: Traffic, incident: Incident) -> bool:
+    """Return after the incident, or tell at once that the API cannot be reached."""
+    if incident.kind is Kind.SHORT_OF_CPU:
+        async with asyncio.TaskGroup() as group:
+            for number in range(COSTLY_VISITORS):
+                group.create_task(_ask_costly_questions(traffic, incident, number))
+        return True
+    condition = STORE_CONDITIONS[incident.kind] | {"for_s": incident.lasts_s}
+    try:
+        await traffic.client.put(traffic.targets[incident.service] + "/demo/store", json=condition)
+    except httpx.TransportError:
+        return False
+    await asyncio.sleep(incident.lasts_s)
+    return True
+
+
+async def _ask_costly_questions(traffic: Traffic, incident: Incident, number: int) -> None:
+    rng = random.Random(number)
+    ends_s = traffic.elapsed_s() + incident.lasts_s
+    while traffic.elapsed_s() < ends_s:
+        body = {"patient": patient(rng), "effort_s": COSTLY_EFFORT_S}
+        await traffic.send(incident.service, Visit("POST", "/explain", body))
+        await asyncio.sleep(0.02)  # an API that is away must not be hammered
