@@ -1,0 +1,137 @@
+"""Exactly one SERVER span around an ASGI application, with OpenTelemetry's middleware at its heart.
+
+The hooks into frameworks and servers call `trace_app`. From the outside in: `OncePerRequest`, OpenTelemetry's
+middleware, `ResponseWatch`, the application; `ExceptionWitness` stands within the application's own error handling.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from opentelemetry.instrumentation._semconv import (
+    _OpenTelemetrySemanticConventionStability,
+    _OpenTelemetryStabilitySignalType,
+)
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware, set_status_code
+from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
+from opentelemetry.util.http import ExcludeList
+
+from modelwatch_instrumentation.request import RequestSpan, Scope, open_request, request_of, span_method
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.close", "websocket.http.response.start"})
+_INTERNAL_SERVER_ERROR = 500
+
+
+def trace_app(app: App, excluded_urls: ExcludeList) -> App:
+    """Return the application with one SERVER span around each request that is not traced further out already."""
+    traced = OpenTelemetryMiddleware(
+        ResponseWatch(app),
+        excluded_urls=excluded_urls,
+        default_span_details=lambda scope: (span_method(scope), {}),
+        server_request_hook=open_request,
+        exclude_spans=["send", "receive"],
+        meter_provider=_meter_provider(),
+    )
+    return OncePerRequest(app, traced)
+
+
+class OncePerRequest:
+    """Lets a request that is traced already pass by the tracing: applications within applications are one request.
+
+    The tracing hangs on `app`: FastAPI finds OpenTelemetry's middleware by following that name through the stack, and
+    then keeps its own spans back.
+    """
+
+    def __init__(self, app: App, traced: App) -> None:
+        self.app = traced
+        self._untraced = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = request_of(scope)
+        if request is None:
+            await self.app(scope, receive, send)
+        else:
+            request.enter_app(scope)
+            await self._untraced(scope, receive, send)
+
+
+class ResponseWatch:
+    """Completes the span when the response starts (the route is known then) and when the application raises."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = request_of(scope)
+        if request is None or not request.span.is_recording():
+            return await self.app(scope, receive, send)
+        has_started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal has_started
+            if message["type"] in _STARTS:
+                has_started = True
+                await _send_start(request, send, message)
+            else:
+                await send(message)
+
+        try:
+            await self.app(scope, receive, watched_send)
+        except Exception as error:
+            # Of a span that has not ended, OpenTelemetry's middleware records the exception event itself.
+            if request.span.is_recording():
+                _record_raised(request, error, has_status=has_started or scope["type"] != "http")
+            raise
+
+
+class ExceptionWitness:
+    """Sees an exception before the framework's error handling answers for it with a complete response."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except Exception as error:
+            request = request_of(scope)
+            if request is not None:
+                request.error = error
+            raise
+
+
+async def _send_start(request: RequestSpan, send: Send, message: Message) -> None:
+    """Complete the span, and let the start of the response pass; what it writes for a 5xx is made more exact after."""
+    error, request.error = request.error, None
+    request.describe()
+    if error is not None:
+        request.span.record_exception(error)
+    await send(message)
+    if error is not None:
+        request.record_error(error)
+
+
+def _record_raised(request: RequestSpan, error: Exception, *, has_status: bool) -> None:
+    """Complete the span of a request whose response the application did not finish; the server answers 500 for it."""
+    request.describe()
+    if not has_status:
+        set_status_code(request.span, _INTERNAL_SERVER_ERROR, None, _convention_mode())  # type: ignore[no-untyped-call]
+    request.record_error(error)
+
+
+def _convention_mode() -> Any:
+    stability = _OpenTelemetrySemanticConventionStability
+    return stability._get_opentelemetry_stability_opt_in_mode(_OpenTelemetryStabilitySignalType.HTTP)
+
+
+def _meter_provider() -> MeterProvider | None:
+    """Return None for the global provider, or one that does nothing when no metrics are exported anyway."""
+    exporter = os.environ.get("OTEL_METRICS_EXPORTER", "").strip().lower()
+    return NoOpMeterProvider() if exporter in ("", "none") else None

@@ -1,0 +1,56 @@
+"""The end of export: a flush and a shutdown that are over in two seconds, whatever the collector does.
+
+The configurator puts the processor between the spans and the exporter; the server hooks call `flush`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+FLUSH_TIMEOUT_S = 2.0
+"""The longest time that telemetry may add to the end of a process."""
+
+
+def finishes_within(timeout_s: float, work: Callable[[], Any]) -> bool:
+    """Run `work` in a daemon thread and tell whether it was done in time; what is late dies with the process."""
+    thread = threading.Thread(target=work, name="modelwatch-flush", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    return not thread.is_alive()
+
+
+class BoundedSpanProcessor(BatchSpanProcessor):
+    """The SDK's batch processor, but with its timeouts kept.
+
+    The SDK's `force_flush` ignores its timeout, and its `shutdown` waits 30 s for the exporter's last attempt.
+    """
+
+    _is_stuck = False
+
+    def force_flush(self, timeout_millis: int | None = None) -> bool:
+        """Export what is queued, for at most `timeout_millis` and never over two seconds; False: time was up."""
+        timeout_s = FLUSH_TIMEOUT_S if timeout_millis is None else min(timeout_millis / 1000, FLUSH_TIMEOUT_S)
+        self._is_stuck = not finishes_within(timeout_s, super().force_flush)
+        return not self._is_stuck
+
+    def shutdown(self) -> None:
+        """Export the rest within two seconds; after a flush that failed there is nothing left to wait for."""
+        timeout_s = 0.0 if self._is_stuck else FLUSH_TIMEOUT_S
+        self._batch_processor.shutdown(timeout_millis=int(timeout_s * 1000))
+
+
+async def flush(timeout_s: float = FLUSH_TIMEOUT_S) -> bool:
+    """Export what the global tracer provider holds; False when it took longer than `timeout_s`.
+
+    It waits in a thread, so the loop goes on, and bounds providers that the application has set up itself as well.
+    """
+    force_flush = getattr(trace.get_tracer_provider(), "force_flush", None)
+    if force_flush is None:
+        return True
+    return await asyncio.to_thread(finishes_within, timeout_s, lambda: force_flush(int(timeout_s * 1000)))
