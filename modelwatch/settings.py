@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from api.settings import ApiSettings
 from dash_app.settings import DashSettings
+from modelwatch.demo_settings import DemoSettings
 from modelwatch.logs import LogSettings
 from otlp_receiver.settings import ReceiverSettings
 from processor.rabbit_source_settings import RabbitSourceSettings
@@ -65,3 +66,4 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     query: QuerySettings = QuerySettings()
     api: ApiSettings = ApiSettings()
     dash: DashSettings = DashSettings()
+    demo: DemoSettings = DemoSettings()

@@ -1,0 +1,153 @@
+"""What the demo starts: ModelWatch itself, three model APIs under zero-code instrumentation, and their traffic.
+
+Pure but for looking at the disk and at ports; `demo` runs what is listed here.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from modelwatch.processes import Program
+from modelwatch.settings import Settings
+from modelwatch.settings_sources import variable_of
+from telemetry import StartError
+
+MODELWATCH, TRAFFIC = "modelwatch", "traffic"
+MODEL_API_VERSIONS: Mapping[str, str] = {
+    "tumour-classifier": "2.3.1",
+    "diabetes-regressor": "1.8.0",
+    "digits-reader": "4.0.2",
+}
+LOOPBACK = "127.0.0.1"
+MODELWATCH_STOP_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A program that is ready when `ready_path` at its address answers 200."""
+
+    program: Program
+    host: str
+    port: int
+    ready_path: str
+
+    def url(self, path: str = "") -> str:
+        """Return the address for people and for other programs."""
+        return f"http://{_bracketed(self.host)}:{self.port}{path}"
+
+
+def modelwatch_server(settings: Settings, environ: Mapping[str, str], logs_dir: Path) -> Server:
+    """Return embedded ModelWatch with the settings of this process, which it reads for itself."""
+    command = [sys.executable, "-m", "modelwatch", "up"]
+    log_path = logs_dir / f"{MODELWATCH}.log"
+    program = Program(MODELWATCH, command, environ, log_path, stop_timeout_s=MODELWATCH_STOP_TIMEOUT_S)
+    return Server(program, _reachable(settings.api.host), settings.api.port, "/readyz")
+
+
+def model_api_servers(
+    settings: Settings, environ: Mapping[str, str], repository: Path, logs_dir: Path
+) -> dict[str, Server]:
+    """Return the three model APIs: `opentelemetry-instrument uvicorn MODULE:app`, all else by the environment."""
+    tools = Path(sys.executable).parent
+    servers = {}
+    for port, (name, version) in enumerate(MODEL_API_VERSIONS.items(), settings.demo.first_port):
+        module = f"examples.model_apis.{name.replace('-', '_')}"
+        command = [str(tools / "opentelemetry-instrument"), str(tools / "uvicorn"), f"{module}:app"]
+        own_environ = _plain(environ) | _uvicorn_environ(port) | _otel_environ(settings, name, version)
+        program = Program(name, command, own_environ, logs_dir / f"{name}.log", working_dir=repository)
+        servers[name] = Server(program, LOOPBACK, port, "/health")
+    return servers
+
+
+def traffic_program(
+    settings: Settings, environ: Mapping[str, str], repository: Path, logs_dir: Path, servers: Mapping[str, Server]
+) -> Program:
+    """Return the visitors of the APIs; what they announce is seen on the terminal."""
+    command = [sys.executable, "-m", "examples.traffic", "--rate", str(settings.demo.rate_per_s)]
+    for name, server in servers.items():
+        command += ["--target", f"{name}={server.url()}"]
+    log_path = logs_dir / f"{TRAFFIC}.log"
+    return Program(TRAFFIC, command, _plain(environ), log_path, working_dir=repository, is_output_seen=True)
+
+
+def find_repository() -> Path:
+    """Return the folder that holds `examples/`. Raises `StartError` where ModelWatch was installed without it."""
+    repository = Path(__file__).resolve().parent.parent
+    if not (repository / "examples" / "model_apis").is_dir():
+        raise StartError(f"the demo's model APIs are not at {repository / 'examples'}: run the demo in a clone")
+    return repository
+
+
+def check_tools() -> None:
+    """Raise `StartError` if the packages that the demo's APIs need are missing."""
+    for tool in ("opentelemetry-instrument", "uvicorn"):
+        if not (Path(sys.executable).parent / tool).exists():
+            raise StartError(f"{tool} is missing beside {sys.executable}: run `make setup`, which installs the demo's")
+
+
+def check_ports(settings: Settings, servers: Mapping[str, Server]) -> None:
+    """Raise `StartError`, naming port and setting, if anything the demo listens on is taken."""
+    receiver, page = settings.receiver, settings.api
+    _check_port(receiver.host, receiver.grpc_port, "OTLP/gRPC", variable_of(("receiver", "grpc_port")))
+    _check_port(receiver.host, receiver.http_port, "OTLP/HTTP", variable_of(("receiver", "http_port")))
+    _check_port(page.host, page.port, "the page", variable_of(("api", "port")))
+    for name, server in servers.items():
+        _check_port(server.host, server.port, name, variable_of(("demo", "first_port")))
+
+
+def _check_port(host: str, port: int, purpose: str, variable: str) -> None:
+    if port == 0:
+        raise StartError(f"the demo needs a fixed port for {purpose}: set {variable} to one that is free")
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise StartError(
+            f"port {port} on {host}, for {purpose}, cannot be had ({error.strerror}): free it, or set {variable}"
+        ) from None
+
+
+def _otel_environ(settings: Settings, name: str, version: str) -> dict[str, str]:
+    endpoint = f"http://{_bracketed(_reachable(settings.receiver.host))}:{settings.receiver.grpc_port}"
+    environ = {
+        "OTEL_SERVICE_NAME": name,
+        "OTEL_RESOURCE_ATTRIBUTES": f"service.version={version},deployment.environment.name=demo",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+    }
+    if settings.ingest_keys:
+        environ["OTEL_EXPORTER_OTLP_HEADERS"] = (
+            f"x-modelwatch-key={quote(settings.ingest_keys[0].get_secret_value(), safe='')}"
+        )
+    return environ
+
+
+def _uvicorn_environ(port: int) -> dict[str, str]:
+    return {
+        "UVICORN_HOST": LOOPBACK,
+        "UVICORN_PORT": str(port),
+        "UVICORN_ACCESS_LOG": "false",
+        "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN": "2",
+        "OMP_NUM_THREADS": "1",  # three models on one machine; each is content with one core
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def _plain(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what is set for other programs: OpenTelemetry, uvicorn, proxies, and ModelWatch's own secrets."""
+    foreign = ("OTEL_", "UVICORN_", "MODELWATCH_", "HTTP_PROXY", "HTTPS_PROXY", "GRPC_PROXY", "ALL_PROXY")
+    return {name: value for name, value in environ.items() if not name.upper().startswith(foreign)}
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": LOOPBACK, "": LOOPBACK, "::": "::1"}.get(host, host)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
