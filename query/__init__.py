@@ -1,0 +1,38 @@
+"""The questions people ask, and their answers; what pages, API and alerts need of the rooms below."""
+
+from query.answers import (
+    GroupBy,
+    Problem,
+    ProblemKind,
+    RedAnswer,
+    RedSeries,
+    RedStep,
+    RedTotal,
+    ServicesAnswer,
+    ServiceSummary,
+    Status,
+)
+from query.blocks import nice_step_s
+from query.component import Query
+from query.question import QuestionError
+from query.settings import QuerySettings
+from storage.ports import SeriesFilter, StorageUnavailableError
+
+__all__ = [
+    "GroupBy",
+    "Problem",
+    "ProblemKind",
+    "Query",
+    "QuerySettings",
+    "QuestionError",
+    "RedAnswer",
+    "RedSeries",
+    "RedStep",
+    "RedTotal",
+    "SeriesFilter",
+    "ServiceSummary",
+    "ServicesAnswer",
+    "Status",
+    "StorageUnavailableError",
+    "nice_step_s",
+]

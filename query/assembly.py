@@ -1,0 +1,105 @@
+"""From cells to answers: one item per service with its health, one item per group with its steps.
+
+Pure; the last stage of a question, run by `query/component.py`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from query.answers import GroupBy, RedAnswer, RedSeries, RedStep, ServicesAnswer, ServiceSummary
+from query.blocks import Block
+from query.cells import Cell, Cells, sum_of_cells, total_of
+from query.grouping import GroupKey, labels_of
+from query.health import problems_of, severity_rank, status_of
+from query.question import check_group_count
+from query.settings import QuerySettings
+from query.sources import SourceName
+
+SUMMARY_FIELDS: Final[tuple[GroupBy, ...]] = ("service", "version", "environment", "instance")
+"""What cells for `services_answer` are grouped by, so that a summary can name versions, environments and instances."""
+
+
+def red_answer(
+    blocks: Sequence[Block],
+    columns: Sequence[Cells],
+    step_s: int,
+    source: SourceName,
+    group_by: Sequence[GroupBy],
+    settings: QuerySettings,
+) -> RedAnswer:
+    """Make the answer from the cells of each step. Raises `QuestionError` when it would hold too many groups."""
+    start_s, end_s = blocks[0].start_s, blocks[-1].end_s
+    keys: set[GroupKey] = set().union(*columns)
+    check_group_count(len(keys), settings)
+    empty = [RedStep(block.start_s, 0, 0, 0, None, None, None) for block in blocks]
+    items = [
+        _red_series(labels_of(group_by, key), [column.get(key) for column in columns], empty, end_s - start_s)
+        for key in sorted(keys)
+    ]
+    return RedAnswer(start_s, end_s, step_s, source, tuple(items))
+
+
+def _red_series(labels: dict[str, str], row: list[Cell | None], empty: list[RedStep], seconds: int) -> RedSeries:
+    steps = tuple([none if cell is None else cell.step for cell, none in zip(row, empty, strict=True)])
+    return RedSeries(labels, steps, total_of(sum_of_cells(cell for cell in row if cell is not None), seconds))
+
+
+def services_answer(
+    window: Block, recent: Block, blocks: Sequence[Block], columns: Sequence[Cells], settings: QuerySettings
+) -> ServicesAnswer:
+    """Make the answer from cells by `SUMMARY_FIELDS`; no block crosses the edges of `window` or `recent`.
+
+    `recent` is what health is judged by and may begin before `window`. Raises `QuestionError` as `red_answer` does.
+    """
+    in_window = _by_service(blocks, columns, window)
+    in_recent = _by_service(blocks, columns, recent)
+    check_group_count(len(in_window), settings)
+    summaries = []
+    sums = []
+    for service, cells in in_window.items():
+        total = sum_of_cells(cell for _, cell in cells)
+        if total is None or not total.calls:
+            continue
+        sums.append(total)
+        recent_sum = sum_of_cells(cell for _, cell in in_recent.get(service, ()))
+        summaries.append(_summary(service, {key for key, _ in cells}, total, window, recent_sum, recent, settings))
+    summaries.sort(key=lambda summary: (severity_rank(summary.status), summary.service))
+    overall = total_of(sum_of_cells(sums), window.end_s - window.start_s)
+    return ServicesAnswer(window.start_s, window.end_s, tuple(summaries), overall)
+
+
+def _by_service(
+    blocks: Iterable[Block], columns: Iterable[Cells], within: Block
+) -> dict[str, list[tuple[GroupKey, Cell]]]:
+    cells_by_service: defaultdict[str, list[tuple[GroupKey, Cell]]] = defaultdict(list)
+    for block, column in zip(blocks, columns, strict=True):
+        if within.start_s <= block.start_s and block.end_s <= within.end_s:
+            for key, cell in column.items():
+                cells_by_service[key[0]].append((key, cell))
+    return cells_by_service
+
+
+def _summary(
+    service: str,
+    keys: set[GroupKey],
+    total: Cell,
+    window: Block,
+    recent_sum: Cell | None,
+    recent: Block,
+    settings: QuerySettings,
+) -> ServiceSummary:
+    recent_total = total_of(recent_sum, recent.end_s - recent.start_s)
+    problems = problems_of(recent_total, settings)
+    return ServiceSummary(
+        service,
+        versions=tuple(sorted({version for _, version, _, _ in keys if version})),
+        environments=tuple(sorted({environment for _, _, environment, _ in keys if environment})),
+        instance_count=len({instance for _, _, _, instance in keys}),
+        total=total_of(total, window.end_s - window.start_s),
+        last_seen_s=total.last_s,
+        status=status_of(recent_total, problems),
+        problems=problems,
+    )

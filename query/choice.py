@@ -1,0 +1,81 @@
+"""Which source answers a question: the live window when it holds all that is asked about, otherwise the history.
+
+A question has one source, since the two keep time in buckets of different width and would disagree at the seam.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from query.settings import QuerySettings
+from query.sources import HistorySource, LiveSource, Source
+from storage.live_window import LiveWindow
+from storage.ports import History, LiveFeed, SeriesFilter
+from telemetry import NowNs
+
+_NS_PER_S: Final = 1_000_000_000
+
+
+class SourceChoice:
+    """Chooses, and remembers what it found out about where the history begins."""
+
+    def __init__(self, settings: QuerySettings, history: History, live: LiveFeed, now_ns: NowNs) -> None:
+        self._history = history
+        self._live = live
+        self._now_ns = now_ns
+        self._oldest_for_s = settings.history_cache_s
+        self._oldest: tuple[float, int | None] = (-math.inf, None)
+        self._history_source = HistorySource(history, settings, now_ns)
+        self._begun_in: tuple[LiveWindow, int] | None = None
+
+    async def source_for(self, start_s: int) -> Source:
+        """Return the source for a question about `start_s` and later.
+
+        The live window also answers for times before it was complete when the history held nothing then: whoever has
+        just started ModelWatch sees seconds, not tens of seconds. The caller must read the live source before it
+        awaits anything else. Raises `StorageUnavailableError` when the history is needed and does not answer.
+        """
+        now_s = self._now_ns() // _NS_PER_S
+        if self._live.window.covers(start_s, now_s):
+            return LiveSource(self._live.window)
+        if self._live.window.complete_since_s is None:
+            return self._history_source
+        oldest_s = await self._oldest_s()
+        window = self._live.window
+        since_s = window.complete_since_s
+        if since_s is None:
+            return self._history_source
+        needed_s = math.inf if oldest_s is None else max(start_s, oldest_s)
+        if needed_s < now_s - window.length_s:
+            return self._history_source
+        if needed_s >= since_s or await self._began_with_history(window, since_s, oldest_s):
+            return LiveSource(window)
+        return self._history_source
+
+    async def _began_with_history(self, window: LiveWindow, since_s: int, oldest_s: int | None) -> bool:
+        """Tell whether the window, complete within the history's first bucket, has all of that bucket.
+
+        The live feed only ever holds what the history has committed, so equal counts mean equal points.
+        """
+        if self._begun_in == (window, since_s):
+            return True
+        width_s = self._history.resolution_s
+        if oldest_s is None or oldest_s + width_s <= since_s:
+            return False
+        first = await self._history.read(oldest_s, oldest_s + width_s, SeriesFilter())
+        calls = sum(point.calls for point in window.points(oldest_s, oldest_s + width_s))
+        if window is not self._live.window or since_s != window.complete_since_s:
+            return False
+        if sum(point.calls for point in first) != calls:
+            return False
+        self._begun_in = (window, since_s)
+        return True
+
+    async def _oldest_s(self) -> int | None:
+        now = self._now_ns() / _NS_PER_S
+        until, oldest_s = self._oldest
+        if not until - self._oldest_for_s <= now < until:
+            oldest_s = await self._history.oldest_s()
+            self._oldest = (now + self._oldest_for_s, oldest_s)
+        return oldest_s

@@ -1,0 +1,143 @@
+"""The questions people ask: all services at a glance, RED over time by any grouping.
+
+Pages, API and alerts ask here; the answers come from the live window or the history, whichever holds all that is asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from query import blocks as time_blocks
+from query.answers import GroupBy, RedAnswer, ServicesAnswer
+from query.assembly import SUMMARY_FIELDS, red_answer, services_answer
+from query.blocks import Block, ceil_to, floor_to
+from query.cells import Cells
+from query.choice import SourceChoice
+from query.derivation import Derivation, off_loop_if
+from query.question import check_group_by, check_range, check_step, check_window
+from query.settings import QuerySettings
+from query.shared_answers import Kept, SharedAnswers
+from query.sources import LiveSource, Source
+from storage.ports import History, LiveFeed, SeriesFilter
+from telemetry import NowNs
+
+_NS_PER_S: Final = 1_000_000_000
+_EVERY_SERIES: Final = SeriesFilter()
+_INLINE_CELLS: Final = 1_000
+_LONGEST_KEPT_S: Final = 1.0
+
+
+class Query:
+    """Answers questions from a history and a live feed, which it neither starts nor stops.
+
+    `now_ns` is the clock by which "now" and the age of kept figures are told.
+    """
+
+    def __init__(self, settings: QuerySettings, history: History, live: LiveFeed, now_ns: NowNs = time.time_ns) -> None:
+        self._settings = settings
+        self._history = history
+        self._live = live
+        self._now_ns = now_ns
+        self._choice = SourceChoice(settings, history, live, now_ns)
+        self._derivation = Derivation(settings)
+        self._services: SharedAnswers[ServicesAnswer] = SharedAnswers()
+        self._red: SharedAnswers[RedAnswer] = SharedAnswers()
+
+    async def services(
+        self, window_s: int, where: SeriesFilter = _EVERY_SERIES, end_s: int | None = None
+    ) -> ServicesAnswer:
+        """Return every service seen in the `window_s` seconds before `end_s`, with its totals and its health.
+
+        Without `end_s` the window ends with the second that is running, so that nothing known is left out; the
+        latest `settle_s` seconds may then still grow. In the history the start is moved down to a bucket.
+        Raises `QuestionError`, or `StorageUnavailableError` when the history is needed and does not answer.
+        """
+        check_window(window_s, self._settings)
+        end_s = self._now_s() + 1 if end_s is None else end_s
+        check_range(end_s - window_s, end_s, self._settings)
+        question = (window_s, where, end_s)
+        return await self._services.get(question, lambda: self._answer_services(end_s - window_s, end_s, where))
+
+    async def red(
+        self,
+        start_s: int,
+        end_s: int,
+        step_s: int,
+        group_by: Sequence[GroupBy] = ("service",),
+        where: SeriesFilter = _EVERY_SERIES,
+    ) -> RedAnswer:
+        """Return RED from `start_s` to before `end_s` in steps of `step_s` seconds, one item per group with calls.
+
+        The start is moved down to a multiple of the step, so that the steps of a chart that moves keep their place.
+        The history widens the step to a multiple of its own and, unless the range reaches the present, moves the end up
+        to a bucket; the answer says what was done. Raises as `services` does.
+        """
+        check_group_by(group_by)
+        check_range(start_s, end_s, self._settings)
+        check_step(start_s, end_s, step_s, self._settings)
+        question = (start_s, end_s, step_s, tuple(group_by), where)
+        return await self._red.get(question, lambda: self._answer_red(*question))
+
+    def settled_end_s(self) -> int:
+        """Return the Unix second up to which, exclusive, live figures are expected to be complete."""
+        return self._now_s() - self._settings.settle_s
+
+    async def check(self) -> None:
+        """Return when the history answers, raise `StorageUnavailableError` when it does not."""
+        await self._history.check()
+
+    async def _answer_services(self, start_s: int, end_s: int, where: SeriesFilter) -> Kept[ServicesAnswer]:
+        recent_s = max(end_s - self._settings.health_window_s, 0)
+        source = await self._choice.source_for(min(start_s, recent_s))
+        start_s, recent_s = floor_to(start_s, source.bucket_s), floor_to(recent_s, source.bucket_s)
+        end_s = self._end_in(source, end_s)
+        cuts = sorted({start_s, recent_s, end_s})
+        blocks = time_blocks.covering(cuts, source.bucket_s)
+        still_holds = self._holds(source, Block(cuts[0], end_s))
+        columns = await self._derivation.cells(source, blocks, SUMMARY_FIELDS, where)
+        answer = await off_loop_if(
+            _is_large(columns),
+            lambda: services_answer(Block(start_s, end_s), Block(recent_s, end_s), blocks, columns, self._settings),
+        )
+        return answer, still_holds
+
+    async def _answer_red(
+        self, start_s: int, end_s: int, step_s: int, group_by: tuple[GroupBy, ...], where: SeriesFilter
+    ) -> Kept[RedAnswer]:
+        source = await self._choice.source_for(floor_to(start_s, step_s))
+        step_s = ceil_to(step_s, source.bucket_s)
+        start_s, end_s = floor_to(start_s, step_s), self._end_in(source, end_s)
+        blocks = time_blocks.steps(start_s, end_s, step_s)
+        still_holds = self._holds(source, Block(start_s, end_s))
+        columns = await self._derivation.cells(source, blocks, group_by, where)
+        answer = await off_loop_if(
+            _is_large(columns),
+            lambda: red_answer(blocks, columns, step_s, source.name, group_by, self._settings),
+        )
+        return answer, still_holds
+
+    def _end_in(self, source: Source, end_s: int) -> int:
+        """Move the end up to a bucket of the source, as a bucket cannot be divided, but never beyond the present."""
+        return max(end_s, min(ceil_to(end_s, source.bucket_s), self._now_s() + 1))
+
+    def _holds(self, source: Source, asked: Block) -> Callable[[], bool]:
+        """Return the function that tells whether an answer read from the source now is still the answer."""
+        now_ns = self._now_ns()
+        if not isinstance(source, LiveSource):
+            return lambda: 0 <= self._now_ns() - now_ns < self._settings.history_cache_s * _NS_PER_S
+        window, since_s, revision = source.identity, source.identity.complete_since_s, source.revision(asked)
+        return lambda: (
+            0 <= self._now_ns() - now_ns < _LONGEST_KEPT_S * _NS_PER_S
+            and self._live.window is window
+            and window.complete_since_s == since_s
+            and LiveSource(window).revision(asked) == revision
+        )
+
+    def _now_s(self) -> int:
+        return self._now_ns() // _NS_PER_S
+
+
+def _is_large(columns: Sequence[Cells]) -> bool:
+    return sum(map(len, columns)) > _INLINE_CELLS

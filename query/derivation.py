@@ -1,0 +1,117 @@
+"""From points to cells: reads what is not known yet, derives it, and keeps it for the questions of the next second.
+
+Between the sources and the answers; a page that asks every second makes it derive only the newest steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from query.answers import GroupBy
+from query.blocks import Block
+from query.cells import Cells, cells_of, merged
+from query.grouping import grouper
+from query.question import check_point_count
+from query.settings import QuerySettings
+from query.sources import Part, Source
+from storage.ports import SeriesFilter
+
+_INLINE_POINTS: Final = 2_000
+"""More points than these, about 5 ms of work, are added up in a worker thread."""
+
+_T = TypeVar("_T")
+_Key = tuple[object, tuple[GroupBy, ...], SeriesFilter, Block]
+
+
+async def off_loop_if(is_large: bool, work: Callable[[], _T]) -> _T:
+    """Do the work in a worker thread when it is large, else at once."""
+    return await asyncio.to_thread(work) if is_large else work()
+
+
+class CellCache:
+    """The cells of blocks with the stamps of their sources, at most `limit` cells; the least recently used go first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._blocks: OrderedDict[_Key, tuple[float, Cells]] = OrderedDict()
+        self._weight = 0
+
+    def get(self, key: _Key) -> tuple[float, Cells] | None:
+        """Return stamp and cells, or `None`."""
+        found = self._blocks.get(key)
+        if found is not None:
+            self._blocks.move_to_end(key)
+        return found
+
+    def put(self, key: _Key, stamp: float, cells: Cells) -> None:
+        """Keep the cells of a block in the place of any before."""
+        before = self._blocks.pop(key, None)
+        self._weight += _weight(cells) - (_weight(before[1]) if before else 0)
+        self._blocks[key] = (stamp, cells)
+        while self._weight > self._limit:
+            _, (_, oldest) = self._blocks.popitem(last=False)
+            self._weight -= _weight(oldest)
+
+    @property
+    def weight(self) -> int:
+        """Cells held; an empty block counts as one."""
+        return self._weight
+
+
+def _weight(cells: Cells) -> int:
+    return max(len(cells), 1)
+
+
+class Derivation:
+    """Cells of blocks from a source, derived once while they hold."""
+
+    def __init__(self, settings: QuerySettings) -> None:
+        self._settings = settings
+        self.cache = CellCache(settings.cached_cells)
+
+    async def cells(
+        self, source: Source, blocks: Sequence[Block], group_by: tuple[GroupBy, ...], where: SeriesFilter
+    ) -> list[Cells]:
+        """Return the cells of each of the sorted `blocks`.
+
+        Raises `QuestionError` when too many points would have to be read, `StorageUnavailableError` as the source does.
+        """
+        known: dict[Block, Cells] = {}
+        for block in blocks:
+            found = self.cache.get((source.identity, group_by, where, block))
+            if found is not None and source.is_current(block, found[0]):
+                known[block] = found[1]
+        missing = [block for block in blocks if block not in known]
+        if missing:
+            known |= await self._derive(source, missing, group_by, where)
+        return [known[block] for block in blocks]
+
+    async def _derive(
+        self, source: Source, blocks: Sequence[Block], group_by: tuple[GroupBy, ...], where: SeriesFilter
+    ) -> dict[Block, Cells]:
+        began = time.perf_counter()
+        derived: dict[Block, Cells] = {}
+        marks: dict[Block, float] = {}
+        point_count = 0
+        async for parts in source.read(blocks, where):
+            count = sum(len(part.points) for part in parts)
+            point_count += count
+            check_point_count(point_count, self._settings)
+            cells_of_parts = await off_loop_if(count > _INLINE_POINTS, lambda p=parts: _cells_of(p, group_by, where))  # type: ignore[misc]
+            for part, cells in zip(parts, cells_of_parts, strict=True):
+                derived[part.block] = merged(derived.get(part.block, {}), cells)
+                marks.setdefault(part.block, part.mark)
+        cost_s = time.perf_counter() - began
+        for block, cells in derived.items():
+            stamp = source.stamp(block, marks[block], cost_s)
+            self.cache.put((source.identity, group_by, where, block), stamp, cells)
+        return derived
+
+
+def _cells_of(parts: Sequence[Part], group_by: tuple[GroupBy, ...], where: SeriesFilter) -> list[Cells]:
+    group_of = grouper(group_by)
+    return [cells_of(part.block.start_s, part.points, group_of, where.matches) for part in parts]

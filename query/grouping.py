@@ -1,0 +1,38 @@
+"""Which group of an answer a series belongs to.
+
+Pure; used when points become cells and when cells become the items of an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from query.answers import GroupBy
+from telemetry import SeriesKey
+
+GroupKey = tuple[str, ...]
+"""The values of the `group_by` fields of one group, in their order."""
+
+FIELD_OF: Final[Mapping[GroupBy, str]] = {
+    "service": "service_name",
+    "version": "service_version",
+    "instance": "service_instance_id",
+    "environment": "deployment_environment",
+    "model": "model_name",
+    "model_version": "model_version",
+    "method": "http_method",
+    "route": "http_route",
+    "status_class": "http_status_class",
+}
+
+
+def grouper(group_by: Sequence[GroupBy]) -> Callable[[SeriesKey], GroupKey]:
+    """Return the function from a series to its group; without `group_by` all series are one group."""
+    positions = [SeriesKey._fields.index(FIELD_OF[field]) for field in group_by]
+    return lambda series: tuple([series[position] for position in positions])
+
+
+def labels_of(group_by: Sequence[GroupBy], key: GroupKey) -> dict[str, str]:
+    """Return a group's key with the names of its fields."""
+    return dict(zip(group_by, key, strict=True))

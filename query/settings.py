@@ -1,0 +1,58 @@
+"""What may be asked at once, how long derived figures are kept, and from when on a service is in trouble.
+
+Read by `query/component.py`; part of the settings tree in `modelwatch/`.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, Field, model_validator
+
+
+class QuerySettings(BaseModel, frozen=True, extra="forbid"):
+    """Bounds, caches and thresholds of the questions."""
+
+    settle_s: int = Field(
+        2, ge=0, le=60, description="Seconds after which a second's live figures are expected to be complete."
+    )
+    max_range_s: int = Field(31 * 86_400, ge=60, description="The longest time that one question may span, in seconds.")
+    max_steps: int = Field(2_000, ge=10, description="The most steps that one answer may have.")
+    max_groups: int = Field(1_000, ge=1, description="The most services or groups that one answer may hold.")
+    max_points: int = Field(
+        3_000_000, ge=1_000, description="The most stored points (series times buckets) that one question may read."
+    )
+    history_cache_s: float = Field(
+        1.0, ge=0, le=10, description="Seconds for which an answer from the history is given again without asking anew."
+    )
+    history_recheck_s: float = Field(
+        5.0,
+        ge=0,
+        description="Seconds after which figures more than two minutes old are read from the history again, "
+        "so that spans that came late are seen; ten times what the reading took, if that is longer.",
+    )
+    cached_cells: int = Field(
+        150_000, ge=0, description="Derived figures (one group in one step) kept in memory, about 1 KB each."
+    )
+    health_window_s: int = Field(60, ge=10, le=3_600, description="Seconds over which a service's health is judged.")
+    health_min_calls: int = Field(
+        20,
+        ge=1,
+        description="Calls in the health window below which no alarm is raised; below 20, one slow call is the P95.",
+    )
+    p95_degraded_s: float = Field(0.5, gt=0, description="P95 in seconds above which a service is degraded.")
+    p95_critical_s: float = Field(1.0, gt=0, description="P95 in seconds above which a service is critical.")
+    error_rate_degraded: float = Field(
+        0.01, gt=0, lt=1, description="Error rate, 0 to 1, above which a service is surely degraded."
+    )
+    error_rate_critical: float = Field(
+        0.05, gt=0, lt=1, description="Error rate, 0 to 1, above which a service is surely critical."
+    )
+
+    @model_validator(mode="after")
+    def _thresholds_rise(self) -> Self:
+        if self.p95_critical_s < self.p95_degraded_s:
+            raise ValueError("p95_critical_s must not be below p95_degraded_s")
+        if self.error_rate_critical < self.error_rate_degraded:
+            raise ValueError("error_rate_critical must not be below error_rate_degraded")
+        return self

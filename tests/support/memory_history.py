@@ -1,0 +1,65 @@
+"""A history in memory, for tests that need one quickly and whole: the port's promises without a database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from storage.live_window import LiveWindow
+from storage.ports import AlreadyCommittedError, SeriesFilter, StorageUnavailableError
+from telemetry import RedPoint, merge_red_points
+
+
+class MemoryHistory:
+    """Keeps points in buckets of `resolution_s`; refuses everything while `is_down`."""
+
+    def __init__(self, resolution_s: int = 10) -> None:
+        self.resolution_s = resolution_s
+        self.points: list[RedPoint] = []
+        self.batch_ids: set[bytes] = set()
+        self.is_down = False
+        self.reads: list[tuple[int, int, SeriesFilter]] = []
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def commit(self, batch_ids: Sequence[bytes], points: Sequence[RedPoint]) -> None:
+        await self.check()
+        known = self.batch_ids & set(batch_ids)
+        if known:
+            raise AlreadyCommittedError(frozenset(known))
+        self.batch_ids |= set(batch_ids)
+        self.points = merge_red_points([*self.points, *points], self.resolution_s)
+
+    async def read(self, start_s: int, end_s: int, where: SeriesFilter) -> list[RedPoint]:
+        await self.check()
+        self.reads.append((start_s, end_s, where))
+        inside = (point for point in self.points if start_s <= point.start_s < end_s and where.matches(point.series))
+        return sorted(inside, key=lambda point: point.start_s)
+
+    async def oldest_s(self) -> int | None:
+        await self.check()
+        return min((point.start_s for point in self.points), default=None)
+
+    async def check(self) -> None:
+        if self.is_down:
+            raise StorageUnavailableError("the database does not answer")
+
+
+class MemoryFeed:
+    """A live feed that is nothing but its window. `now_s` is the second that the next call happens in."""
+
+    def __init__(self, length_s: int, now_s: int) -> None:
+        self.window = LiveWindow(length_s)
+        self.window.restart(now_s)
+        self.now_s = now_s
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def publish(self, points: Sequence[RedPoint]) -> None:
+        self.window.add(points, self.now_s)
+
+    async def reset(self) -> None:
+        self.window.restart(self.now_s)
