@@ -1,0 +1,29 @@
+"""What everyone who speaks with RabbitMQ shares: the connection, the topology, the form of a message.
+
+Below the exporter and the processor, which use it from the two ends of the queue; it knows neither of them.
+"""
+
+from rabbitmq.backoff import pause_s
+from rabbitmq.connection import Channel, Connection
+from rabbitmq.link import RabbitLink
+from rabbitmq.message import Message, batch_of, dead_letter_of, message_of
+from rabbitmq.publisher import ConfirmedPublisher, PublishLimits
+from rabbitmq.settings import RabbitSettings
+from rabbitmq.subscription import Subscription
+from rabbitmq.topology import declare_topology
+
+__all__ = [
+    "Channel",
+    "ConfirmedPublisher",
+    "Connection",
+    "Message",
+    "PublishLimits",
+    "RabbitLink",
+    "RabbitSettings",
+    "Subscription",
+    "batch_of",
+    "dead_letter_of",
+    "declare_topology",
+    "message_of",
+    "pause_s",
+]

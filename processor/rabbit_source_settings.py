@@ -1,0 +1,36 @@
+"""Settings of consuming from RabbitMQ."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, Field, model_validator
+
+
+class RabbitSourceSettings(BaseModel, frozen=True, extra="forbid"):
+    """How much a worker takes in hand, and how patient it is."""
+
+    prefetch: int = Field(
+        128, ge=1, le=10_000, description="How many messages RabbitMQ hands out to one worker before it acknowledges."
+    )
+    retry_min_s: float = Field(
+        0.5, gt=0, le=60, description="The first pause before a message that could not be stored is tried again, in s."
+    )
+    retry_max_s: float = Field(
+        15.0, gt=0, le=600, description="The longest pause between attempts to store a message, in seconds."
+    )
+    dead_letter_timeout_s: float = Field(
+        5.0, gt=0, le=60, description="How long to wait for RabbitMQ to confirm a dead letter, in seconds."
+    )
+    stop_grace_s: float = Field(
+        5.0,
+        ge=0,
+        le=60,
+        description="How long a stop waits for the messages in hand to be stored, in seconds; the rest goes back.",
+    )
+
+    @model_validator(mode="after")
+    def _pauses_are_ordered(self) -> Self:
+        if self.retry_min_s > self.retry_max_s:
+            raise ValueError("retry_min_s must not be longer than retry_max_s")
+        return self

@@ -1,0 +1,46 @@
+"""Counts the items of an OTLP request whose sender did not say how many it holds.
+
+Needed for messages that a Collector wrote; ours carry the count that the receiver found when it parsed the request.
+"""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+
+from telemetry import PermanentError, Signal
+
+
+def item_count_of(signal: Signal, body: bytes) -> int:
+    """Return the number of spans, data points or log records. Raises `PermanentError` if `body` cannot be parsed."""
+    try:
+        match signal:
+            case Signal.TRACES:
+                return _span_count(ExportTraceServiceRequest.FromString(body))
+            case Signal.METRICS:
+                return _data_point_count(ExportMetricsServiceRequest.FromString(body))
+            case Signal.LOGS:
+                return _log_record_count(ExportLogsServiceRequest.FromString(body))
+    except DecodeError as error:
+        raise PermanentError(f"not an OTLP {signal} request as protobuf: {error}") from error
+
+
+def _span_count(request: ExportTraceServiceRequest) -> int:
+    return sum(len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans)
+
+
+def _data_point_count(request: ExportMetricsServiceRequest) -> int:
+    scopes = (scope for resource in request.resource_metrics for scope in resource.scope_metrics)
+    return sum(_points_of(metric) for scope in scopes for metric in scope.metrics)
+
+
+def _points_of(metric: Metric) -> int:
+    kind = metric.WhichOneof("data")
+    return len(getattr(metric, kind).data_points) if kind else 0
+
+
+def _log_record_count(request: ExportLogsServiceRequest) -> int:
+    return sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)

@@ -1,0 +1,116 @@
+"""The form of a batch on the queue, written by the exporter and read by the source.
+
+The body is the request as it came. What the OpenTelemetry Collector's RabbitMQ exporter writes with its `otlp_proto`
+encoding is read as well: the same body with no content type, message id or type, only a routing key
+(opentelemetry-collector-contrib, exporter/rabbitmqexporter, `publisher.go` and `factory.go`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pika import BasicProperties, DeliveryMode
+
+from rabbitmq.item_count import item_count_of
+from telemetry import Batch, NowNs, PermanentError, Signal
+from telemetry.batch import BATCH_ID_BYTES, batch_id_of
+from telemetry.queues import CONTENT_TYPE, ITEM_COUNT_HEADER, REASON_HEADER, RECEIVED_HEADER
+
+ROUTING_KEYS: Final[Mapping[str, Signal]] = {
+    **{signal.value: signal for signal in Signal},
+    "otlp_spans": Signal.TRACES,
+    "otlp_metrics": Signal.METRICS,
+    "otlp_logs": Signal.LOGS,
+}
+"""Ours, and those that the Collector's exporter uses when its `routing_key` is left out."""
+
+_BATCH_ID: Final = re.compile(rf"[0-9a-f]{{{2 * BATCH_ID_BYTES}}}")
+_REASON_LIMIT: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it is published or was delivered."""
+
+    routing_key: str
+    properties: BasicProperties
+    body: bytes
+
+
+def message_of(batch: Batch) -> Message:
+    """Return the message that carries a batch."""
+    properties = BasicProperties(
+        content_type=CONTENT_TYPE,
+        delivery_mode=DeliveryMode.Persistent,
+        message_id=batch.batch_id.hex(),
+        type=batch.signal.value,
+        headers={ITEM_COUNT_HEADER: batch.item_count, RECEIVED_HEADER: batch.received_unix_nano},
+    )
+    return Message(batch.signal.value, properties, batch.body)
+
+
+def batch_of(message: Message, now_ns: NowNs) -> Batch:
+    """Return the batch that a message carries. Raises `PermanentError` for what is not OTLP as protobuf.
+
+    A message without our headers has its items counted here, which parses it, and counts as received now.
+    """
+    properties = message.properties
+    signal = _signal_of(message)
+    if properties.content_type not in (None, CONTENT_TYPE):
+        raise PermanentError(f"content type {properties.content_type!r} is not {CONTENT_TYPE}")
+    if properties.content_encoding not in (None, "", "identity"):
+        raise PermanentError(
+            f"content encoding {properties.content_encoding!r} is not understood: send it uncompressed"
+        )
+    headers = properties.headers or {}
+    item_count = _whole_number(headers.get(ITEM_COUNT_HEADER))
+    received_unix_nano = _whole_number(headers.get(RECEIVED_HEADER))
+    return Batch(
+        signal,
+        message.body,
+        _batch_id_of(message, signal),
+        item_count if item_count is not None else item_count_of(signal, message.body),
+        received_unix_nano if received_unix_nano is not None else now_ns(),
+    )
+
+
+def dead_letter_of(message: Message, reason: str) -> Message:
+    """Return the message with the reason why it is set aside; everything that is needed to replay it stays.
+
+    The publisher's user and expiry go: the broker would refuse the one, and the other would lose the letter.
+    """
+    old = message.properties
+    properties = BasicProperties(
+        content_type=old.content_type,
+        content_encoding=old.content_encoding,
+        delivery_mode=DeliveryMode.Persistent,
+        message_id=old.message_id,
+        timestamp=old.timestamp,
+        type=old.type,
+        app_id=old.app_id,
+        headers={**(old.headers or {}), REASON_HEADER: reason[:_REASON_LIMIT]},
+    )
+    return Message(message.routing_key, properties, message.body)
+
+
+def _signal_of(message: Message) -> Signal:
+    for name in (message.properties.type, message.routing_key):
+        if name in ROUTING_KEYS:
+            return ROUTING_KEYS[name]
+    raise PermanentError(
+        f"neither type {message.properties.type!r} nor routing key {message.routing_key!r} names a signal"
+    )
+
+
+def _batch_id_of(message: Message, signal: Signal) -> bytes:
+    message_id = message.properties.message_id
+    if isinstance(message_id, str) and _BATCH_ID.fullmatch(message_id):
+        return bytes.fromhex(message_id)
+    return batch_id_of(signal, message.body)
+
+
+def _whole_number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
