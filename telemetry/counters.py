@@ -14,17 +14,21 @@ CounterName = Literal[
     "receiver_accepted_items",
     "receiver_refused_items",
     "receiver_rejected_items",
-    "receiver_rejected_requests",  # requests whose items cannot be counted, because they cannot be read
+    "receiver_refused_requests",  # refused before they were read, so that their items cannot be counted
+    "receiver_rejected_requests",  # rejected for good, and the items cannot be counted because they cannot be read
     # rabbit_exporter
     "exporter_published_batches",
     "exporter_failed_batches",
     "exporter_reconnects",
-    # processor
+    # processor: received = stored + invalid + duplicate + poison + refused + in hand
     "processor_received_items",
     "processor_received_batches",
     "processor_stored_items",
+    "processor_duplicate_items",
     "processor_duplicate_batches",
+    "processor_poison_items",
     "processor_poison_batches",
+    "processor_refused_items",  # answered as retryable: no room, stopping, or the commit failed
     "processor_failed_commits",
     "processor_skipped_items",  # stored as part of a batch, but of a kind that RED figures are not derived from
     "processor_invalid_items",  # set aside because the item itself is impossible, such as a span that ends before 1970

@@ -1,0 +1,44 @@
+"""Puts the processor together: batches in, committed RED points out.
+
+`modelwatch/` calls `build` with the store it chose; the receiver or the RabbitMQ source hands batches to the result.
+"""
+
+from __future__ import annotations
+
+import time
+
+from processor.group_commit import GroupCommit, RunInWorker
+from processor.intake import Intake
+from processor.settings import ProcessorSettings
+from processor.span_columns import SpanDecoder
+from storage.ports import History, LiveFeed
+from telemetry import Counters, NowNs
+
+
+def build(
+    settings: ProcessorSettings, history: History, live: LiveFeed, counters: Counters, now_ns: NowNs = time.time_ns
+) -> Intake:
+    """Return an intake that commits to `history` and publishes to `live`; both must be started before it."""
+
+    def make_group_commit(run_in_worker: RunInWorker) -> GroupCommit:
+        return GroupCommit(
+            build_decoder(settings),
+            history,
+            live,
+            counters,
+            now_ns=now_ns,
+            max_future_ns=int(settings.max_future_s * 1e9),
+            run_in_worker=run_in_worker,
+        )
+
+    return Intake(settings, live, counters, make_group_commit)
+
+
+def build_decoder(settings: ProcessorSettings) -> SpanDecoder:
+    """Return a decoder with the caches that the settings allow."""
+    return SpanDecoder(
+        text_limit_chars=settings.text_limit_chars,
+        attribute_limit=settings.attribute_cache_size,
+        resource_limit=settings.resource_cache_size,
+        combination_limit=settings.combination_cache_size,
+    )

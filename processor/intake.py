@@ -1,0 +1,152 @@
+"""The intake: takes batches from the receiver or from RabbitMQ and returns each when its group is committed.
+
+The last consumer of the line. Many `consume` calls wait at once and share one commit, so that the price of a
+transaction is paid a few times a second and not for every request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import structlog
+
+from processor.group_commit import GroupCommit, RunInWorker
+from processor.settings import ProcessorSettings
+from processor.waiting_room import Waiting, WaitingRoom
+from storage.ports import LiveFeed
+from telemetry import Batch, Counters, ModelWatchError, PermanentError, RetryableError, Signal
+
+_log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Component and Consumer. One commit at a time; while it runs, the next group gathers.
+
+    A batch that arrives after a quiet time is committed at once. Under steady load a commit begins every
+    `commit_interval_s`, or sooner if a group is full.
+    """
+
+    def __init__(
+        self,
+        settings: ProcessorSettings,
+        live: LiveFeed,
+        counters: Counters,
+        make_group_commit: Callable[[RunInWorker], GroupCommit],
+    ) -> None:
+        self._settings = settings
+        self._live = live
+        self._counters = counters
+        self._make_group_commit = make_group_commit
+        self._committer: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to take batches. What an earlier process stored may be missing from the live feed: it starts over."""
+        if self._committer is not None:
+            return
+        await self._live.reset()
+        self._is_stopping = False
+        self._wake = asyncio.Event()
+        self._next_commit_s = 0.0
+        self._room = WaitingRoom(
+            group_items=self._settings.group_items,
+            group_batches=self._settings.group_batches,
+            max_batches=self._settings.max_waiting_batches,
+            max_bytes=self._settings.max_waiting_bytes,
+        )
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="modelwatch-processor")
+        self._group_commit = self._make_group_commit(self._run_in_worker)
+        self._committer = asyncio.create_task(self._commit_groups(), name="processor committer")
+
+    async def stop(self) -> None:
+        """Refuse new batches, commit those in hand, hand back what is not committed after `stop_timeout_s`."""
+        committer = self._committer
+        if committer is None:
+            return
+        self._is_stopping = True
+        self._wake.set()
+        _, late = await asyncio.wait([committer], timeout=self._settings.stop_timeout_s)
+        if late:
+            _log.warning("stopped before all was committed", stop_timeout_s=self._settings.stop_timeout_s)
+            committer.cancel()
+            await asyncio.wait([committer], timeout=1)
+        self._worker.shutdown(wait=not late, cancel_futures=True)
+        self._committer = None
+
+    async def consume(self, batch: Batch) -> None:
+        """Return when the batch is committed, by this call or an earlier one with the same `batch_id`.
+
+        Raises `PermanentError` if it cannot be read, `RetryableError` if it was not stored or there is no room. A
+        cancelled call may leave its batch in the group: sent again, it counts once all the same.
+        """
+        signal = batch.signal.value
+        self._counters.add("processor_received_batches", signal=signal)
+        self._counters.add("processor_received_items", batch.item_count, signal=signal)
+        if batch.signal is not Signal.TRACES:
+            self._counters.add("processor_poison_batches", signal=signal)
+            self._counters.add("processor_poison_items", batch.item_count, signal=signal)
+            raise PermanentError(
+                f"this version of the processor stores traces only, and this is a batch of {signal}: keep it and "
+                "replay it after an upgrade, or stop sending that signal here"
+            )
+        try:
+            if self._committer is None or self._is_stopping:
+                raise RetryableError("the processor is stopping or not started: send again later")
+            settled = self._room.enter(batch)
+        except RetryableError:
+            self._counters.add("processor_refused_items", batch.item_count, signal=signal)
+            raise
+        self._wake.set()
+        await settled
+
+    async def _commit_groups(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._room.has_group or not self._is_stopping:
+                self._wake.clear()
+                pause_s = self._pause_s(loop.time())
+                if pause_s is None or pause_s > 0:
+                    await self._woken_within(pause_s)
+                else:
+                    self._next_commit_s = loop.time() + self._settings.commit_interval_s
+                    await self._commit(self._room.take())
+        finally:
+            left = self._room.take()
+            self._room.settle(left, [self._refusal(waiting) for waiting in left])
+
+    def _pause_s(self, now_s: float) -> float | None:
+        """Return how long to wait before the next commit, `None` for until a batch comes."""
+        if not self._room.has_group:
+            return None
+        if self._is_stopping or self._room.is_group_full:
+            return 0
+        return self._next_commit_s - now_s
+
+    async def _woken_within(self, pause_s: float | None) -> None:
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._wake.wait()
+        except TimeoutError:
+            pass  # the pause is over
+
+    async def _commit(self, group: list[Waiting]) -> None:
+        outcomes: list[ModelWatchError | None] | None = None
+        try:
+            outcomes = await self._group_commit.commit([waiting.batch for waiting in group])
+        except Exception:
+            _log.exception("group could not be committed", batches=len(group))
+        finally:
+            # Also when this task is cancelled: nobody may be left waiting.
+            if outcomes is None:
+                outcomes = [self._refusal(waiting) for waiting in group]
+            self._room.settle(group, outcomes)
+
+    def _refusal(self, waiting: Waiting) -> RetryableError:
+        batch = waiting.batch
+        self._counters.add("processor_refused_items", batch.item_count, signal=batch.signal.value)
+        return RetryableError("the batch may not have been stored: send it again")
+
+    async def _run_in_worker(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, function, *args)

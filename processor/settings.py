@@ -1,0 +1,64 @@
+"""The processor's settings: how often it commits, and how much it holds at most.
+
+Read by `processor.component`; `modelwatch/settings.py` joins them with those of the other rooms.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+
+class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
+    """How batches become committed RED points."""
+
+    commit_interval_s: float = Field(
+        0.25,
+        gt=0,
+        le=5,
+        description="Shortest time in seconds between two commits, unless a group is full before. A batch that comes "
+        "after a pause is committed at once; longer intervals cost freshness and save writes.",
+    )
+    group_items: int = Field(
+        8192, ge=1, description="A group is full, and is committed without waiting, when it holds this many spans."
+    )
+    group_batches: int = Field(
+        64, ge=1, description="A group is also full when it holds this many batches, however small they are."
+    )
+    max_waiting_bytes: int = Field(
+        64 * 2**20,
+        ge=1,
+        description="Most bytes of batches that wait for their commit; beyond it batches are refused as retryable. "
+        "A single larger batch is accepted when nothing else waits.",
+    )
+    max_waiting_batches: int = Field(
+        4096, ge=1, description="Most batches that wait for their commit; beyond it they are refused as retryable."
+    )
+    max_future_s: float = Field(
+        600,
+        ge=0,
+        description="Spans that end more than this many seconds ahead of this machine's clock are set aside as "
+        "invalid: they are counted, but in no RED figure.",
+    )
+    text_limit_chars: int = Field(
+        256,
+        ge=16,
+        le=1024,
+        description="Names of services, models, routes and the like are cut to this many characters.",
+    )
+    attribute_cache_size: int = Field(
+        16384, ge=16, description="Most distinct attributes whose meaning is remembered between spans."
+    )
+    resource_cache_size: int = Field(
+        4096, ge=1, description="Most distinct resources (instances of services) that are remembered between batches."
+    )
+    combination_cache_size: int = Field(
+        65536,
+        ge=16,
+        description="Most distinct combinations of resource, kind, status and attributes whose series is remembered.",
+    )
+    stop_timeout_s: float = Field(
+        10,
+        gt=0,
+        description="Most seconds that a stop waits for the commit of what is in hand; what is not committed by then "
+        "is handed back as retryable.",
+    )
