@@ -1,0 +1,127 @@
+"""OTLP/HTTP as a raw ASGI application.
+
+One of the two ends that senders see; each POST to the path of a signal becomes an `Incoming` for the intake. Raw,
+because a request should cost no more than its bytes, and because every answer has a form of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Final, Literal
+
+from otlp_receiver.errors import (
+    OverloadedError,
+    TooLargeError,
+    UnknownPathError,
+    UnsupportedMediaTypeError,
+    WrongMethodError,
+)
+from otlp_receiver.intake import Failure, Intake
+from otlp_receiver.signals import ROUTES
+from otlp_receiver.statuses import PROTOBUF, HttpAnswer, http_answer, http_success
+from telemetry import RetryableError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_IS_GZIP: Final = {"": False, "identity": False, "gzip": True}
+"""The values of `Content-Encoding` that are understood."""
+
+
+class HttpApp:
+    """Answers every request, whatever it is, with success or with a `google.rpc.Status`."""
+
+    def __init__(self, intake: Intake, max_request_bytes: int) -> None:
+        self._intake = intake
+        self._max_request_bytes = max_request_bytes
+        self._routes = {route.http_path: route for route in ROUTES}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = HttpIncoming(scope["headers"], receive, self._max_request_bytes)
+        try:
+            failure = await self._take(scope, request)
+        except asyncio.CancelledError:
+            # The server's stop has lost patience, and would answer 500 for us.
+            failure = OverloadedError("the receiver stopped before the request was complete: send it again")
+        answer = http_success(request.content_type) if failure is None else http_answer(failure, request.content_type)
+        await _send(send, answer)
+
+    async def _take(self, scope: Scope, request: HttpIncoming) -> Failure | None:
+        route = self._routes.get(scope["path"])
+        if route is None:
+            return UnknownPathError(f"nothing is served under this path: send to {', '.join(self._routes)}")
+        if scope["method"] != "POST":
+            return WrongMethodError("OTLP requests are sent with POST")
+        return await self._intake.take(route, request)
+
+
+class HttpIncoming:
+    """An HTTP request as the intake sees it."""
+
+    transport: Literal["http"] = "http"
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive, max_request_bytes: int) -> None:
+        self._headers = _joined(headers)
+        self._receive = receive
+        self._max_request_bytes = max_request_bytes
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, in lower case."""
+        return self._headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_gzip(self) -> bool:
+        return _IS_GZIP.get(self._content_encoding, False)
+
+    def header(self, name: str) -> str | None:
+        return self._headers.get(name)
+
+    async def read(self, claim_bytes: Callable[[int], None]) -> bytes:
+        """Return the body as sent; what its headers say against it is found before the first byte is read."""
+        if self.content_type != PROTOBUF:
+            raise UnsupportedMediaTypeError(f"the content type must be {PROTOBUF}")
+        if self._content_encoding not in _IS_GZIP:
+            raise UnsupportedMediaTypeError("the content encoding must be gzip or none")
+        self._require_size(int(self._headers.get("content-length", "0")))
+        chunks: list[bytes] = []
+        size = 0
+        has_more = True
+        while has_more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise RetryableError("the connection was closed before the body was complete")
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            self._require_size(size)
+            claim_bytes(len(chunk))
+            chunks.append(chunk)
+            has_more = message.get("more_body", False)
+        return b"".join(chunks)
+
+    @property
+    def _content_encoding(self) -> str:
+        return self._headers.get("content-encoding", "").strip().lower()
+
+    def _require_size(self, size_bytes: int) -> None:
+        if size_bytes > self._max_request_bytes:
+            raise TooLargeError(f"the request is larger than {self._max_request_bytes} bytes")
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by lower-case name; repeated ones are one list (RFC 9110, section 5.3)."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
+
+
+async def _send(send: Send, answer: HttpAnswer) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body})
