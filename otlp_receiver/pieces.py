@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-# The field numbers that lead down to the spans: ExportTraceServiceRequest.resource_spans, ResourceSpans.scope_spans,
-# ScopeSpans.spans (the same numbers lead to metrics and to log records).
-_PATH: Final = (1, 2, 2)
+# The fields that are cut open: ExportTraceServiceRequest.resource_spans and ResourceSpans.scope_spans; what they hold
+# is kept whole (the numbers are the same for metrics and for logs).
+_PATH: Final = (1, 2)
 
-_VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
+_LEN: Final = 2
+
+_MAX_TAG_BYTES: Final = 5
+"""Of a tag or a length; longer forms are not followed, because the parser does not accept them either."""
+_MAX_VALUE_BYTES: Final = 10
 
 
 def pieces(body: bytes, piece_bytes: int) -> Iterator[bytes]:
@@ -57,37 +61,38 @@ def _nested(fields: memoryview, level: int) -> bytes:
 def _field(view: memoryview, position: int) -> tuple[int, int | None, int] | None:
     """Return number, start of the payload if it has a length, and end of the field at `position`, or `None`."""
     try:
-        tag, position = _varint(view, position)
+        tag, position = _varint(view, position, _MAX_TAG_BYTES)
         payload = None
         match tag & 7:
             case 0:
-                _, end = _varint(view, position)
+                _, end = _varint(view, position, _MAX_VALUE_BYTES)
             case 1:
                 end = position + 8
             case 2:
-                length, payload = _varint(view, position)
+                length, payload = _varint(view, position, _MAX_TAG_BYTES)
                 end = payload + length
             case 5:
                 end = position + 4
             case _:
                 return None
-    except IndexError:
+    except (IndexError, OverflowError):
         return None
-    return (tag >> 3, payload, end) if end <= len(view) else None
+    return (tag >> 3, payload, end) if tag < 2**32 and end <= len(view) else None
 
 
-def _varint(view: memoryview, position: int) -> tuple[int, int]:
-    """Return the varint at `position` and the position after it. Raises `IndexError` if it has no end."""
-    value = shift = 0
-    while True:
+def _varint(view: memoryview, position: int, max_bytes: int) -> tuple[int, int]:
+    """Return the varint at `position` and the position after it.
+
+    Raises `IndexError` if it is cut short, `OverflowError` if it is longer than `max_bytes`.
+    """
+    value = 0
+    for shift in range(0, 7 * max_bytes, 7):
         byte = view[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, position
-        shift += 7
-        if shift > 63:
-            raise IndexError("a varint of more than ten bytes")
+    raise OverflowError
 
 
 def _varint_bytes(value: int) -> bytes:
