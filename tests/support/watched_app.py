@@ -1,40 +1,105 @@
-"""A small model API whose outcomes a test knows in advance. It knows nothing of OpenTelemetry."""
+"""Real applications in their own processes, under `opentelemetry-instrument uvicorn` and environment variables only."""
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel
+import httpx
 
-app = FastAPI()
+from tests.support.ports import free_port
 
-
-class Features(BaseModel):
-    """What a prediction is asked with."""
-
-    values: list[float]
-    delay_s: float = 0.0
-
-
-@app.get("/ready")
-async def ready() -> str:
-    return "yes"
-
-
-@app.post("/predict")
-async def predict(features: Features) -> float:
-    await asyncio.sleep(features.delay_s)
-    return sum(features.values)
+APPS = Path(__file__).parent.parent / "instrumentation" / "apps"
+BIN = Path(sys.executable).parent
+START_TIMEOUT_S = 30.0
+NEVER_MS = "600000"
+"""An export delay that never comes: what arrives with it arrived by a flush."""
 
 
-@app.get("/models/{name}")
-async def model(name: str) -> str:
-    if name == "none":
-        raise HTTPException(404, "no such model")
-    return name
+class WatchedApp:
+    """One application of `apps/` in processes of its own, instrumented by nothing but its environment."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, service: str, log: Path) -> None:
+        self.service = service
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = process
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        """What it printed so far."""
+        return self._log.read_text()
+
+    def request(self, method: str, path: str) -> tuple[str, int]:
+        """Send a request as the client of a new trace, on a new connection; return the trace's id and the status."""
+        trace_id = secrets.token_hex(16)
+        headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
+        try:
+            return trace_id, httpx.request(method, self.url + path, headers=headers, timeout=20).status_code
+        except httpx.RemoteProtocolError:
+            return trace_id, 0
+
+    def get(self, path: str) -> str:
+        """Return a page's text."""
+        return httpx.get(self.url + path, timeout=20).text
+
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> float:
+        """Send the signal and wait for the end; return the seconds it took."""
+        asked = time.monotonic()
+        self._process.send_signal(with_signal)
+        self._process.wait(timeout=60)
+        return time.monotonic() - asked
+
+    def kill(self) -> None:
+        """End it if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
 
 
-@app.post("/fail")
-async def fail() -> None:
-    raise ArithmeticError("singular matrix")
+@contextlib.contextmanager
+def watched(
+    app: str, endpoint: str, protocol: str | None = "grpc", *arguments: str, **env: str
+) -> Iterator[WatchedApp]:
+    """Serve `apps/<app>.py` until the block ends; `env` overrides, `protocol=None` leaves it to the distro."""
+    service, port = f"{app}-{secrets.token_hex(4)}", free_port()
+    variables = {"OTEL_SERVICE_NAME": service, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+    if protocol is not None:
+        variables["OTEL_EXPORTER_OTLP_PROTOCOL"] = protocol
+    command = [BIN / "opentelemetry-instrument", BIN / "uvicorn", f"{app}:app", "--port", str(port), *arguments]
+    with tempfile.TemporaryDirectory() as directory:
+        log = Path(directory) / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=APPS, env=_environment(variables | env), stdout=output, stderr=subprocess.STDOUT
+            )
+        running = WatchedApp(process, port, service, log)
+        try:
+            _wait_until_served(running, process)
+            yield running
+        finally:
+            running.kill()
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without its telemetry, and with the application's."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHONPATH"))}
+    return {**bare, "PYTHONUNBUFFERED": "1", **variables}
+
+
+def _wait_until_served(app: WatchedApp, process: subprocess.Popen[bytes]) -> None:
+    """Wait for uvicorn to say so: a request would be one span more."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if "Application startup complete" in app.log:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the application did not start:\n{app.log}")

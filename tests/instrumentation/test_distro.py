@@ -1,0 +1,131 @@
+"""The distro's defaults give way to the user's environment, and the entry points fit together."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pytest
+
+from modelwatch_instrumentation.distro import ModelWatchDistro, set_defaults
+from tests.support.otlp_sink import Received, Sink
+from tests.support.watched_app import watched
+
+
+def environment(**user: str) -> dict[str, str]:
+    """Return what an environment becomes under the distro."""
+    environ = dict(user)
+    set_defaults(environ)
+    return environ
+
+
+def one_request(sink: Sink, protocol: str | None = None, **user: str) -> list[Received]:
+    """Return the spans of one request to the FastAPI application under a user's environment."""
+    with watched("fastapi_app", sink.urls[protocol or "grpc"], protocol, **user) as app:
+        app.request("GET", "/items/7")
+        app.stop()
+        return sink.spans(app.service)
+
+
+def test_the_defaults_export_traces_alone_and_soon() -> None:
+    """Traces over gRPC once a second in small batches, in the stable HTTP conventions; no metrics, no logs."""
+    assert environment() == {
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
+        "OTEL_BSP_SCHEDULE_DELAY": "1000",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "8192",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64",
+    }
+
+
+@pytest.mark.parametrize("name", sorted(environment()))
+def test_a_variable_of_the_user_stays(name: str) -> None:
+    """Whatever the user set, even to nothing, is not touched."""
+    assert environment(**{name: ""})[name] == ""
+
+
+def test_the_batch_is_never_larger_than_the_users_queue() -> None:
+    """The SDK refuses to start with a batch larger than its queue."""
+    assert environment(OTEL_BSP_MAX_QUEUE_SIZE="10")["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"] == "10"
+    assert environment(OTEL_BSP_MAX_QUEUE_SIZE="many")["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"] == "64"
+
+
+@pytest.mark.parametrize("group", ["distro", "configurator", "instrumentor"])
+def test_every_entry_point_loads(group: str) -> None:
+    """`opentelemetry-instrument` finds the classes that the package names."""
+    ours = [one for one in entry_points(group=f"opentelemetry_{group}") if one.name.startswith("modelwatch")]
+    assert ours
+    assert all(isinstance(one.load(), type) for one in ours)
+
+
+class RecordingEntryPoint(EntryPoint):
+    """An entry point whose instrumentor fails, so that loading it is seen."""
+
+    def load(self) -> Any:
+        raise LookupError(self.name)
+
+
+@pytest.mark.parametrize(("disabled", "loaded"), [("", False), ("modelwatch_starlette", True), ("redis, x", False)])
+def test_instrumentors_of_the_same_frameworks_are_loaded_only_in_place_of_ours(
+    monkeypatch: pytest.MonkeyPatch, disabled: str, loaded: bool
+) -> None:
+    """FastAPI's and Starlette's contrib instrumentors would trace each request a second time."""
+    monkeypatch.setitem(os.environ, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", disabled)
+    for name in ("fastapi", "starlette"):
+        point = RecordingEntryPoint(name, "x:X", "opentelemetry_instrumentor")
+        if loaded:
+            with pytest.raises(LookupError):
+                ModelWatchDistro().load_instrumentor(point)
+        else:
+            ModelWatchDistro().load_instrumentor(point)
+    with pytest.raises(LookupError, match="redis"):
+        ModelWatchDistro().load_instrumentor(RecordingEntryPoint("redis", "x:X", "opentelemetry_instrumentor"))
+
+
+def test_the_resource_tells_who_instrumented(sink: Sink) -> None:
+    """Service, instance, SDK and distro are named, whatever the application is."""
+    (span,) = one_request(sink, OTEL_RESOURCE_ATTRIBUTES="service.version=2.1,deployment.environment.name=test")
+    assert span.resource["telemetry.distro.name"] == "modelwatch-instrumentation"
+    assert span.resource["service.version"] == "2.1"
+    assert span.resource["deployment.environment.name"] == "test"
+    assert len(span.resource["service.instance.id"]) == 36
+
+
+def test_the_users_conventions_override_ours(sink: Sink) -> None:
+    """With `http/dup` the old names are written beside the new ones."""
+    (span,) = one_request(sink, OTEL_SEMCONV_STABILITY_OPT_IN="http/dup")
+    assert (span.attributes["http.status_code"], span.status_code) == (200, 200)
+    assert span.attributes["http.method"] == "GET"
+
+
+def test_the_users_protocol_and_exporter_override_ours(sink: Sink) -> None:
+    """HTTP in place of gRPC works; and without a traces exporter nothing is sent."""
+    assert len(one_request(sink, "http/protobuf")) == 1
+    assert one_request(sink, OTEL_TRACES_EXPORTER="none") == []
+
+
+def test_a_disabled_sdk_leaves_the_application_alone(sink: Sink) -> None:
+    """OTEL_SDK_DISABLED stops all telemetry; the application serves."""
+    assert one_request(sink, OTEL_SDK_DISABLED="true") == []
+
+
+@pytest.mark.parametrize("name", ["OTEL_PYTHON_EXCLUDED_URLS", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"])
+def test_excluded_urls_leave_no_span(sink: Sink, name: str) -> None:
+    """Probes can be kept out, also those of mounted applications; FastAPI's own telemetry stays silent."""
+    with watched("fastapi_app", sink.urls["grpc"], **{name: "threaded,mounted"}) as app:
+        for path in ("/threaded", "/mounted/items/1", "/items/7"):
+            assert app.request("GET", path)[1] == 200
+        app.stop()
+        assert [span.route for span in sink.spans(app.service)] == ["/items/{item_id}"]
+
+
+def test_with_ours_disabled_the_contrib_instrumentor_takes_over(sink: Sink) -> None:
+    """The way back to standard OpenTelemetry is one variable, and there is one SERVER span on it too."""
+    spans = one_request(sink, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="modelwatch_starlette")
+    assert [(span.scope, span.name) for span in spans if span.kind == "SERVER"] == [
+        ("opentelemetry.instrumentation.fastapi", "GET /items/{item_id}")
+    ]
