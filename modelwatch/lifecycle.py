@@ -34,8 +34,8 @@ async def stop_all(components: Sequence[Component]) -> None:
         await _stop(component)
 
 
-async def run_until_signal(components: Sequence[Component], ready_message: str) -> None:
-    """Start everything, wait for SIGTERM or Ctrl-C, stop everything."""
+async def run_until_signal(components: Sequence[Component], ready_message: str, **details: str) -> None:
+    """Start everything, say `ready_message` with its `details`, wait for SIGTERM or Ctrl-C, stop everything."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,7 +49,7 @@ async def run_until_signal(components: Sequence[Component], ready_message: str) 
         return
     try:
         starting.result()
-        log.info(ready_message)
+        log.info(ready_message, **details)
         await waiting
     finally:
         waiting.cancel()

@@ -1,0 +1,1 @@
+"""Speed, freshness and memory, measured on this machine: `make bench`."""

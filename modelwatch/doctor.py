@@ -1,0 +1,203 @@
+"""`modelwatch doctor`: looks at settings, folder, ports and every configured server, and says what to do.
+
+Changes nothing: it connects, asks, and closes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pika
+import pika.exceptions
+import redis
+import sqlalchemy
+import sqlalchemy.exc
+
+from modelwatch.roles import HISTORIES, broker_url_of, live_url_of
+from modelwatch.settings import Settings
+from telemetry import StartError
+
+TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: how it is, and what to do if it is not well."""
+
+    state: Literal["ok", "note", "problem"]
+    subject: str
+    text: str
+
+
+Check = Callable[[Settings], Iterator[Finding]]
+
+
+def run_doctor(settings: Settings) -> int:
+    """Print the findings; return 1 if there is a problem, else 0."""
+    marks = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
+    problems = 0
+    for finding in examine(settings):
+        problems += finding.state == "problem"
+        print(f"{marks[finding.state]}  {finding.subject}: {finding.text}", flush=True)
+    print(f"\n{problems} problem{'' if problems == 1 else 's'}" if problems else "\nAll is well")
+    return 1 if problems else 0
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield what is found, one after the other."""
+    for check in (_python, _data_dir, _history, _broker, _live_feed, _ports, _data, _instrumentation):
+        try:
+            yield from check(settings)
+        except StartError as error:
+            yield Finding("problem", check.__name__.strip("_").replace("_", " "), str(error))
+
+
+def _python(_settings: Settings) -> Iterator[Finding]:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    is_fit = sys.version_info >= (3, 11)
+    yield Finding("ok" if is_fit else "problem", "Python", version if is_fit else f"{version}; 3.11 or newer is needed")
+
+
+def _data_dir(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK):
+        yield Finding("ok", "data folder", str(folder) + ("" if existing == folder else " (will be made)"))
+    else:
+        yield Finding("problem", "data folder", f"{existing} cannot be written to: set MODELWATCH_DATA_DIR")
+
+
+def _history(settings: Settings) -> Iterator[Finding]:
+    if settings.database_url is None:
+        yield Finding("ok", "history", f"SQLite, {settings.data_dir.absolute() / 'modelwatch.db'}")
+        return
+    raw = settings.database_url.get_secret_value()
+    if raw.partition(":")[0] not in HISTORIES:
+        raise StartError(f"set MODELWATCH_DATABASE_URL to one of {', '.join(f'{name}://' for name in HISTORIES)}")
+    try:
+        url = sqlalchemy.make_url(raw)
+    except sqlalchemy.exc.ArgumentError:
+        raise StartError("the URL cannot be read: set MODELWATCH_DATABASE_URL") from None
+    where = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite":
+        yield Finding("ok", "history", f"{where}{'' if Path(url.database or '').exists() else ' (will be made)'}")
+        return
+    engine = sqlalchemy.create_engine(url, connect_args={"connect_timeout": int(TIMEOUT_S)})
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        yield Finding("problem", "history", f"{where} does not answer ({reason}): see MODELWATCH_DATABASE_URL")
+    else:
+        yield Finding("ok", "history", where)
+    finally:
+        engine.dispose()
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    if settings.broker_url is None:
+        yield Finding("ok", "broker", "none; receiver and processor share a process")
+        return
+    parameters = pika.URLParameters(broker_url_of(settings).get_secret_value())
+    parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = TIMEOUT_S
+    parameters.connection_attempts = 1
+    where = f"{parameters.host}:{parameters.port}"
+    try:
+        pika.BlockingConnection(parameters).close()
+    except (pika.exceptions.AMQPError, OSError) as error:
+        reason = type(error).__name__
+        yield Finding("problem", "broker", f"{where} does not let us in ({reason}): see MODELWATCH_BROKER_URL")
+    else:
+        yield Finding("ok", "broker", f"RabbitMQ at {where}")
+
+
+def _live_feed(settings: Settings) -> Iterator[Finding]:
+    url = live_url_of(settings)
+    if url is None:
+        text = "in the process" if settings.broker_url is None else "none; pages then move in steps of 10 s"
+        yield Finding("ok" if settings.broker_url is None else "note", "live feed", text)
+        return
+    try:
+        with redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as error:
+        yield Finding(
+            "problem", "live feed", f"Redis does not answer ({type(error).__name__}): see MODELWATCH_LIVE_URL"
+        )
+    else:
+        yield Finding("ok", "live feed", "Redis")
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    receiver, api = settings.receiver, settings.api
+    is_running = _get(api.host, api.port, "/healthz") is not None
+    for subject, host, port, variable in (
+        ("OTLP/gRPC", receiver.host, receiver.grpc_port, "MODELWATCH_RECEIVER__GRPC_PORT"),
+        ("OTLP/HTTP", receiver.host, receiver.http_port, "MODELWATCH_RECEIVER__HTTP_PORT"),
+        ("page and API", api.host, api.port, "MODELWATCH_API__PORT"),
+    ):
+        where = f"{host}:{port}"
+        if not _is_taken(host, port):
+            yield Finding("ok", subject, f"{where} is free")
+        elif is_running:
+            yield Finding("ok", subject, f"{where} is in use, and ModelWatch runs on {api.host}:{api.port}")
+        else:
+            yield Finding("problem", subject, f"{where} is taken by another program: set {variable}")
+
+
+def _data(settings: Settings) -> Iterator[Finding]:
+    answer = _get(settings.api.host, settings.api.port, "/api/v1/services?window=1h")
+    if answer is None:
+        yield Finding("note", "data", "ModelWatch does not run here now; `modelwatch up` starts it")
+        return
+    services = [item["service"] for item in json.loads(answer)["items"]]
+    endpoint = f"http://{settings.receiver.host}:{settings.receiver.grpc_port}"
+    if services:
+        yield Finding("ok", "data", f"{len(services)} services in the past hour: {', '.join(services[:8])}")
+    else:
+        yield Finding(
+            "note", "data", f"none in the past hour; set OTEL_EXPORTER_OTLP_ENDPOINT={endpoint} in a model API"
+        )
+
+
+def _instrumentation(_settings: Settings) -> Iterator[Finding]:
+    command = shutil.which(
+        "opentelemetry-instrument", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+    )
+    if command:
+        yield Finding("ok", "instrumentation", "opentelemetry-instrument is installed here")
+    else:
+        yield Finding("note", "instrumentation", "not installed here; model APIs need modelwatch-instrumentation")
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+        return False
+
+
+def _get(host: str, port: int, path: str) -> bytes | None:
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+        return body if response.status == http.HTTPStatus.OK else None
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()

@@ -1,0 +1,186 @@
+"""The table of roles, and the assembly of a role's components from the settings.
+
+The only place that knows which part stands behind which URL; `up` is just the role that has every part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import SecretStr
+
+from api.component import build as build_api
+from api.health_app import build_health_app
+from api.web_server import WebServer
+from dash_app.component import mount as mount_pages
+from modelwatch.lifecycle import run_until_signal
+from modelwatch.settings import Settings
+from otlp_receiver.component import build as build_receiver
+from processor.component import build as build_intake
+from processor.rabbit_source import RabbitSource
+from query import Query
+from rabbit_exporter.component import build as build_exporter
+from storage.absent_live_feed import AbsentLiveFeed
+from storage.component import (
+    build_in_process_live_feed,
+    build_postgres_history,
+    build_redis_live_feed,
+    build_retention,
+    build_sqlite_history,
+)
+from storage.history import SqlHistory
+from storage.ports import LiveFeed
+from telemetry import Component, Consumer, Counters, RetryableError, StartError
+
+Part = Literal["receiver", "processor", "web"]
+Check = Callable[[], Awaitable[None]]
+
+ROLES: Mapping[str, frozenset[Part]] = {
+    "up": frozenset({"receiver", "processor", "web"}),
+    "receiver": frozenset({"receiver"}),
+    "processor": frozenset({"processor"}),
+    "dashboard": frozenset({"web"}),
+}
+
+HISTORIES: Mapping[str, Callable[..., SqlHistory]] = {
+    "sqlite": build_sqlite_history,
+    "postgresql+psycopg": build_postgres_history,
+}
+LIVE_FEEDS = ("redis", "rediss")
+BROKERS = ("amqp", "amqps")
+
+
+async def run_role(role: str, settings: Settings) -> None:
+    """Run a role until SIGTERM or Ctrl-C. Raises `StartError`."""
+    assembly = assemble(ROLES[role], settings)
+    await run_until_signal(assembly.components, f"{role} is ready", **assembly.addresses)
+
+
+@dataclass
+class Assembly:
+    """What a role consists of: components, downstream first, and what its readiness depends on."""
+
+    counters: Counters = field(default_factory=Counters)
+    components: list[Component] = field(default_factory=list)
+    checks: dict[str, Check] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    def add(self, component: Any) -> Any:
+        """Append a component, to be started after those before it."""
+        self.components.append(component)
+        return component
+
+
+def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
+    """Return the components of these parts, connected and not yet started. Raises `StartError`."""
+    made = Assembly()
+    history = live = None
+    if parts & {"processor", "web"}:
+        history = made.add(build_history(settings))
+        made.checks["history"] = history.check
+        live = made.add(_live_feed(settings, made.counters, parts))
+    intake = _add_processor(made, settings, history, live) if history and live and "processor" in parts else None
+    if "receiver" in parts:
+        consumer = _add_exporter(made, settings) if settings.broker_url else intake
+        if consumer is None:
+            raise StartError("the receiver needs RabbitMQ to hand its data to: set MODELWATCH_BROKER_URL=amqp://...")
+        made.add(build_receiver(settings.receiver, consumer, made.counters, settings.ingest_keys))
+        made.addresses["otlp_grpc"] = f"{settings.receiver.host}:{settings.receiver.grpc_port}"
+        made.addresses["otlp_http"] = f"{settings.receiver.host}:{settings.receiver.http_port}"
+    elif intake is not None and not settings.broker_url:
+        raise StartError("the processor needs RabbitMQ to take its data from: set MODELWATCH_BROKER_URL=amqp://...")
+    if history and live and "web" in parts:
+        _add_web(made, settings, Query(settings.query, history, live))
+    else:
+        _add_health(made, settings)
+    return made
+
+
+def build_history(settings: Settings) -> SqlHistory:
+    """Return the history that `database_url` names, or the SQLite file in the data folder."""
+    if settings.database_url is None:
+        return build_sqlite_history(settings.storage, f"sqlite:///{settings.data_dir / 'modelwatch.db'}")
+    url = settings.database_url.get_secret_value()
+    return HISTORIES[_scheme_of(url, tuple(HISTORIES), "MODELWATCH_DATABASE_URL")](settings.storage, url)
+
+
+def broker_url_of(settings: Settings) -> SecretStr:
+    """Return the broker's URL. Raises `StartError` if there is none or its scheme is unknown."""
+    url = settings.broker_url or SecretStr("")
+    _scheme_of(url.get_secret_value(), BROKERS, "MODELWATCH_BROKER_URL")
+    return url
+
+
+def live_url_of(settings: Settings) -> str | None:
+    """Return the live feed's URL, `None` for the in-process one. Raises `StartError` if its scheme is unknown."""
+    if settings.live_url is None:
+        return None
+    url = settings.live_url.get_secret_value()
+    _scheme_of(url, LIVE_FEEDS, "MODELWATCH_LIVE_URL")
+    return url
+
+
+def _live_feed(settings: Settings, counters: Counters, parts: frozenset[Part]) -> LiveFeed:
+    url = live_url_of(settings)
+    if url is not None:
+        return build_redis_live_feed(settings.storage, url, counters, is_mirrored="web" in parts)
+    if parts >= {"processor", "web"} and settings.broker_url is None:
+        return build_in_process_live_feed(settings.storage, counters)
+    return AbsentLiveFeed()
+
+
+def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live: LiveFeed) -> Consumer:
+    made.add(build_retention(settings.storage, history))
+    intake = made.add(build_intake(settings.processor, history, live, made.counters))
+    if settings.broker_url:
+        url = broker_url_of(settings)
+        source = made.add(RabbitSource(settings.rabbit_source, settings.rabbitmq, url, intake, made.counters))
+        made.checks["rabbitmq_source"] = _connected("the RabbitMQ source", lambda: source.is_connected)
+    consumer: Consumer = intake
+    return consumer
+
+
+def _add_exporter(made: Assembly, settings: Settings) -> Consumer:
+    url = broker_url_of(settings)
+    exporter = made.add(build_exporter(settings.rabbit_exporter, settings.rabbitmq, url, made.counters))
+    made.checks["rabbitmq_exporter"] = _connected("the RabbitMQ exporter", lambda: exporter.is_connected)
+    consumer: Consumer = exporter
+    return consumer
+
+
+def _add_web(made: Assembly, settings: Settings, query: Query) -> None:
+    app = build_api(settings.api, query, made.counters, made.checks)
+    dash = settings.dash
+    if "otlp_endpoint" not in dash.model_fields_set:
+        endpoint = f"http://{settings.receiver.host}:{settings.receiver.grpc_port}"
+        dash = dash.model_copy(update={"otlp_endpoint": endpoint})
+    mount_pages(app, query, dash)
+    api = settings.api
+    made.add(WebServer(app, api.host, api.port, "MODELWATCH_API__PORT"))
+    made.addresses["page"] = f"http://{api.host}:{api.port}/"
+
+
+def _add_health(made: Assembly, settings: Settings) -> None:
+    health = settings.health
+    if health.port:
+        app = build_health_app(made.counters, made.checks)
+        made.add(WebServer(app, health.host, health.port, "MODELWATCH_HEALTH__PORT"))
+        made.addresses["health"] = f"http://{health.host}:{health.port}/healthz"
+
+
+def _connected(name: str, is_connected: Callable[[], bool]) -> Check:
+    async def check() -> None:
+        if not is_connected():
+            raise RetryableError(f"{name} has no connection")
+
+    return check
+
+
+def _scheme_of(url: str, known: tuple[str, ...], variable: str) -> str:
+    scheme = url.partition(":")[0]
+    if scheme not in known:
+        # Only the scheme is repeated: the rest may hold a password.
+        raise StartError(f"{variable} must begin with {' or '.join(f'{name}://' for name in known)}, not `{scheme}:`")
+    return scheme
