@@ -1,0 +1,70 @@
+// Our own components as SVG: what components.py names, and what the table's cells are drawn with.
+(function () {
+  "use strict";
+  const element = React.createElement;
+  const HEIGHT = 24;
+  const WIDTH = 120;
+
+  // Returns the path of the line, of the area under it, and lone points, which a line would not show.
+  function paths(values, isFromZero) {
+    const known = values.filter((value) => value !== null && value !== undefined);
+    const low = isFromZero ? 0 : Math.min(...known);
+    const span = Math.max(...known) - low || 1;
+    const step = WIDTH / Math.max(values.length - 1, 1);
+    const top = 2;
+    const bottom = HEIGHT - 1.5;
+    let line = "";
+    let area = "";
+    let run = [];
+    const lone = [];
+    const finish = () => {
+      if (run.length === 1) lone.push(run[0]);
+      if (run.length > 1) {
+        const points = run.map(([x, y]) => x.toFixed(1) + " " + y.toFixed(1)).join("L");
+        line += "M" + points;
+        area += "M" + points + "L" + run[run.length - 1][0].toFixed(1) + " " + HEIGHT + "L" + run[0][0].toFixed(1) + " " + HEIGHT + "Z";
+      }
+      run = [];
+    };
+    values.forEach((value, index) => {
+      if (value === null || value === undefined) finish();
+      else run.push([index * step, bottom - ((value - low) / span) * (bottom - top)]);
+    });
+    finish();
+    // A point as a line of no length with round ends keeps its shape when the picture is stretched.
+    lone.forEach(([x, y]) => (line += "M" + x.toFixed(1) + " " + y.toFixed(1) + "l0.01 0"));
+    return { line, area };
+  }
+
+  function Sparkline(props) {
+    const values = props.values || [];
+    const { line, area } = paths(values, props.is_from_zero !== false);
+    return element(
+      "svg",
+      {
+        className: "sparkline is-" + (props.colour || "accent"),
+        viewBox: "0 0 " + WIDTH + " " + HEIGHT,
+        preserveAspectRatio: "none",
+        "aria-hidden": true,
+        focusable: false,
+      },
+      element("path", { d: area, className: "sparkline-area" }),
+      element("path", { d: line, className: "sparkline-line", vectorEffect: "non-scaling-stroke" })
+    );
+  }
+
+  const PICTURES = {
+    sun: "M12 7.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9zM12 2v2.5M12 19.5V22M2 12h2.5M19.5 12H22M4.9 4.9l1.8 1.8M17.3 17.3l1.8 1.8M4.9 19.1l1.8-1.8M17.3 6.7l1.8-1.8",
+    moon: "M20.5 14.2A8.5 8.5 0 0 1 9.8 3.5a8.5 8.5 0 1 0 10.7 10.7z",
+  };
+
+  function Icon(props) {
+    return element(
+      "svg",
+      { className: "icon", viewBox: "0 0 24 24", "aria-hidden": true, focusable: false },
+      element("path", { d: PICTURES[props.name] })
+    );
+  }
+
+  window.modelwatch_components = { Sparkline, Icon };
+})();

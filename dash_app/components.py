@@ -1,0 +1,52 @@
+"""Our own small components: a sparkline and an icon, drawn as SVG by `assets/components.js`.
+
+Dash resolves a component by namespace and type among the browser's globals, so an asset is enough: no build step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from dash.development.base_component import Component
+
+IconName = Literal["sun", "moon"]
+
+
+def attributes(**named: str) -> dict[str, Any]:
+    """Return HTML attributes whose names have dashes from names with underscores: `aria_label="Pages"`."""
+    return {name.replace("_", "-"): value for name, value in named.items()}
+
+
+class _Own(Component):
+    """What Dash asks of every component, for one that has an asset instead of a package."""
+
+    _namespace = "modelwatch_components"
+
+    def __init__(self, **properties: Any) -> None:
+        self._prop_names = ["id", *properties]
+        self._valid_wildcard_attributes = []
+        self.available_properties = self._prop_names
+        self.available_wildcard_properties = []
+        super().__init__(**properties)  # type: ignore[no-untyped-call]
+
+
+class Sparkline(_Own):
+    """The course of a figure without axes. `values` may have gaps (`None`); `colour` names a colour of the theme.
+
+    `is_from_zero` keeps the lower edge at zero instead of the smallest value.
+    """
+
+    _type = "Sparkline"
+
+    def __init__(self, values: Sequence[float | None], colour: str = "accent", is_from_zero: bool = True) -> None:
+        super().__init__(values=list(values), colour=colour, is_from_zero=is_from_zero)
+
+
+class Icon(_Own):
+    """A small picture in the colour of the text around it; decoration only, so it is hidden from screen readers."""
+
+    _type = "Icon"
+
+    def __init__(self, name: IconName) -> None:
+        super().__init__(name=name)

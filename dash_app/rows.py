@@ -1,0 +1,73 @@
+"""The rows of the services table.
+
+Pure, from a `Snapshot` to what the grid takes; numbers stay numbers for sorting and have their text beside them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash_app import formatting
+from dash_app.figures import step_seconds
+from dash_app.snapshot import Snapshot
+from query import ProblemKind, RedAnswer, RedSeries, ServiceSummary, Status
+
+Row = dict[str, Any]
+
+
+def rows_of(snapshot: Snapshot) -> list[Row]:
+    """Return one row per service, in the order of the answer: the worst first, then by name."""
+    courses = {item.labels["service"]: item for item in snapshot.by_service.items}
+    return [
+        _row(item, rank, courses.get(item.service), snapshot.by_service)
+        for rank, item in enumerate(snapshot.services.items)
+    ]
+
+
+def _row(item: ServiceSummary, rank: int, course: RedSeries | None, answer: RedAnswer) -> Row:
+    total, steps = item.total, course.steps if course else ()
+    return {
+        "service": item.service,
+        "version": _versions(item),
+        "details": _details(item),
+        "status": item.status.value,
+        "rank": rank,
+        "rate": total.rate_per_s,
+        "rate_text": formatting.rate(total.rate_per_s).number,
+        "p50": total.p50_s,
+        "p50_text": formatting.duration(total.p50_s).text,
+        "p95": total.p95_s,
+        "p95_text": formatting.duration(total.p95_s).text,
+        "p99": total.p99_s,
+        "p99_text": formatting.duration(total.p99_s).text,
+        "errors": total.error_rate if total.calls else None,
+        "errors_text": formatting.percent(total.error_rate if total.calls else None).number,
+        "traffic": [round(step.calls / step_seconds(answer, step.time_s), 3) for step in steps],
+        "latency": [step.p95_s for step in steps],
+        "failures": [round(step.errors / step.calls, 5) if step.calls else None for step in steps],
+        "latency_tone": _tone(item, ProblemKind.HIGH_LATENCY),
+        "errors_tone": _tone(item, ProblemKind.HIGH_ERROR_RATE),
+    }
+
+
+def _versions(item: ServiceSummary) -> str:
+    named = [version for version in item.versions if version]
+    return named[0] if len(named) == 1 else f"{len(named)} versions" if named else ""
+
+
+def _details(item: ServiceSummary) -> str:
+    """What the row's tooltip says."""
+    parts = [
+        item.service,
+        f"{formatting.count(item.total.calls)} calls, {formatting.plural(item.total.errors, 'error')}",
+        formatting.plural(item.instance_count, "instance"),
+    ]
+    for title, values in (("version", item.versions), ("environment", item.environments)):
+        if named := [value for value in values if value]:
+            parts.append(f"{title}{'s' if len(named) > 1 else ''} {', '.join(named[:5])}{' …' if named[5:] else ''}")
+    return " · ".join(parts)
+
+
+def _tone(item: ServiceSummary, kind: ProblemKind) -> str:
+    status = next((problem.status for problem in item.problems if problem.kind is kind), Status.HEALTHY)
+    return status.value

@@ -1,0 +1,112 @@
+"""Everything that one page shows at one moment, asked of `query/` together and shared by all who look at the same.
+
+Between `callbacks.py`, which wants it, and the pure modules, which draw it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dash_app.view import RANGES, View
+from query import GroupBy, Query, RedAnswer, RedTotal, SeriesFilter, ServicesAnswer
+
+_LONGEST_RANGE_S: Final = max(choice.length_s for choice in RANGES.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The answers behind one picture of the page; all cover the range of `view` up to `end_s`."""
+
+    view: View
+    end_s: int
+    services: ServicesAnswer
+    """All services of the environment; also those that the charts leave out."""
+    by_service: RedAnswer
+    """RED of the same services, one item each, in `series_step_s`."""
+    overall: RedAnswer
+    """RED of what the charts show, one item or none, in `step_s`."""
+    halves: tuple[RedTotal, RedTotal]
+    """Totals of the same over the earlier and over the later half of the range."""
+    by_route: RedAnswer | None
+    """RED of the chosen service by route, in `series_step_s`."""
+    environments: tuple[str, ...]
+    newest_s: int | None
+    """Start of the latest second with a call of any service; in an empty view that of the last 24 hours."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether the view holds no call at all."""
+        return not self.services.items
+
+    @property
+    def total(self) -> RedTotal:
+        """The figures of what the charts show, over exactly the range."""
+        if self.view.service is None:
+            return self.services.total
+        return next((item.total for item in self.services.items if item.service == self.view.service), NO_CALLS)
+
+
+NO_CALLS: Final = RedTotal(0, 0, 0, 0.0, 0.0, None, None, None)
+
+
+async def take_snapshot(query: Query, view: View) -> Snapshot:
+    """Ask everything that the page of `view` shows, up to the latest settled second. Raises what `query` raises."""
+    end_s = query.settled_end_s()
+    everything = SeriesFilter(deployment_environment=view.environment)
+    charted = SeriesFilter(deployment_environment=view.environment, service_name=view.service)
+
+    length_s, half_s = view.range.length_s, view.range.length_s // 2
+
+    def red(step_s: int, group_by: Sequence[GroupBy], where: SeriesFilter) -> Awaitable[RedAnswer]:
+        return query.red(end_s - length_s, end_s, step_s, group_by, where)
+
+    services, by_service, overall, earlier, later = await asyncio.gather(
+        query.services(length_s, everything, end_s),
+        red(view.range.series_step_s, ("service",), everything),
+        red(view.range.step_s, (), charted),
+        query.services(half_s, charted, end_s - half_s),
+        query.services(half_s, charted, end_s),
+    )
+    by_route = await red(view.range.series_step_s, ("route",), charted) if view.service is not None else None
+    known = services
+    if view.environment is not None:
+        known = await query.services(length_s, SeriesFilter(), end_s)
+    if not services.items:
+        known = await query.services(_LONGEST_RANGE_S, SeriesFilter(), end_s)
+    return Snapshot(
+        view,
+        end_s,
+        services,
+        by_service,
+        overall,
+        (earlier.total, later.total),
+        by_route,
+        tuple(sorted({name for item in known.items for name in item.environments if name})),
+        max((item.last_seen_s for item in (services.items or known.items)), default=None),
+    )
+
+
+class SharedSnapshots:
+    """Asks each view's questions once at a time, for all pages that wait for it, so that slow answers never pile up."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._under_way: dict[View, asyncio.Task[Snapshot]] = {}
+
+    async def of(self, view: View) -> Snapshot:
+        """Return a snapshot of `view`. Raises what `query` raises."""
+        task = self._under_way.get(view)
+        if task is None:
+            task = asyncio.create_task(take_snapshot(self._query, view), name=f"snapshot of {view.range.name}")
+            self._under_way[view] = task
+            task.add_done_callback(lambda done: self._finish(view, done))
+        # One page that goes away must not take the answer from the others.
+        return await asyncio.shield(task)
+
+    def _finish(self, view: View, done: asyncio.Task[Snapshot]) -> None:
+        del self._under_way[view]
+        if not done.cancelled():
+            done.exception()
