@@ -15,33 +15,46 @@ Second = dict[SeriesKey, RedPoint]
 class LiveWindow:
     """Points of the last `length_s` seconds, and since when they are known to be all there are.
 
-    `complete_since_s` is the Unix second from which on every committed point is here; `None` before anything is known.
-    Each second has a revision that changes whenever one of its points does, so that readers can keep what they derived.
+    `complete_since_s` is the Unix second from which on every committed point is here, whoever committed it; `None`
+    while nothing is known. Each second has a revision that changes whenever one of its points does, so that readers can
+    keep what they derived. One thread writes; others may read meanwhile.
+
+    Bounded: points from before the window, or further ahead than it is long, are left out; beyond `max_points` the
+    oldest seconds go, and the window is complete only after them. 100 000 points take about 45 MB.
     """
 
-    def __init__(self, length_s: int) -> None:
+    def __init__(self, length_s: int, max_points: int = 400_000) -> None:
         self.length_s = length_s
+        self.max_points = max_points
         self.complete_since_s: int | None = None
         self._seconds: dict[int, Second] = {}
         self._revisions: dict[int, int] = {}
         self._revision = 0
+        self._point_count = 0
+        self._dropped_to_s = 0
+        self._series: dict[SeriesKey, SeriesKey] = {}
 
     def add(self, points: Iterable[RedPoint], now_s: int) -> None:
-        """Add points of 1 s buckets; those older than the window are left out."""
-        oldest_s = now_s - self.length_s
+        """Add points of 1 s buckets; those outside the window are left out."""
+        oldest_s, newest_s = now_s - self.length_s, now_s + self.length_s
         for point in points:
-            if point.start_s < oldest_s:
-                continue
-            second = self._seconds.setdefault(point.start_s, {})
-            known = second.get(point.series)
-            second[point.series] = point if known is None else _sum_of(known, point)
-            self._revision += 1
-            self._revisions[point.start_s] = self._revision
+            if oldest_s <= point.start_s <= newest_s:
+                self._add(point)
         self._forget_before(oldest_s)
+        while self._point_count > self.max_points:
+            self._forget_oldest()
 
-    def restart(self, complete_since_s: int) -> None:
+    def restart(self, complete_since_s: int | None) -> None:
         """Count the window as complete only from this second on; what it holds from before stays readable."""
-        self.complete_since_s = complete_since_s
+        self.complete_since_s = None if complete_since_s is None else max(complete_since_s, self._dropped_to_s)
+
+    def clear(self) -> None:
+        """Forget every point, and since when the window is complete."""
+        self.complete_since_s = None
+        self._seconds.clear()
+        self._revisions.clear()
+        self._series.clear()
+        self._point_count = self._dropped_to_s = 0
 
     def covers(self, start_s: int, now_s: int) -> bool:
         """Tell whether every committed point since `start_s` is here."""
@@ -52,7 +65,8 @@ class LiveWindow:
     def points(self, start_s: int, end_s: int) -> Iterator[RedPoint]:
         """Yield the points with `start_s <= point.start_s < end_s`, in time order."""
         for second in range(start_s, end_s):
-            yield from self._seconds.get(second, {}).values()
+            # A tuple, because the writer may add to the second while a reader's thread goes through it.
+            yield from tuple(self._seconds.get(second, {}).values())
 
     def revision(self, start_s: int, end_s: int) -> int:
         """Return a number that grows when any point of [start_s, end_s) changes; 0 when there are none."""
@@ -61,12 +75,49 @@ class LiveWindow:
     @property
     def newest_s(self) -> int | None:
         """The latest second that holds a point."""
-        return max(self._seconds, default=None)
+        return max(tuple(self._seconds), default=None)
+
+    @property
+    def point_count(self) -> int:
+        """How many points are held."""
+        return self._point_count
+
+    def _add(self, point: RedPoint) -> None:
+        second = self._seconds.setdefault(point.start_s, {})
+        known = second.get(point.series)
+        if known is None:
+            second[self._shared(point.series)] = self._with_shared_series(point)
+            self._point_count += 1
+        else:
+            second[known.series] = _sum_of(known, point)
+        self._revision += 1
+        self._revisions[point.start_s] = self._revision
+
+    def _shared(self, series: SeriesKey) -> SeriesKey:
+        """Return the one object that stands for this series; a key of its own per point would double the memory."""
+        if len(self._series) > self.max_points:
+            self._series.clear()
+        return self._series.setdefault(series, series)
+
+    def _with_shared_series(self, point: RedPoint) -> RedPoint:
+        series = self._series[point.series]
+        if series is point.series:
+            return point
+        return RedPoint(series, point.start_s, point.calls, point.errors, point.durations)
 
     def _forget_before(self, oldest_s: int) -> None:
         for second in [second for second in self._seconds if second < oldest_s]:
-            del self._seconds[second]
-            del self._revisions[second]
+            self._forget(second)
+
+    def _forget_oldest(self) -> None:
+        oldest_s = min(self._seconds)
+        self._forget(oldest_s)
+        self._dropped_to_s = max(self._dropped_to_s, oldest_s + 1)
+        self.restart(self.complete_since_s)
+
+    def _forget(self, second: int) -> None:
+        self._point_count -= len(self._seconds.pop(second))
+        del self._revisions[second]
 
 
 def _sum_of(first: RedPoint, second: RedPoint) -> RedPoint:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from storage.live_window import LiveWindow
-from telemetry import Component, RedPoint, RetryableError, SeriesKey
+from telemetry import Component, PermanentError, RedPoint, RetryableError, SeriesKey
 
 
 class AlreadyCommittedError(Exception):
@@ -25,7 +25,14 @@ class AlreadyCommittedError(Exception):
 
 
 class StorageUnavailableError(RetryableError):
-    """The database or the live feed does not answer or refuses; nothing was kept."""
+    """The database does not answer or refuses. Nothing was kept, or the connection was lost while it committed.
+
+    Trying again is safe either way: if it was kept after all, the next attempt ends in `AlreadyCommittedError`.
+    """
+
+
+class TooManyPointsError(PermanentError):
+    """A question spans more points than one read may hold; the message says what to ask instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +65,20 @@ class History(Component, Protocol):
         """Add `points` (1 s buckets, any order, repeats allowed) and note `batch_ids`, all or nothing.
 
         Returning means durable. Raises `AlreadyCommittedError` when any of the ids was committed before,
-        `StorageUnavailableError` when nothing was kept. Safe beside other writers, in this process or another.
+        `StorageUnavailableError` when trying again may help, `PermanentError` when the data itself is refused.
+        Safe beside other writers, in this process or another. An id that is named twice counts once.
         """
         ...
 
     async def read(self, start_s: int, end_s: int, where: SeriesFilter) -> list[RedPoint]:
-        """Return the points of buckets that begin in [start_s, end_s), one per series and bucket, in time order."""
+        """Return the points of buckets that begin in [start_s, end_s), one per series and bucket, in time order.
+
+        Raises `TooManyPointsError` and `StorageUnavailableError`.
+        """
         ...
 
     async def oldest_s(self) -> int | None:
-        """Return the start of the oldest bucket kept, `None` when there is none."""
+        """Return the start of the oldest bucket kept, `None` when there is none. Raises `StorageUnavailableError`."""
         ...
 
     async def check(self) -> None:
@@ -76,14 +87,20 @@ class History(Component, Protocol):
 
 
 class LiveFeed(Component, Protocol):
-    """The last minutes at 1 s resolution, in memory, for charts that move. Never the truth: it may be lost."""
+    """The last minutes at 1 s resolution, in memory, for charts that move. Never the truth: it may be lost.
+
+    `start` succeeds without Redis; until it is there, the window is complete since no time at all.
+    """
 
     async def publish(self, points: Sequence[RedPoint]) -> None:
         """Add points (1 s buckets) that the history has committed. Never raises: a feed in trouble resets itself."""
         ...
 
     async def reset(self) -> None:
-        """Say that committed points may be missing, so that the window counts as complete only from now on."""
+        """Say that points committed up to now may be missing: `complete_since_s` moves past the current second.
+
+        The current second does not count, because its points may lie on both sides of the reset. Never raises.
+        """
         ...
 
     @property

@@ -1,0 +1,61 @@
+"""Making the store's components; which of them is used follows from the URLs, in the table of `modelwatch/`."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from storage.dialects import POSTGRES, SQLITE
+from storage.history import SqlHistory
+from storage.in_process_live_feed import InProcessLiveFeed
+from storage.redis_live_feed import RedisLiveFeed
+from storage.retention import Expiring, Retention
+from storage.settings import StorageSettings
+from telemetry import Counters, NowNs, StartError
+
+
+def build_sqlite_history(settings: StorageSettings, url: str, *, now_ns: NowNs = time.time_ns) -> SqlHistory:
+    """Return the history in the SQLite file that `url` (`sqlite:////folder/file.db`) names."""
+    return SqlHistory(SQLITE, _parsed(url), settings, now_ns)
+
+
+def build_postgres_history(settings: StorageSettings, url: str, *, now_ns: NowNs = time.time_ns) -> SqlHistory:
+    """Return the history in the PostgreSQL database that `url` (`postgresql+psycopg://...`) names."""
+    return SqlHistory(POSTGRES, _parsed(url), settings, now_ns)
+
+
+def build_retention(settings: StorageSettings, history: Expiring, *, now_ns: NowNs = time.time_ns) -> Retention:
+    """Return what deletes old rows of `history`; for processes that write."""
+    return Retention(settings, history, now_ns)
+
+
+def build_in_process_live_feed(
+    settings: StorageSettings, counters: Counters, *, now_ns: NowNs = time.time_ns
+) -> InProcessLiveFeed:
+    """Return the live feed of a single process that does everything."""
+    return InProcessLiveFeed(settings, counters, now_ns)
+
+
+def build_redis_live_feed(
+    settings: StorageSettings,
+    url: str,
+    counters: Counters,
+    *,
+    is_mirrored: bool = True,
+    now_ns: NowNs = time.time_ns,
+) -> RedisLiveFeed:
+    """Return this process's end of the live feed in the Redis that `url` (`redis://` or `rediss://`) names.
+
+    `is_mirrored=False` is for roles that only publish: their window stays empty and costs nothing.
+    """
+    return RedisLiveFeed(settings, url, counters, is_mirrored=is_mirrored, now_ns=now_ns)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError:
+        # The error's own text would repeat the URL with its password.
+        raise StartError("the database URL cannot be read: set MODELWATCH_DATABASE_URL to a SQLAlchemy URL") from None

@@ -1,0 +1,154 @@
+"""All that differs between SQLite and PostgreSQL; everything else in the history is one code for both.
+
+Used by `database.py` to open and guard connections, and by the statements for their `INSERT ... ON CONFLICT`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.settings import StorageSettings
+from telemetry import StartError
+
+IS_WRITER: Final = "modelwatch_is_writer"
+"""Execution option of connections that will write."""
+
+_SCHEMA_LOCK: Final = 0x6D6F64656C77  # "modelw": one advisory lock per database, taken by whoever migrates
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One kind of database."""
+
+    name: str
+    insert: Callable[..., Any]
+    """SQLAlchemy's `insert` with `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    ddl_words: Mapping[str, str]
+    """What the migrations write differently."""
+    open: Callable[[URL, StorageSettings], Engine]
+    lock_schema: Callable[[Connection], None]
+    """Keep other migrating processes waiting until the transaction ends."""
+    interrupt: Callable[[Any], None]
+    """Wake a thread that waits for an answer on this driver connection; called from another thread."""
+    is_remote: bool
+    """Whether it may come up later than we do."""
+    max_writers: int | None
+    """How many writers can work at once, `None` for as many as there are."""
+
+
+def _open_sqlite(url: URL, settings: StorageSettings) -> Engine:
+    if sqlite3.sqlite_version_info < (3, 35):
+        raise StartError(
+            f"SQLite {sqlite3.sqlite_version} is too old, 3.35 is needed: set MODELWATCH_DATABASE_URL to PostgreSQL"
+        )
+    if not url.database or url.database == ":memory:":
+        raise StartError("the SQLite URL names no file: set MODELWATCH_DATABASE_URL to sqlite:////folder/modelwatch.db")
+    folder = Path(url.database).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"the folder {folder} for the database cannot be made ({error.strerror}): "
+            "set MODELWATCH_DATA_DIR or MODELWATCH_DATABASE_URL"
+        ) from error
+    engine = create_engine(
+        url,
+        pool_size=1 + settings.read_threads,
+        max_overflow=0,
+        pool_timeout=settings.lock_timeout_s,
+        hide_parameters=True,
+        connect_args={"timeout": settings.lock_timeout_s, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not where the driver thinks fit
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={settings.sqlite_synchronous}")
+        connection.execute("PRAGMA cache_size=-16384")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later could not wait for another writer: SQLite refuses the
+        # upgrade at once. IMMEDIATE queues at the start, for up to the busy timeout.
+        is_writer = connection.get_execution_options().get(IS_WRITER)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+
+    return engine
+
+
+def _open_postgres(url: URL, settings: StorageSettings) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=settings.write_threads + settings.read_threads,
+        max_overflow=0,
+        pool_timeout=settings.lock_timeout_s,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        # The statements count on seeing, after waiting for a lock, what the other writer committed.
+        isolation_level="READ COMMITTED",
+        connect_args={"connect_timeout": settings.connect_timeout_s, "application_name": "modelwatch"},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET statement_timeout = {round(settings.statement_timeout_s * 1000)}")
+            cursor.execute(f"SET lock_timeout = {round(settings.lock_timeout_s * 1000)}")
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {round(settings.answer_timeout_s * 1000)}")
+        connection.commit()
+
+    return engine
+
+
+def _lock_postgres_schema(connection: Connection) -> None:
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+
+
+def _interrupt_postgres(connection: Any) -> None:
+    # A server that is frozen or unreachable answers no cancel request either. Shutting the socket down wakes the
+    # waiting thread; the server rolls back, or has committed, which the next attempt finds out by the batch ids.
+    with contextlib.suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as twin:
+        twin.shutdown(socket.SHUT_RDWR)
+
+
+def _interrupt_sqlite(connection: sqlite3.Connection) -> None:
+    with contextlib.suppress(sqlite3.Error):
+        connection.interrupt()
+
+
+SQLITE: Final = Dialect(
+    name="SQLite",
+    insert=sqlite.insert,
+    ddl_words=MappingProxyType({"bytes": "BLOB", "rewritten_often": "WITHOUT ROWID", "written_once": "WITHOUT ROWID"}),
+    open=_open_sqlite,
+    lock_schema=lambda _connection: None,  # BEGIN IMMEDIATE holds the only write lock there is
+    interrupt=_interrupt_sqlite,
+    is_remote=False,
+    max_writers=1,
+)
+
+POSTGRES: Final = Dialect(
+    name="PostgreSQL",
+    insert=postgresql.insert,
+    # Free space in each page keeps the rewriting of the current bucket within the page, without new index entries.
+    ddl_words=MappingProxyType({"bytes": "BYTEA", "rewritten_often": "WITH (fillfactor = 70)", "written_once": ""}),
+    open=_open_postgres,
+    lock_schema=_lock_postgres_schema,
+    interrupt=_interrupt_postgres,
+    is_remote=True,
+    max_writers=None,
+)
