@@ -7,6 +7,7 @@ all look-ups are hits, and a hit is a hash of some 30 bytes.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
@@ -14,6 +15,12 @@ from processor.derivation import Scalar
 
 _CACHEABLE_BYTES: Final = 1024
 """Longer attributes are read each time: they hardly repeat, and the cache is bounded by number."""
+_REMEMBERED_VALUES: Final = 64
+"""How many values of a key of no interest are remembered: enough for hosts and user agents, too few for ports."""
+_KEY_TAG: Final = bytes([1 << 3 | 2])
+_VALUE_TAG: Final = bytes([2 << 3 | 2])
+"""How the fields of a `KeyValue` begin on the wire: field number and wire type (length-delimited)."""
+_TWO_BYTE_LENGTH: Final = 128
 
 
 class Attribute:
@@ -30,8 +37,8 @@ class AttributeCache(dict[bytes, Attribute | None]):
     """`cache[raw]` is the `Attribute` that the bytes of a `KeyValue` hold, `None` if nothing is derived from it.
 
     At most `limit` entries. Attributes of no interest may be different in every span (`client.port`, `url.path`):
-    they are told apart without parsing, and making room for them forgets only their like, so they do not drive out
-    what is worth keeping. `parse` makes a `KeyValue` of the projection; its `DecodeError` passes through.
+    of each such key only a few values are remembered, and further ones are recognised by the key. `parse` makes a
+    `KeyValue` of the projection; its `DecodeError` passes through.
     """
 
     def __init__(self, keys: Collection[str], parse: Callable[[bytes], Any], limit: int) -> None:
@@ -39,15 +46,33 @@ class AttributeCache(dict[bytes, Attribute | None]):
         self._keys = frozenset(keys)
         self._parse = parse
         self._limit = limit
-        self._kept: dict[bytes, Attribute | None] = {}
-        # However a KeyValue is encoded, its key stands in it in one piece: bytes that contain none of the keys
-        # cannot be of interest. Bytes that do contain one (perhaps inside a value) are parsed.
-        self._may_be_wanted = re.compile(b"|".join(re.escape(key.encode()) for key in sorted(keys))).search
+        # However a KeyValue is encoded, its key stands in it in one piece: bytes without any of the keys are of no
+        # interest. Bytes with one, perhaps inside a value, are parsed.
+        self._mentions_key = re.compile(b"|".join(re.escape(key.encode()) for key in sorted(keys))).search
+        self._value_counts: Counter[bytes] = Counter()
+        self._varying_heads: set[bytes] = set()
 
     def __missing__(self, raw: bytes) -> Attribute | None:
-        attribute = self._read(raw) if self._may_be_wanted(raw) else None
+        # The usual encoding of a short attribute: tag, length, key, tag, length, value, and nothing else. The head is
+        # all but the last two; what follows it here cannot change the key any more.
+        try:
+            head_end = raw[1] + 3
+            head = raw[:head_end]
+            if head in self._varying_heads and (
+                raw[head_end] == len(raw) - head_end - 1 < _TWO_BYTE_LENGTH or _is_one_long_value(raw, head_end)
+            ):
+                return None
+        except IndexError:
+            head = b""
+        if len(self) >= self._limit:
+            self._forget()
+        attribute = None
+        if self._mentions_key(raw):
+            attribute = self._read(raw)
+        elif _is_usual_head(head):
+            self._count_value(head)
         if len(raw) <= _CACHEABLE_BYTES:
-            self._keep(raw, attribute)
+            self[raw] = attribute
         return attribute
 
     def _read(self, raw: bytes) -> Attribute | None:
@@ -56,15 +81,29 @@ class AttributeCache(dict[bytes, Attribute | None]):
         value = scalar_of(message.value)
         return Attribute(key, value) if key in self._keys and value is not None else None
 
-    def _keep(self, raw: bytes, attribute: Attribute | None) -> None:
-        if len(self) >= self._limit:
-            if len(self._kept) > self._limit // 2:
-                self._kept.clear()
-            self.clear()
-            self.update(self._kept)
-        self[raw] = attribute
-        if attribute is not None:
-            self._kept[raw] = attribute
+    def _count_value(self, head: bytes) -> None:
+        self._value_counts[head] += 1
+        if self._value_counts[head] >= _REMEMBERED_VALUES:
+            self._varying_heads.add(head)
+
+    def _forget(self) -> None:
+        """Forget what is of no interest, and the rest only if that does not make room enough."""
+        wanted = {raw: attribute for raw, attribute in self.items() if attribute is not None}
+        self.clear()
+        if len(wanted) <= self._limit // 2:
+            self.update(wanted)
+        self._value_counts.clear()
+        self._varying_heads.clear()
+
+
+def _is_usual_head(head: bytes) -> bool:
+    return head[:1] == _KEY_TAG and head[-1:] == _VALUE_TAG and head[1] < _TWO_BYTE_LENGTH and len(head) == head[1] + 3
+
+
+def _is_one_long_value(raw: bytes, start: int) -> bool:
+    """Tell whether `raw` from `start` on is a length of two bytes and so many bytes."""
+    low, high = raw[start], raw[start + 1]
+    return low >= _TWO_BYTE_LENGTH > high and (high << 7) + low - _TWO_BYTE_LENGTH == len(raw) - start - 2
 
 
 class Resource:
