@@ -20,10 +20,10 @@ def environment(**user: str) -> dict[str, str]:
     return environ
 
 
-def one_request(sink: Sink, protocol: str | None = None, **user: str) -> list[Received]:
+def one_request(sink: Sink, **user: str) -> list[Received]:
     """Return the spans of one request to the FastAPI application under a user's environment."""
-    with watched("fastapi_app", sink.urls[protocol or "grpc"], protocol, **user) as app:
-        app.request("GET", "/items/7")
+    with watched("fastapi_app", sink.urls["grpc"], None, **user) as app:
+        assert app.request("GET", "/items/7")[1] == 200
         app.stop()
         return sink.spans(app.service)
 
@@ -86,25 +86,23 @@ def test_instrumentors_of_the_same_frameworks_are_loaded_only_in_place_of_ours(
         ModelWatchDistro().load_instrumentor(RecordingEntryPoint("redis", "x:X", "opentelemetry_instrumentor"))
 
 
-def test_the_resource_tells_who_instrumented(sink: Sink) -> None:
-    """Service, instance, SDK and distro are named, whatever the application is."""
-    (span,) = one_request(sink, OTEL_RESOURCE_ATTRIBUTES="service.version=2.1,deployment.environment.name=test")
+def test_the_users_resource_and_conventions_are_kept(sink: Sink) -> None:
+    """The user's attributes stand beside those that tell who instrumented; `http/dup` writes old names as well."""
+    (span,) = one_request(
+        sink,
+        OTEL_RESOURCE_ATTRIBUTES="service.version=2.1,deployment.environment.name=test",
+        OTEL_SEMCONV_STABILITY_OPT_IN="http/dup",
+    )
     assert span.resource["telemetry.distro.name"] == "modelwatch-instrumentation"
     assert span.resource["service.version"] == "2.1"
     assert span.resource["deployment.environment.name"] == "test"
     assert len(span.resource["service.instance.id"]) == 36
-
-
-def test_the_users_conventions_override_ours(sink: Sink) -> None:
-    """With `http/dup` the old names are written beside the new ones."""
-    (span,) = one_request(sink, OTEL_SEMCONV_STABILITY_OPT_IN="http/dup")
     assert (span.attributes["http.status_code"], span.status_code) == (200, 200)
     assert span.attributes["http.method"] == "GET"
 
 
-def test_the_users_protocol_and_exporter_override_ours(sink: Sink) -> None:
-    """HTTP in place of gRPC works; and without a traces exporter nothing is sent."""
-    assert len(one_request(sink, "http/protobuf")) == 1
+def test_the_users_exporter_overrides_ours(sink: Sink) -> None:
+    """Without a traces exporter nothing is sent, and the application serves."""
     assert one_request(sink, OTEL_TRACES_EXPORTER="none") == []
 
 
@@ -113,10 +111,9 @@ def test_a_disabled_sdk_leaves_the_application_alone(sink: Sink) -> None:
     assert one_request(sink, OTEL_SDK_DISABLED="true") == []
 
 
-@pytest.mark.parametrize("name", ["OTEL_PYTHON_EXCLUDED_URLS", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"])
-def test_excluded_urls_leave_no_span(sink: Sink, name: str) -> None:
+def test_excluded_urls_leave_no_span(sink: Sink) -> None:
     """Probes can be kept out, also those of mounted applications; FastAPI's own telemetry stays silent."""
-    with watched("fastapi_app", sink.urls["grpc"], **{name: "threaded,mounted"}) as app:
+    with watched("fastapi_app", sink.urls["grpc"], OTEL_PYTHON_EXCLUDED_URLS="threaded,mounted") as app:
         for path in ("/threaded", "/mounted/items/1", "/items/7"):
             assert app.request("GET", path)[1] == 200
         app.stop()

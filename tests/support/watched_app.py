@@ -11,9 +11,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-
-import httpx
 
 from tests.support.ports import free_port
 
@@ -30,6 +29,7 @@ class WatchedApp:
     def __init__(self, process: subprocess.Popen[bytes], port: int, service: str, log: Path) -> None:
         self.service = service
         self.url = f"http://127.0.0.1:{port}"
+        self._port = port
         self._process = process
         self._log = log
 
@@ -39,17 +39,24 @@ class WatchedApp:
         return self._log.read_text()
 
     def request(self, method: str, path: str) -> tuple[str, int]:
-        """Send a request as the client of a new trace, on a new connection; return the trace's id and the status."""
+        """Send a request as the client of a new trace; return the trace's id and the status, 0 for a broken answer."""
         trace_id = secrets.token_hex(16)
         headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
         try:
-            return trace_id, httpx.request(method, self.url + path, headers=headers, timeout=20).status_code
-        except httpx.RemoteProtocolError:
+            return trace_id, self._ask(method, path, headers)[0]
+        except HTTPException:
             return trace_id, 0
 
     def get(self, path: str) -> str:
         """Return a page's text."""
-        return httpx.get(self.url + path, timeout=20).text
+        return self._ask("GET", path, {})[1]
+
+    def _ask(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+        """Ask on a connection of its own, so that every worker has its turn."""
+        with contextlib.closing(HTTPConnection("127.0.0.1", self._port, timeout=20)) as connection:
+            connection.request(method, path, headers=dict(headers))
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> float:
         """Send the signal and wait for the end; return the seconds it took."""

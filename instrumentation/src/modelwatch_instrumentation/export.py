@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,23 +27,31 @@ def finishes_within(timeout_s: float, work: Callable[[], Any]) -> bool:
 
 
 class BoundedSpanProcessor(BatchSpanProcessor):
-    """The SDK's batch processor, but with its timeouts kept.
+    """The SDK's batch processor, but with its timeouts kept, and kept together: a flush uses up the shutdown's time.
 
     The SDK's `force_flush` ignores its timeout, and its `shutdown` waits 30 s for the exporter's last attempt.
     """
 
     _is_stuck = False
+    _patient_until_s = 0.0
 
     def force_flush(self, timeout_millis: int | None = None) -> bool:
         """Export what is queued, for at most `timeout_millis` and never over two seconds; False: time was up."""
         timeout_s = FLUSH_TIMEOUT_S if timeout_millis is None else min(timeout_millis / 1000, FLUSH_TIMEOUT_S)
+        self._patient_until_s = time.monotonic() + FLUSH_TIMEOUT_S
+        self._is_stuck = True  # until proven otherwise: the caller may give up, and end the process, a moment earlier
         self._is_stuck = not finishes_within(timeout_s, super().force_flush)
         return not self._is_stuck
 
     def shutdown(self) -> None:
-        """Export the rest within two seconds; after a flush that failed there is nothing left to wait for."""
-        timeout_s = 0.0 if self._is_stuck else FLUSH_TIMEOUT_S
-        self._batch_processor.shutdown(timeout_millis=int(timeout_s * 1000))
+        """Export the rest in what is left of two seconds; after a flush in vain there is nothing left to wait for."""
+        self._batch_processor.shutdown(timeout_millis=int(self._patience_s() * 1000))
+
+    def _patience_s(self) -> float:
+        if self._is_stuck:
+            return 0.0
+        left_s = self._patient_until_s - time.monotonic()
+        return left_s if left_s > 0 else FLUSH_TIMEOUT_S
 
 
 async def flush(timeout_s: float = FLUSH_TIMEOUT_S) -> bool:
