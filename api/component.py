@@ -1,0 +1,82 @@
+"""The web application: REST routes, metrics and health, on one FastAPI app that pages are mounted onto afterwards.
+
+Made in `modelwatch/` from a query and the counters; a `WebServer` runs it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute
+
+from api import health, models, problems
+from api.routes import build_router
+from api.security_headers import SecurityHeaders
+from api.settings import ApiSettings
+from query import Query
+from telemetry import Counters, NowNs
+
+VERSION: Final = "0.1.0"
+_DESCRIPTION: Final = (
+    "Request rate, errors and durations of machine-learning model APIs. Times are RFC 3339 in UTC, "
+    "durations are seconds and end in `_s`, ratios are 0 to 1; every call is counted exactly once."
+)
+
+
+def build(
+    settings: ApiSettings, query: Query, counters: Counters, checks: health.Checks, now_ns: NowNs = time.time_ns
+) -> FastAPI:
+    """Return the app. `checks` are what `/readyz` reports by name; pages may be mounted onto the app afterwards."""
+    app = FastAPI(title="ModelWatch", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None)
+    app.add_middleware(SecurityHeaders)
+    problems.register(app)
+    app.include_router(build_router(query, counters, now_ns))
+    _add_health(app, settings, counters, checks)
+
+    @app.get("/api/{path:path}", include_in_schema=False)
+    async def unknown(request: Request) -> Response:
+        # Pages answer every other path, so that a mistyped API path would be answered with a page.
+        return problems.problem(404, f"there is nothing at {request.url.path}; /openapi.json lists what there is")
+
+    _document(app, app.routes)
+    return app
+
+
+def _add_health(app: FastAPI, settings: ApiSettings, counters: Counters, checks: health.Checks) -> None:
+    tags = ["ModelWatch itself"]
+
+    @app.get("/healthz", response_model=models.Liveness, summary="Is the process alive", tags=list(tags))
+    async def healthz() -> Response:
+        return health.liveness()
+
+    not_ready: dict[int | str, dict[str, Any]] = {503: {"model": models.Readiness, "description": "A check fails."}}
+
+    @app.get("/readyz", response_model=models.Readiness, responses=not_ready, summary="Is it ready", tags=list(tags))
+    async def readyz() -> Response:
+        """Asks everything that the process depends on, such as the database."""
+        return await health.readiness(checks, settings.check_timeout_s)
+
+    @app.get("/metrics", response_class=PlainTextResponse, summary="Counters for Prometheus", tags=list(tags))
+    async def metrics() -> Response:
+        """The counters as `modelwatch_<name>_total`, in Prometheus' text format."""
+        return health.metrics(counters)
+
+
+def _document(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
+    """Make the OpenAPI document of these routes only, as the pages' own routes are nobody's API."""
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=list(routes))
+    schemas = document["components"]["schemas"]
+    template = "#/components/schemas/{model}"
+    for name, schema in models.ProblemDetails.model_json_schema(ref_template=template).pop("$defs", {}).items():
+        schemas[name] = schema
+    problem = models.ProblemDetails.model_json_schema(ref_template=template)
+    problem.pop("$defs", None)
+    schemas[models.ProblemDetails.__name__] = problem
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    app.openapi = lambda: document  # type: ignore[method-assign]

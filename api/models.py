@@ -1,0 +1,148 @@
+"""The shapes of the API's answers, as OpenAPI shows them.
+
+`api/documents.py` fills them; durations end in `_s` and are seconds, ratios are 0 to 1, times are RFC 3339 in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from query import ProblemKind, Status
+
+Time = Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})]
+Count = Annotated[int, Field(ge=0)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class Document(BaseModel, extra="forbid"):
+    """Base of all answers: exactly the fields described."""
+
+
+class Percentiles(Document):
+    """`null` where there were no calls. Relative error at most 1 %."""
+
+    p50_s: Seconds | None = Field(description="Median duration in seconds.")
+    p95_s: Seconds | None = Field(description="95th percentile of durations in seconds.")
+    p99_s: Seconds | None = Field(description="99th percentile of durations in seconds.")
+
+
+class Counts(Percentiles):
+    calls: Count = Field(description="Requests that ended in this time.")
+    errors: Count = Field(description="Requests that failed: status 5xx, or an exception.")
+    client_errors: Count = Field(description="Requests that were answered with 4xx; no errors of the service.")
+
+
+class Total(Counts):
+    """RED over the whole time of the answer."""
+
+    error_rate: Ratio = Field(description="errors / calls; 0 without calls.")
+    rate_per_s: Seconds = Field(description="Calls divided by the seconds from `start` to `end`.")
+
+
+class ProblemFound(Document):
+    """A recognised kind of trouble with its evidence."""
+
+    kind: ProblemKind
+    status: Status
+    value: float = Field(description="What was measured: seconds for latency, a ratio for errors.")
+    threshold: float = Field(description="What it was measured against.")
+    evidence: str = Field(examples=["P95 1.92 s over the last minute, above 1 s"])
+
+
+class Service(Total):
+    """One service over the window."""
+
+    service: str
+    versions: list[str]
+    environments: list[str]
+    instance_count: Count
+    last_seen: Time = Field(description="Start of the latest bucket with a call.")
+    status: Status = Field(description="Judged by the last minute of the window.")
+    problems: list[ProblemFound]
+
+
+class Services(Document):
+    """All services seen from `start` to before `end`, worst status first, then by name."""
+
+    start: Time
+    end: Time
+    items: list[Service]
+    total: Total = Field(description="All services together, percentiles from the merged histograms.")
+
+
+class Point(Counts):
+    """RED of the step that begins at `time`."""
+
+    time: Time
+
+
+class Series(Document):
+    """One group over time, with a point for every step, also where there were no calls."""
+
+    labels: dict[str, str] = Field(description="The `group_by` fields and their values.")
+    points: list[Point]
+    total: Total
+
+
+class Red(Document):
+    """RED from `start` to before `end` in steps of `step_s` seconds."""
+
+    start: Time
+    end: Time
+    step_s: int = Field(ge=1)
+    source: Literal["live", "history"] = Field(
+        description="Which answered: the live window, to the second, or the history."
+    )
+    items: list[Series]
+
+
+class Counter(Document):
+    """What one component counted since its process started."""
+
+    name: str = Field(examples=["receiver_accepted_items"])
+    labels: dict[str, str]
+    value: Count
+
+
+class Pipeline(Document):
+    """The counters of the process that answers; other processes serve their own at `/metrics`."""
+
+    scope: Literal["process"]
+    items: list[Counter]
+
+
+class Check(Document):
+    is_ok: bool
+    message: str = Field(description="What is wrong, empty when nothing is.")
+
+
+class Readiness(Document):
+    """Ready when every check is."""
+
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, Check]
+
+
+class Liveness(Document):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class ParameterError(Document):
+    parameter: str
+    message: str
+
+
+class ProblemDetails(Document):
+    """What went wrong (RFC 9457), as `application/problem+json`."""
+
+    type: Literal["about:blank"] = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[ParameterError] = Field(default=[], description="The parameters at fault, if any.")

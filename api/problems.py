@@ -1,0 +1,83 @@
+"""What went wrong, as JSON problem details (RFC 9457): the one place that maps errors to HTTP statuses.
+
+Registered on the app by `api/component.py`; nobody ever sees a stack trace.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from api.models import ParameterError, ProblemDetails
+from query import QuestionError
+from telemetry import RetryableError
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_log = structlog.get_logger(__name__)
+
+
+def problem(
+    status: int, detail: str, errors: Sequence[ParameterError] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a problem response; `detail` is for the reader of it."""
+    body = ProblemDetails(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
+    return JSONResponse(body.model_dump(), status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def register(app: FastAPI) -> None:
+    """Answer every error with a problem."""
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(QuestionError, _question_out_of_bounds)
+    app.add_exception_handler(RetryableError, _unavailable)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [ParameterError(parameter=_name_of(one["loc"]), message=_message_of(one)) for one in error.errors()]
+    return problem(422, "; ".join(f"{one.parameter}: {one.message}" for one in errors), errors)
+
+
+def _name_of(location: Sequence[str | int]) -> str:
+    """The parameter's own name, out of ("query", "group_by", 0)."""
+    return next((part for part in location[1:] if isinstance(part, str)), "request")
+
+
+def _message_of(error: Mapping[str, object]) -> str:
+    if error["type"] == "extra_forbidden":
+        return "there is no such parameter; /openapi.json lists them"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+async def _question_out_of_bounds(request: Request, error: Exception) -> Response:
+    assert isinstance(error, QuestionError)
+    parameter = error.parameter.removesuffix("_s")
+    return problem(422, f"{parameter}: {error}", [ParameterError(parameter=parameter, message=str(error))])
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RetryableError)
+    return problem(503, str(error), headers={"Retry-After": str(max(math.ceil(error.retry_after_s), 1))})
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    detail = error.detail
+    if error.status_code == 405:
+        detail = f"{request.method} is not allowed here"
+    return problem(error.status_code, detail, headers=error.headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("request failed", path=request.url.path, exc_info=error)
+    return problem(500, "the request failed inside ModelWatch; its log says why")

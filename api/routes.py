@@ -1,0 +1,101 @@
+"""The REST routes: a URL becomes a question, its answer JSON.
+
+Included by `api/component.py`; the shapes are in `api/models.py`, the parameters in `api/parameters.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Final
+
+import anyio.to_thread
+from fastapi import APIRouter
+from fastapi import Query as QueryParameters
+from starlette.responses import Response
+
+from api import documents, models
+from api.examples import PIPELINE_EXAMPLE, RED_EXAMPLE, SERVICES_EXAMPLE
+from api.parameters import RedParameters, ServicesParameters
+from api.problems import MEDIA_TYPE
+from query import Query, nice_step_s
+from telemetry import Counters, NowNs
+
+_DEFAULT_RANGE_S: Final = 300
+_INLINE_STEPS: Final = 2_000
+"""Answers with more steps than these, about 5 ms of work, are written in a worker thread."""
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def _problem(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def _answers(example: dict[str, Any]) -> Responses:
+    return {200: {"content": {"application/json": {"example": example}}}}
+
+
+_QUESTION_ERRORS: Final[Responses] = {
+    422: _problem("A parameter is unknown, malformed or out of bounds; `errors` names it and says what is allowed."),
+    503: {
+        **_problem("The history is needed and does not answer; ask again after `Retry-After` seconds."),
+        "headers": {"Retry-After": {"schema": {"type": "integer"}}},
+    },
+}
+
+
+def build_router(query: Query, counters: Counters, now_ns: NowNs = time.time_ns) -> APIRouter:
+    """Return the routes below `/api/v1`."""
+    router = APIRouter(prefix="/api/v1")
+
+    @router.get(
+        "/services",
+        response_model=models.Services,
+        responses={**_answers(SERVICES_EXAMPLE), **_QUESTION_ERRORS},
+        summary="All services at a glance",
+        tags=["RED"],
+    )
+    async def services(parameters: Annotated[ServicesParameters, QueryParameters()]) -> Response:
+        """Rate, errors, durations and health of every service seen in the window.
+
+        Try `GET /api/v1/services?window=15m`.
+        """
+        answer = await query.services(parameters.window, parameters.series_filter(), parameters.end)
+        return documents.json_response(documents.services_document(answer))
+
+    @router.get(
+        "/red",
+        response_model=models.Red,
+        responses={**_answers(RED_EXAMPLE), **_QUESTION_ERRORS},
+        summary="RED over time",
+        tags=["RED"],
+    )
+    async def red(parameters: Annotated[RedParameters, QueryParameters()]) -> Response:
+        """Rate, errors and durations in equal steps, one item per group.
+
+        Try `GET /api/v1/red?group_by=service,route` for the last five minutes, or
+        `GET /api/v1/red?start=2026-11-22T09:00:00Z&end=2026-11-22T10:00:00Z&step=1m&group_by=route` for an hour.
+        """
+        end_s = now_ns() // 1_000_000_000 + 1 if parameters.end is None else parameters.end
+        start_s = max(end_s - _DEFAULT_RANGE_S, 0) if parameters.start is None else parameters.start
+        step_s = nice_step_s(end_s - start_s) if parameters.step is None else parameters.step
+        answer = await query.red(start_s, end_s, step_s, parameters.group_by, parameters.series_filter())
+        if sum(len(item.steps) for item in answer.items) > _INLINE_STEPS:
+            return await anyio.to_thread.run_sync(
+                lambda: documents.json_response(documents.red_document(answer)), abandon_on_cancel=True
+            )
+        return documents.json_response(documents.red_document(answer))
+
+    @router.get(
+        "/pipeline",
+        response_model=models.Pipeline,
+        responses=_answers(PIPELINE_EXAMPLE),
+        summary="What the process counted",
+        tags=["ModelWatch itself"],
+    )
+    async def pipeline() -> Response:
+        """Items received, stored, refused and set aside since this process started; the same as in `/metrics`."""
+        return documents.json_response(documents.pipeline_document(counters))
+
+    return router
