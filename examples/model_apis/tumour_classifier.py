@@ -35,7 +35,7 @@ FIELDS = (
     "symmetry",
     "fractal_dimension",
 )
-STORE_TIMEOUT_S = 0.25
+STORE_TIMEOUT_S = 0.3
 
 Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

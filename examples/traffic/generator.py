@@ -24,7 +24,7 @@ COSTLY_VISITORS = 4
 COSTLY_EFFORT_S = 0.4
 STORE_CONDITIONS = {
     Kind.SLOW: {"delay_s": 1.5},
-    Kind.FAILING: {"delay_s": 0.35, "failure_rate": 0.6},
+    Kind.FAILING: {"delay_s": 0.45, "failure_rate": 0.6},
 }
 
 Announce = Callable[[str], None]
@@ -76,7 +76,8 @@ async def run_traffic(
     with_incidents: bool = True,
 ) -> None:
     """Visit the APIs until cancelled, filling `counts` as answers come."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    # Each visit has its own connection: uvicorn closes one after an exception, and a reused one would then fail.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(timeout=TIMEOUT_S, limits=limits, trust_env=False) as client:
         traffic = Traffic(targets, total_per_s, seed, skip_s, announce, client, counts=counts)
         counts.update({service: Counter() for service in targets})
@@ -105,7 +106,7 @@ async def _visit(traffic: Traffic, service: str) -> None:
 
 async def _conduct(traffic: Traffic) -> None:
     """Make the incidents of the schedule happen, one after the other."""
-    for begins_s, incident in occurrences(traffic.elapsed_s()):
+    for begins_s, incident in occurrences(traffic.skip_s):
         await asyncio.sleep(begins_s - traffic.elapsed_s())
         if incident.service not in traffic.targets:
             continue
