@@ -38,6 +38,7 @@ def build(
     app.include_router(build_router(query, counters, now_ns))
     _add_health(app, settings, counters, checks)
 
+    @app.get("/api", include_in_schema=False)
     @app.get("/api/{path:path}", include_in_schema=False)
     async def unknown(request: Request) -> Response:
         # Pages answer every other path, so that a mistyped API path would be answered with a page.

@@ -59,12 +59,14 @@ def _comma_separated(value: Any) -> Any:
     return [name.strip() for part in parts for name in str(part).split(",") if name.strip()]
 
 
-_DURATION_SCHEMA: Final = {"type": "string", "pattern": r"^\d{1,9}[smhdw]?$"}
+# Examples stand here, because a schema given as a whole hides those of a field that is not optional.
+_DURATION_SCHEMA: Final = {"type": "string", "pattern": r"^\d{1,9}[smhdw]?$", "examples": ["5m", "1h", "120"]}
 _TIME_SCHEMA: Final = {"type": "string", "title": "RFC 3339 time or Unix seconds"}
 _GROUP_BY_SCHEMA: Final = {
     "type": "array",
     "items": {"type": "string", "enum": list(get_args(GroupBy))},
     "uniqueItems": True,
+    "examples": [["service"], ["service", "route"]],
 }
 
 Duration = Annotated[int, BeforeValidator(duration_s), WithJsonSchema(_DURATION_SCHEMA)]
@@ -105,11 +107,17 @@ class FilterParameters(BaseModel, extra="forbid"):
         )
 
 
+class NoParameters(BaseModel, extra="forbid"):
+    """The parameters of a route that has none, so that a mistaken one is not passed over."""
+
+
 class ServicesParameters(FilterParameters, extra="forbid"):
     """The parameters of `/api/v1/services`."""
 
     window: Duration = Field(
-        300, description="How far back from `end` to look: `30s`, `5m`, `24h`, `7d` or seconds.", examples=["5m"]
+        "5m",
+        validate_default=True,
+        description="How far back from `end` to look: `30s`, `5m`, `24h`, `7d` or seconds.",
     )
     end: Time | None = Field(
         None,
@@ -140,5 +148,4 @@ class RedParameters(FilterParameters, extra="forbid"):
     group_by: Grouping = Field(
         ["service"],
         description="One item per combination of these; repeat the parameter or separate with commas.",
-        examples=[["service"], ["service", "route"]],
     )

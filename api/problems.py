@@ -22,6 +22,9 @@ from telemetry import RetryableError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+_UNPROCESSABLE: Final = "Unprocessable Content"
+"""The phrase of RFC 9110; the standard library's differs between Python versions."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -29,7 +32,8 @@ def problem(
     status: int, detail: str, errors: Sequence[ParameterError] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return a problem response; `detail` is for the reader of it."""
-    body = ProblemDetails(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
+    title = _UNPROCESSABLE if status == 422 else HTTPStatus(status).phrase
+    body = ProblemDetails(title=title, status=status, detail=detail, errors=list(errors))
     return JSONResponse(body.model_dump(), status, headers=headers, media_type=MEDIA_TYPE)
 
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from api import documents, models
 from api.examples import PIPELINE_EXAMPLE, RED_EXAMPLE, SERVICES_EXAMPLE
-from api.parameters import RedParameters, ServicesParameters
+from api.parameters import NoParameters, RedParameters, ServicesParameters
 from api.problems import MEDIA_TYPE
 from query import Query, nice_step_s
 from telemetry import Counters, NowNs
@@ -90,11 +90,11 @@ def build_router(query: Query, counters: Counters, now_ns: NowNs = time.time_ns)
     @router.get(
         "/pipeline",
         response_model=models.Pipeline,
-        responses=_answers(PIPELINE_EXAMPLE),
+        responses={**_answers(PIPELINE_EXAMPLE), 422: _QUESTION_ERRORS[422]},
         summary="What the process counted",
         tags=["ModelWatch itself"],
     )
-    async def pipeline() -> Response:
+    async def pipeline(parameters: Annotated[NoParameters, QueryParameters()]) -> Response:
         """Items received, stored, refused and set aside since this process started; the same as in `/metrics`."""
         return documents.json_response(documents.pipeline_document(counters))
 

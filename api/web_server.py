@@ -139,7 +139,8 @@ class WebServer:
     def _explanation(self, error: OSError) -> str:
         if error.errno == errno.EADDRINUSE:
             return f"port {self._asked_port} is taken: set {self._port_setting}"
-        return f"cannot listen on {self._host}:{self._asked_port} ({error.strerror}): set {self._section}HOST or {self._port_setting}"
+        where = f"{self._host}:{self._asked_port}"
+        return f"cannot listen on {where} ({error.strerror}): set {self._section}HOST or {self._port_setting}"
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -32,7 +31,7 @@ async def hanging() -> None:
 
 
 @pytest.fixture(params=["api", "health app"])
-async def probe(request: pytest.FixtureRequest, served: Served) -> AsyncIterator[Any]:
+async def probe(request: pytest.FixtureRequest, served: Served) -> Any:
     """A function that asks either app, given the checks."""
 
     async def get(path: str, **checks: Any) -> httpx.Response:
@@ -45,7 +44,7 @@ async def probe(request: pytest.FixtureRequest, served: Served) -> AsyncIterator
         async with client:
             return await client.get(path)
 
-    yield get
+    return get
 
 
 async def test_alive_is_alive_whatever_the_checks_say(probe: Any) -> None:

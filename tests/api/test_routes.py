@@ -156,7 +156,7 @@ async def test_an_unexpected_error_shows_nothing_of_its_inside(served: Served, m
 )
 async def test_an_unknown_api_path_is_a_json_404(client: httpx.AsyncClient, path: str) -> None:
     """Even where pages are mounted onto the same app, a mistyped path is not answered with a page."""
-    answer = await client.get(path, follow_redirects=True)
+    answer = await client.get(f"/api{path}", follow_redirects=True)
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 

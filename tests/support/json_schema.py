@@ -32,8 +32,10 @@ def check(value: Any, schema: dict[str, Any], document: dict[str, Any], where: s
     if "anyOf" in schema:
         return _check_any(value, schema["anyOf"], document, where)
     if "type" in schema:
-        is_bool = isinstance(value, bool) and schema["type"] != "boolean"
-        assert isinstance(value, _TYPES[schema["type"]]) and not is_bool, f"{where}: {value!r} is no {schema['type']}"
+        is_instance = isinstance(value, _TYPES[schema["type"]])
+        is_number_by_accident = isinstance(value, bool) and schema["type"] != "boolean"
+        is_right = is_instance and not is_number_by_accident
+        assert is_right, f"{where}: {value!r} is no {schema['type']}"
     _check_value(value, schema, where)
     if isinstance(value, dict):
         _check_object(value, schema, document, where)
