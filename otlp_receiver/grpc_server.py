@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from otlp_receiver.errors import MalformedError
-from otlp_receiver.intake import Failure, Intake
+from otlp_receiver.intake import Intake
 from otlp_receiver.listening import format_address, require_bindable
 from otlp_receiver.settings import ReceiverSettings
 from otlp_receiver.signals import ROUTES, SignalRoute
@@ -77,23 +77,24 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in t
 
 
 def _export_handler(intake: Intake, route: SignalRoute) -> Callable[[Any, _Context], Any]:
-    async def export(_: Any, context: _Context) -> bytes:
+    async def export(messages: Any, context: _Context) -> bytes:
         failure = await intake.take(route, GrpcIncoming(context))
-        if failure is not None:
-            await _abort(context, failure)
+        if failure is None:
+            return _EMPTY_RESPONSE
+        answer = grpc_answer(failure)
+        try:
+            await context.abort(answer.code, answer.details, answer.trailers)
+        except grpc.aio.AbortError:
+            raise
+        except grpc.aio.BaseError:
+            pass  # the sender is gone, or gRPC has already answered that the message is too large
+        finally:
+            # gRPC keeps the exception that ends the call, that keeps this frame, and this frame would keep the call:
+            # under a storm of refusals memory should not have to wait for the garbage collector.
+            del messages, context, failure
         return _EMPTY_RESPONSE
 
     return export
-
-
-async def _abort(context: _Context, failure: Failure) -> None:
-    answer = grpc_answer(failure)
-    try:
-        await context.abort(answer.code, answer.details, answer.trailers)
-    except grpc.aio.AbortError:
-        raise
-    except grpc.aio.BaseError:
-        pass  # the sender is gone, or gRPC has already answered that the message is too large
 
 
 class GrpcIncoming:

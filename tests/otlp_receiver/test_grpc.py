@@ -1,0 +1,92 @@
+"""What is particular to OTLP/gRPC: methods, message counts, and callers that hang up."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import grpc.aio
+import pytest
+
+from otlp_receiver.component import OtlpReceiver
+from telemetry import Counters
+from tests.otlp_receiver.conftest import GatedConsumer, StartReceiver
+from tests.support.otlp import server_spans, trace_request
+from tests.support.otlp_senders import EXPORT_TRACES, GrpcSender
+from tests.support.waiting import eventually
+
+BODY = trace_request(server_spans(3)).SerializeToString()
+
+
+def channel_to(receiver: OtlpReceiver) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(f"127.0.0.1:{receiver.grpc_port}")
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        "/opentelemetry.proto.collector.trace.v1.TraceService/Import",
+        "/grpc.health.v1.Health/Check",
+    ],
+)
+async def test_other_methods_are_unimplemented(receiver: OtlpReceiver, method: str) -> None:
+    """Signals that are not taken, and everything else, get UNIMPLEMENTED, which clients do not retry."""
+    answer = await GrpcSender(receiver.grpc_port).send(BODY, method=method)
+    assert answer.code == "UNIMPLEMENTED"
+    assert not answer.is_retryable
+
+
+async def test_a_call_without_a_message_is_malformed(receiver: OtlpReceiver, counters: Counters) -> None:
+    """A caller that closes its side without sending gets INVALID_ARGUMENT."""
+    async with channel_to(receiver) as channel:
+        call = channel.stream_unary(EXPORT_TRACES)()  # type: ignore[call-arg]
+        await call.done_writing()
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await call
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert counters.total("receiver_rejected_requests") == 1
+
+
+async def test_a_caller_that_hangs_up_does_not_stop_the_delivery(
+    receiver: OtlpReceiver, consumer: GatedConsumer, counters: Counters
+) -> None:
+    """What was read is delivered and counted although nobody waits for the answer any more."""
+    consumer.gate.clear()
+    async with channel_to(receiver) as channel:
+        call = channel.unary_unary(EXPORT_TRACES)(BODY)  # type: ignore[call-arg]
+        await eventually(lambda: consumer.waiting == 1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    consumer.gate.set()
+    await eventually(lambda: counters.total("receiver_accepted_items") == 3)
+    assert len(consumer.batches) == 1
+
+
+async def test_a_caller_that_never_sends_loses_its_place(start_receiver: StartReceiver, counters: Counters) -> None:
+    """A call whose message does not come in time is refused as retryable, and its room is free again."""
+    receiver = await start_receiver(read_timeout_s=0.2, max_in_flight_requests=1)
+    async with channel_to(receiver) as channel:
+        call = channel.stream_unary(EXPORT_TRACES)()  # type: ignore[call-arg]
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await asyncio.wait_for(call, 5)
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert counters.total("receiver_refused_requests") == 1
+    assert (await GrpcSender(receiver.grpc_port).send(BODY)).is_success
+
+
+async def test_a_caller_that_hangs_up_early_loses_its_place(start_receiver: StartReceiver) -> None:
+    """A call that ends before its message leaves nothing behind."""
+    receiver = await start_receiver(max_in_flight_requests=1)
+    async with channel_to(receiver) as channel:
+        call = channel.stream_unary(EXPORT_TRACES)()  # type: ignore[call-arg]
+        await call.wait_for_connection()
+        call.cancel()
+    sender = GrpcSender(receiver.grpc_port)
+
+    async def is_free() -> bool:
+        return (await sender.send(BODY)).is_success
+
+    await eventually(is_free)
