@@ -20,8 +20,8 @@ from examples.traffic.visits import Visit, next_visit, patient
 
 TIMEOUT_S = 15.0
 MAX_IN_FLIGHT = 100
-COSTLY_VISITORS = 4
-COSTLY_EFFORT_S = 0.4
+COSTLY_VISITORS = 3
+COSTLY_EFFORT_S = 0.35
 STORE_CONDITIONS = {
     Kind.SLOW: {"delay_s": 1.5},
     Kind.FAILING: {"delay_s": 0.45, "failure_rate": 0.6},

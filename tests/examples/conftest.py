@@ -37,7 +37,7 @@ class ModelApi:
 
     def wait_for_log(self, text: str) -> None:
         """Return once the text is in the log: a traceback is written after the answer is sent."""
-        _poll(lambda: text in self.log(), timeout_s=5, what=f"{text!r} in {self.log_path}")
+        poll(lambda: text in self.log(), timeout_s=5, what=f"{text!r} in {self.log_path}")
 
     def statuses(self) -> Counter[str]:
         """Return how often it answered with which status, by its access log."""
@@ -97,10 +97,10 @@ def _wait_until_ready(api: ModelApi) -> None:
         except httpx.TransportError:
             return False
 
-    _poll(is_ready, timeout_s=START_TIMEOUT_S, what=f"{api.url} ready")
+    poll(is_ready, timeout_s=START_TIMEOUT_S, what=f"{api.url} ready")
 
 
-def _poll(condition: Callable[[], bool], *, timeout_s: float, what: str) -> None:
+def poll(condition: Callable[[], bool], *, timeout_s: float, what: str) -> None:
     """The asynchronous `eventually` for tests and fixtures that are not."""
     deadline = time.monotonic() + timeout_s
     while not condition():
