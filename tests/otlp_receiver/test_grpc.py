@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import struct
 
 import grpc
 import grpc.aio
@@ -90,3 +92,56 @@ async def test_a_caller_that_hangs_up_early_loses_its_place(start_receiver: Star
         return (await sender.send(BODY)).is_success
 
     await eventually(is_free)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(b"no gzip at all", id="no gzip"),
+        pytest.param(gzip.compress(BODY)[:-10], id="cut short"),
+        pytest.param(gzip.compress(BODY[:99]) + gzip.compress(BODY[99:]), id="two members"),
+        pytest.param(gzip.compress(BODY) + b"xx", id="trailing junk"),
+    ],
+)
+async def test_broken_compression_is_refused_by_grpc_itself(
+    receiver: OtlpReceiver, consumer: GatedConsumer, counters: Counters, message: bytes
+) -> None:
+    """A compressed message that is not one whole gzip member gets INTERNAL, which clients do not retry, as a whole."""
+    assert await status_of_compressed(receiver.grpc_port, gzip.compress(BODY)) == grpc.StatusCode.OK.value[0]
+    assert await status_of_compressed(receiver.grpc_port, message) == grpc.StatusCode.INTERNAL.value[0]
+    assert [batch.body for batch in consumer.batches] == [BODY]
+    await eventually(lambda: counters.total("receiver_rejected_requests") == 1)
+
+
+async def status_of_compressed(port: int, message: bytes) -> int:
+    """Call `Export` with a message marked as gzip, frame by frame (RFC 9113), and return the number of the status."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    headers = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": EXPORT_TRACES,
+        ":authority": "receiver",
+        "content-type": "application/grpc",
+        "te": "trailers",
+        "grpc-encoding": "gzip",
+    }
+    block = b"".join(b"\x00" + literal(name) + literal(value) for name, value in headers.items())
+    data = b"\x01" + struct.pack(">I", len(message)) + message
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+    writer.write(frame(1, 4, 1, block) + frame(0, 1, 1, data))
+    async with asyncio.timeout(5):
+        while True:
+            head = await reader.readexactly(9)
+            payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
+            _, name, rest = payload.partition(literal("grpc-status"))
+            if head[3] == 1 and name:
+                writer.close()
+                return int(rest[1 : 1 + rest[0]])
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def literal(text: str) -> bytes:
+    return bytes([len(text)]) + text.encode()
