@@ -6,6 +6,7 @@ Both live feeds fill one, in-process directly and over Redis from its stream; qu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from telemetry import ExponentialHistogram, RedPoint, SeriesKey
 
@@ -86,7 +87,8 @@ class LiveWindow:
         second = self._seconds.setdefault(point.start_s, {})
         known = second.get(point.series)
         if known is None:
-            second[self._shared(point.series)] = self._with_shared_series(point)
+            series = self._shared(point.series)
+            second[series] = point if series is point.series else replace(point, series=series)
             self._point_count += 1
         else:
             second[known.series] = _sum_of(known, point)
@@ -98,12 +100,6 @@ class LiveWindow:
         if len(self._series) > self.max_points:
             self._series.clear()
         return self._series.setdefault(series, series)
-
-    def _with_shared_series(self, point: RedPoint) -> RedPoint:
-        series = self._series[point.series]
-        if series is point.series:
-            return point
-        return RedPoint(series, point.start_s, point.calls, point.errors, point.durations)
 
     def _forget_before(self, oldest_s: int) -> None:
         for second in [second for second in self._seconds if second < oldest_s]:

@@ -24,8 +24,9 @@ from redis.exceptions import ResponseError
 
 from storage.live_codec import decode_points
 from storage.live_window import LiveWindow
-from storage.redis_stream import POINTS_FIELD, RESET_FIELD, START, EntryId, redis_client
+from storage.redis_stream import POINTS_FIELD, RESET_FIELD, START, EntryId, describe, redis_client
 from storage.settings import StorageSettings
+from storage.tasks import end_task
 from telemetry import Counters, NowNs
 
 log = structlog.get_logger(__name__)
@@ -66,8 +67,7 @@ class RedisLiveReader:
     async def stop(self) -> None:
         """Follow no more."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end_task(self._task)
         self._window.restart(None)
 
     async def _run(self) -> None:
@@ -78,7 +78,7 @@ class RedisLiveReader:
                 await self._follow(client)
             except Exception as error:  # of whatever kind: the view must come back by itself
                 if self._caught_up.is_set():
-                    log.warning("live view interrupted", reason=str(error) or type(error).__name__)
+                    log.warning("live view interrupted", reason=describe(error))
                     pause_s = self._settings.redis_retry_s
             finally:
                 self._caught_up.clear()

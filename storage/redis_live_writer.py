@@ -14,9 +14,10 @@ import structlog
 from redis.asyncio import Redis
 
 from storage.live_codec import encode_points
-from storage.redis_stream import POINTS_FIELD, RESET_FIELD, redis_client
+from storage.redis_stream import POINTS_FIELD, RESET_FIELD, describe, redis_client
 from storage.sanitising import clean_points
 from storage.settings import StorageSettings
+from storage.tasks import end_task
 from telemetry import Counters, NowNs, RedPoint
 
 log = structlog.get_logger(__name__)
@@ -54,8 +55,7 @@ class RedisLiveWriter:
         """Stop mending, try a last time to write what is owed, and disconnect."""
         mender, self._mender = self._mender, None
         if mender is not None:
-            mender.cancel()
-            await asyncio.wait([mender])
+            await end_task(mender)
         client = self._client
         if client is None:
             return
@@ -63,7 +63,7 @@ class RedisLiveWriter:
             async with asyncio.timeout(self._settings.redis_publish_timeout_s), self._lock:
                 await self._settle(client, None)
         except Exception as error:
-            log.warning("a reset of the live feed stays unwritten", reason=str(error))
+            log.warning("a reset of the live feed stays unwritten", reason=describe(error))
         self._client = None
         await client.aclose()
 
@@ -89,7 +89,7 @@ class RedisLiveWriter:
                 await self._write(client, entry)
                 is_written = True
         except Exception as error:  # of whatever kind: the history has the points, and the processor must go on
-            log.warning("live feed interrupted", reason=str(error) or type(error).__name__)
+            log.warning("live feed interrupted", reason=describe(error))
         finally:
             if not is_written:
                 self._lose(points)
@@ -150,6 +150,6 @@ class RedisLiveWriter:
                     await client.ping()
                     await self._settle(client, None)
             except Exception as error:
-                log.debug("Redis does not answer yet", reason=str(error) or type(error).__name__)
+                log.debug("Redis does not answer yet", reason=describe(error))
         self._mender = None
         log.info("live feed restored")

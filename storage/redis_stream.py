@@ -69,3 +69,8 @@ def redis_client(url: str, timeout_s: float, on_connected: Callable[[], None] = 
         )
     except ValueError as error:
         raise StartError(f"the address of Redis cannot be read ({error}): set MODELWATCH_LIVE_URL") from error
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's kind and text for a log line; redis-py's own `repr` hides the text."""
+    return f"{type(error).__name__}: {error}".removesuffix(": ")

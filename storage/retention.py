@@ -16,6 +16,7 @@ from sqlalchemy import Column, Connection, Table, delete, select, tuple_
 from storage.schema import batches, red_points, series
 from storage.series_catalog import RENEWAL_S
 from storage.settings import StorageSettings
+from storage.tasks import end_task
 from telemetry import ModelWatchError, NowNs
 
 log = structlog.get_logger(__name__)
@@ -94,8 +95,7 @@ class Retention:
         """End at once; a transaction under way is finished by the history."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+            await end_task(task)
 
     async def _run(self) -> None:
         while True:
