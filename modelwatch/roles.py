@@ -158,7 +158,16 @@ def _add_web(made: Assembly, settings: Settings, query: Query) -> None:
         dash = dash.model_copy(update={"otlp_endpoint": endpoint})
     mount_pages(app, query, dash)
     api = settings.api
-    made.add(WebServer(app, api.host, api.port, "MODELWATCH_API__PORT"))
+    made.add(
+        WebServer(
+            app,
+            api.host,
+            api.port,
+            "MODELWATCH_API__PORT",
+            allow_unauthenticated=api.allow_unauthenticated,
+            shutdown_s=api.shutdown_s,
+        )
+    )
     made.addresses["page"] = f"http://{api.host}:{api.port}/"
 
 

@@ -1,0 +1,129 @@
+"""The command line as a person meets it: real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from modelwatch import __version__
+from modelwatch.cli import COMMANDS
+from tests.support.ports import free_port
+from tests.support.processes import RunningProcess, start_role
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MODELWATCH_")}
+    return subprocess.run(
+        [sys.executable, "-m", "modelwatch", *arguments],
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    """`modelwatch COMMAND --help` explains the command and succeeds."""
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert COMMANDS[command][1:20] in " ".join(done.stdout.split())
+
+
+def test_the_version_is_told() -> None:
+    """`modelwatch --version` prints it."""
+    assert run("--version").stdout.strip() == f"modelwatch {__version__}"
+
+
+def test_an_unknown_setting_stops_the_start_with_one_line() -> None:
+    """A misspelt variable ends the command with code 2 and one line on standard error."""
+    done = run("up", MODELWATCH_RECEIVR__GRPC_PORT="1")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "MODELWATCH_RECEIVR__GRPC_PORT is not a setting" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "variable", ["MODELWATCH_RECEIVER__GRPC_PORT", "MODELWATCH_RECEIVER__HTTP_PORT", "MODELWATCH_API__PORT"]
+)
+def test_a_taken_port_is_one_line_that_names_the_setting(variable: str, tmp_path: Path) -> None:
+    """When a port is taken the last line names the port and the setting, and the exit code is 2."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        ports = {
+            "MODELWATCH_RECEIVER__GRPC_PORT": str(free_port()),
+            "MODELWATCH_RECEIVER__HTTP_PORT": str(free_port()),
+            "MODELWATCH_API__PORT": str(free_port()),
+        }
+        done = run("up", **(ports | {variable: str(port), "MODELWATCH_DATA_DIR": str(tmp_path)}))
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert str(port) in last
+    assert variable in last
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_up_with_success(number: int, tmp_path: Path) -> None:
+    """SIGTERM and Ctrl-C end `modelwatch up` with code 0 within seconds, without a traceback."""
+    port = free_port()
+    environment = {
+        "MODELWATCH_DATA_DIR": str(tmp_path),
+        "MODELWATCH_RECEIVER__GRPC_PORT": str(free_port()),
+        "MODELWATCH_RECEIVER__HTTP_PORT": str(free_port()),
+        "MODELWATCH_API__PORT": str(port),
+    }
+    running: RunningProcess = await start_role("up", environment, tmp_path / "up.log", port)
+    running.process.send_signal(number)
+    assert running.process.wait(15) == 0
+    assert "Traceback" not in running.output()
+
+
+def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
+    """A server that does not answer and a foreign port are problems with a remedy; the code is 1."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        done = run(
+            "doctor",
+            MODELWATCH_DATA_DIR=str(tmp_path),
+            MODELWATCH_DATABASE_URL=f"postgresql+psycopg://u:hunter2@127.0.0.1:{free_port()}/db",
+            MODELWATCH_BROKER_URL=f"amqp://u:hunter2@127.0.0.1:{free_port()}/",
+            MODELWATCH_LIVE_URL=f"redis://:hunter2@127.0.0.1:{free_port()}/0",
+            MODELWATCH_RECEIVER__GRPC_PORT=str(taken),
+            MODELWATCH_RECEIVER__HTTP_PORT=str(free_port()),
+            MODELWATCH_API__PORT=str(free_port()),
+        )
+    assert done.returncode == 1
+    problems = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
+    assert [line.split(":")[0].split(maxsplit=1)[1] for line in problems] == [
+        "history",
+        "broker",
+        "live feed",
+        "OTLP/gRPC",
+    ]
+    assert all("MODELWATCH_" in line for line in problems)
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_the_doctor_is_content_with_the_defaults(tmp_path: Path) -> None:
+    """With nothing set and free ports there is no problem."""
+    done = run(
+        "doctor",
+        MODELWATCH_DATA_DIR=str(tmp_path),
+        MODELWATCH_RECEIVER__GRPC_PORT=str(free_port()),
+        MODELWATCH_RECEIVER__HTTP_PORT=str(free_port()),
+        MODELWATCH_API__PORT=str(free_port()),
+    )
+    assert done.returncode == 0, done.stdout
+    assert "All is well" in done.stdout

@@ -1,0 +1,57 @@
+"""The table of roles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modelwatch.lifecycle import start_all, stop_all
+from modelwatch.roles import ROLES, assemble
+from modelwatch.settings import Settings
+from modelwatch.settings_sources import load
+from telemetry import StartError
+from tests.support.ports import free_port
+
+
+def settings_for(folder: Path, **extra: str) -> Settings:
+    ports = {
+        "MODELWATCH_RECEIVER__GRPC_PORT": str(free_port()),
+        "MODELWATCH_RECEIVER__HTTP_PORT": str(free_port()),
+        "MODELWATCH_API__PORT": str(free_port()),
+        "MODELWATCH_DATA_DIR": str(folder),
+    }
+    return load(Settings, ports | extra)
+
+
+async def test_the_whole_starts_and_stops_twice(tmp_path: Path) -> None:
+    """Every component of `up` starts, stops, starts and stops, and leaves nothing behind."""
+    made = assemble(ROLES["up"], settings_for(tmp_path))
+    for _ in range(2):
+        await start_all(made.components)
+        for check in made.checks.values():
+            await check()
+        await stop_all(made.components)
+
+
+@pytest.mark.parametrize("role", ["receiver", "processor"])
+def test_a_part_alone_needs_a_broker(role: str, tmp_path: Path) -> None:
+    """Receiver and processor in processes of their own say that they need RabbitMQ, and which variable names it."""
+    with pytest.raises(StartError, match="MODELWATCH_BROKER_URL"):
+        assemble(ROLES[role], settings_for(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MODELWATCH_DATABASE_URL", "mysql://user:hunter2@host/db"),
+        ("MODELWATCH_BROKER_URL", "kafka://user:hunter2@host"),
+        ("MODELWATCH_LIVE_URL", "memcached://user:hunter2@host"),
+    ],
+)
+def test_an_unknown_scheme_is_refused_without_the_password(variable: str, value: str, tmp_path: Path) -> None:
+    """A URL that no part stands behind stops the start; the line names the variable and keeps the secret."""
+    with pytest.raises(StartError, match=variable) as caught:
+        assemble(ROLES["up"], settings_for(tmp_path, **{variable: value}))
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)

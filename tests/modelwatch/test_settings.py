@@ -1,0 +1,44 @@
+"""The settings tree as it is shipped, and its documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modelwatch.settings import Settings
+from modelwatch.settings_docs import render
+from modelwatch.settings_sources import leaves_of, load
+from telemetry import StartError
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "settings.md"
+
+
+def test_the_documentation_is_what_the_settings_are() -> None:
+    """docs/settings.md is up to date; `python -m modelwatch.settings_docs > docs/settings.md` renews it."""
+    assert PAGE.read_text(encoding="utf-8") == render()
+
+
+def test_every_setting_is_described() -> None:
+    """No setting is without a sentence that says what it does."""
+    assert [path for path, field in leaves_of(Settings) if not field.description] == []
+
+
+def test_the_defaults_are_closed() -> None:
+    """Without any setting everything listens on loopback only."""
+    settings = load(Settings, {})
+    assert {settings.receiver.host, settings.api.host, settings.health.host} == {"127.0.0.1"}
+
+
+def test_ingest_keys_are_separated_by_commas() -> None:
+    """Several keys come in one variable, and none of them shows when the settings are printed."""
+    settings = load(Settings, {"MODELWATCH_INGEST_KEYS": "key-one, key-two"})
+    assert [key.get_secret_value() for key in settings.ingest_keys] == ["key-one", "key-two"]
+    assert "key-one" not in repr(settings)
+
+
+@pytest.mark.parametrize("variable", ["MODELWATCH_RECEIVER__GRPC_PORT", "MODELWATCH_API__PORT"])
+def test_a_port_that_is_none_is_refused_by_name(variable: str) -> None:
+    """A port out of range stops the start with a line that names its variable."""
+    with pytest.raises(StartError, match=f"^{variable}: "):
+        load(Settings, {variable: "70000"})
