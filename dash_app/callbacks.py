@@ -44,12 +44,13 @@ def register(app: Dash, snapshots: SharedSnapshots, settings: DashSettings, now_
         number, view = int(asked.get("number", 0)), view_of(str(asked.get("search", "")))
         try:
             snapshot = await snapshots.of(view)
+            receipt = receipt_of(number, snapshot, now_ns() / 1e9, settings.refresh_interval_s)
+            return _only_receipt(receipt, snapshot) if snapshot.is_empty else _everything(receipt, snapshot)
         except Exception as error:
-            log.warning("page could not be answered", view=search_of(view), error=repr(error))
+            is_known = isinstance(error, ModelWatchError)
+            log.warning("page could not be answered", view=search_of(view), error=repr(error), exc_info=not is_known)
             receipt = receipt_of_failure(number, _words(error), now_ns() / 1e9, settings.refresh_interval_s)
             return dict.fromkeys(_OUTPUTS, no_update) | {"receipt": receipt}
-        receipt = receipt_of(number, snapshot, now_ns() / 1e9, settings.refresh_interval_s)
-        return _only_receipt(receipt, snapshot) if snapshot.is_empty else _everything(receipt, snapshot)
 
     app.callback(_OUTPUTS, Input("question", "data"), prevent_initial_call=True)(answer)
     for function, arguments in _reactions():
@@ -147,6 +148,7 @@ def _reactions() -> list[tuple[str, list[Output | Input | State]]]:
                 Output("errors", "figure"),
                 Output("time-zone", "children"),
                 Input("figures", "data"),
+                *(Input(chart, "relayoutData") for chart in ("throughput", "latency", "errors")),
             ],
         ),
         ("showAll", [Output("chosen-service", "data", allow_duplicate=True), Input("show-all", "n_clicks")]),

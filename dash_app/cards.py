@@ -18,6 +18,7 @@ from dash_app.ranking import Ranked
 from query import Problem, ProblemKind, ServicesAnswer, ServiceSummary, Status
 
 _MOST_PROBLEMS: Final = 30
+_LEGEND_NAMES: Final = 3
 _KIND_NAMES: Final = {
     ProblemKind.HIGH_LATENCY: "High latency",
     ProblemKind.HIGH_ERROR_RATE: "High error rate",
@@ -55,6 +56,11 @@ def _kpi_card(kpi: Kpi) -> Component:
     ]
     if kpi.course:
         parts.append(html.Div(Sparkline(kpi.course, kpi.colour), className="kpi-course"))
+    if kpi.shares:
+        bars = [
+            html.I(className=f"is-{status.value}", style={"flexGrow": number}) for status, number in kpi.shares if number
+        ]
+        parts.append(html.Div(bars, className="kpi-shares"))
     return html.Div(parts, className="card kpi", title=kpi.explanation, **attributes(data_kpi=kpi.name))
 
 
@@ -67,11 +73,14 @@ def legend(entries: Sequence[tuple[str, str]]) -> list[Component]:
 
 
 def throughput_legend(ranked: Ranked) -> list[Component]:
-    """Return the legend of the throughput chart."""
-    entries = [(entry.label, entry.colour) for entry in ranked.shown]
-    if ranked.others:
-        entries.append((f"{len(ranked.others)} others", palette.OTHERS))
-    return legend(entries)
+    """Return the legend of the throughput chart: the busiest by name, how many more there are, all in the tooltip."""
+    busiest = sorted(ranked.shown, key=lambda entry: -entry.series.total.calls)
+    parts = legend([(entry.label, entry.colour) for entry in busiest[:_LEGEND_NAMES]])
+    if (left := len(busiest) - _LEGEND_NAMES + len(ranked.others)) > 0:
+        names = ", ".join(entry.label for entry in busiest[_LEGEND_NAMES:])
+        title = f"{names}, and {formatting.plural(len(ranked.others), 'other')}" if ranked.others else names
+        parts.append(html.Span(f"+{left}", className="legend-entry", title=title))
+    return parts
 
 
 def problem_list(answer: ServicesAnswer) -> list[Component]:

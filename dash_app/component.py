@@ -47,23 +47,30 @@ def mount(app: fastapi.FastAPI, query: Query, settings: DashSettings, now_ns: No
     """Add the pages at "/" to `app`, which has its own routes already and keeps answering all other paths."""
     dash = Dash(
         "dash_app",
-        server=app,  # type: ignore[arg-type]  # Dash's annotation knows only callables without arguments
+        server=False,
+        backend="fastapi",
         title="Overview · ModelWatch",
         update_title=None,  # type: ignore[arg-type]  # documented: leaves the title alone
         assets_folder=str(_ASSETS),
-        assets_ignore=r"color-scheme\\.js",
+        assets_ignore=r"color-scheme\.js",
         index_string=_INDEX,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         add_log_handler=False,
         prevent_initial_callbacks=True,
     )
-    _leave_unknown_paths_alone(dash)
+    _keep_to_the_pages(dash)
+    dash.init_app(app)
     dash.layout = layout(settings)
     callbacks.register(dash, SharedSnapshots(query), settings, now_ns)
     app.add_middleware(PageHeaders, path="/", policy=content_security_policy(dash.csp_hashes()))
     return dash
 
 
-def _leave_unknown_paths_alone(dash: Dash) -> None:
-    """Keep Dash 4.4 from answering every unknown GET with the page, which its FastAPI backend arranges at startup."""
+def _keep_to_the_pages(dash: Dash) -> None:
+    """Keep Dash 4.4 from what its FastAPI backend also does to the app that it is given.
+
+    At startup it answers every unknown GET with the page, and it offers callbacks over a WebSocket, which ours do not
+    use but every open page would connect to.
+    """
+    dash.backend.websocket_capability = False
     dash.backend._setup_catchall = lambda: None  # type: ignore[attr-defined]

@@ -6,11 +6,14 @@ Dash resolves a component by namespace and type among the browser's globals, so 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from dash.development.base_component import Component
 
 IconName = Literal["sun", "moon"]
+
+_NAMESPACE: Final = "modelwatch_components"
+"""The browser's global that `assets/components.js` defines."""
 
 
 def attributes(**named: str) -> dict[str, Any]:
@@ -20,8 +23,6 @@ def attributes(**named: str) -> dict[str, Any]:
 
 class _Own(Component):
     """What Dash asks of every component, for one that has an asset instead of a package."""
-
-    _namespace = "modelwatch_components"
 
     def __init__(self, **properties: Any) -> None:
         self._prop_names = ["id", *properties]
@@ -37,6 +38,7 @@ class Sparkline(_Own):
     `is_from_zero` keeps the lower edge at zero instead of the smallest value.
     """
 
+    _namespace = _NAMESPACE
     _type = "Sparkline"
 
     def __init__(self, values: Sequence[float | None], colour: str = "accent", is_from_zero: bool = True) -> None:
@@ -46,6 +48,7 @@ class Sparkline(_Own):
 class Icon(_Own):
     """A small picture in the colour of the text around it; decoration only, so it is hidden from screen readers."""
 
+    _namespace = _NAMESPACE
     _type = "Icon"
 
     def __init__(self, name: IconName) -> None:

@@ -1,8 +1,8 @@
 """The three charts: throughput, latency, errors; pure functions from an answer to Plotly's plain dicts.
 
 Called by `callbacks.py`. A figure built as a dict costs a hundredth of a `go.Figure`. Colours that depend on the theme
-are left to `assets/charts.css`; times are epoch milliseconds, which `assets/charts.js` shifts to the reader's clock,
-since Plotly itself knows no time zones. Names come from spans, so they are escaped: Plotly reads `<b>` or `<a href>`.
+are left to `assets/charts.css`. Times are epoch milliseconds, which Plotly shows in the reader's local time (see
+`assets/charts.js`). Names come from spans, so they are escaped: Plotly reads `<b>` or `<a href>` in any text.
 """
 
 from __future__ import annotations
@@ -16,9 +16,20 @@ from query import RedAnswer, RedSeries
 
 Figure = dict[str, Any]
 
-CONFIG: Final[Any] = {"displayModeBar": False, "responsive": True, "showTips": False}
+CONFIG: Final[Any] = {
+    "displayModeBar": False,
+    "responsive": True,
+    "showTips": False,
+    "doubleClick": "autosize",
+}
 
 _LONGEST_NAME: Final = 48
+
+_TIME_FORMATS: Final = [
+    {"dtickrange": [None, 59_999], "value": "%H:%M:%S"},
+    {"dtickrange": [60_000, None], "value": "%H:%M"},
+]
+"""Seconds only where ticks are less than a minute apart; without this Plotly adds the date on a second line."""
 
 
 def throughput(answer: RedAnswer, ranked: Ranked, revision: str) -> Figure:
@@ -51,13 +62,8 @@ def errors(answer: RedAnswer, revision: str) -> Figure:
     steps = answer.items[0].steps if answer.items else ()
     times = times_ms(answer)
     traces = [
-        _bars("5xx", times, [(step.errors, step.calls) for step in steps], {"color": palette.SERVER_ERRORS}),
-        _bars(
-            "4xx",
-            times,
-            [(step.client_errors, step.calls) for step in steps],
-            {"color": palette.CLIENT_ERRORS, "pattern": {"shape": "/", "size": 5, "solidity": 0.25}},
-        ),
+        _bars("5xx", times, [(step.errors, step.calls) for step in steps], palette.SERVER_ERRORS),
+        _bars("4xx", times, [(step.client_errors, step.calls) for step in steps], palette.CLIENT_ERRORS),
     ]
     figure = _figure(traces, revision, {"tickformat": ",.3~r", "ticksuffix": "%"})
     figure["layout"] |= {"barmode": "stack", "bargap": 0.15}
@@ -125,14 +131,14 @@ def _alone(values: Sequence[float | None]) -> list[bool]:
     return marks if any(marks) else []
 
 
-def _bars(name: str, times: list[int], parts: list[tuple[int, int]], marker: dict[str, Any]) -> Figure:
+def _bars(name: str, times: list[int], parts: list[tuple[int, int]], colour: str) -> Figure:
     return {
         "type": "bar",
         "name": name,
         "x": times,
         "y": [round(100 * hits / calls, 4) if calls else None for hits, calls in parts],
         "customdata": [[hits, calls] for hits, calls in parts],
-        "marker": marker | {"line": {"width": 0}},
+        "marker": {"color": colour, "line": {"width": 0}},
         "hovertemplate": "%{y:,.3~r} % (%{customdata[0]:,} of %{customdata[1]:,})",
     }
 
@@ -156,7 +162,16 @@ def _figure(traces: list[Figure], revision: str, yaxis: dict[str, Any]) -> Figur
         "dragmode": "zoom",
         "showlegend": False,
         "uirevision": revision,
-        "xaxis": axis | {"type": "date", "showgrid": False, "nticks": 6, "hoverformat": "%H:%M:%S"},
+        "xaxis": axis
+        | {
+            "type": "date",
+            "showgrid": False,
+            "nticks": 6,
+            "hoverformat": "%H:%M:%S",
+            "tickformatstops": _TIME_FORMATS,
+            "spikethickness": 1,
+            "spikedash": "solid",
+        },
         "yaxis": axis | {"nticks": 5, "rangemode": "tozero", "fixedrange": True} | yaxis,
     }
     return {"data": traces, "layout": layout}

@@ -14,7 +14,7 @@ _THEME: Final = (
     "backgroundColor:'var(--panel)',foregroundColor:'var(--text)',borderColor:'var(--line)',"
     "headerBackgroundColor:'var(--panel)',headerTextColor:'var(--muted)',headerFontWeight:500,headerFontSize:12,"
     "fontFamily:'Inter, system-ui, sans-serif',fontSize:13,rowHoverColor:'var(--hover)',accentColor:'var(--accent)',"
-    "selectedRowBackgroundColor:'var(--chosen)',wrapperBorder:false,wrapperBorderRadius:0,rowHeight:36,headerHeight:34,"
+    "selectedRowBackgroundColor:'var(--chosen)',wrapperBorder:false,wrapperBorderRadius:0,rowHeight:34,headerHeight:32,"
     "cellHorizontalPadding:12,columnBorder:false,headerColumnBorder:false,headerColumnResizeHandleColor:'transparent'})"
 )
 
@@ -57,7 +57,7 @@ COLUMNS: Final[list[dict[str, Any]]] = [
         "cellRenderer": "Service",
         "tooltipField": "details",
         "flex": 1.7,
-        "minWidth": 172,
+        "minWidth": 116,
     },
     {
         "field": "status",
@@ -81,6 +81,7 @@ COLUMNS: Final[list[dict[str, Any]]] = [
 OPTIONS: Final[dict[str, Any]] = {
     "theme": {"function": _THEME},
     "animateRows": False,
+    "rowClassRules": {"is-chosen": "params.data.is_chosen"},
     "domLayout": "autoHeight",
     "suppressCellFocus": True,
     "enableCellTextSelection": True,
@@ -88,7 +89,7 @@ OPTIONS: Final[dict[str, Any]] = {
     "tooltipShowDelay": 400,
     "isExternalFilterPresent": {"function": "isFiltered()"},
     "doesExternalFilterPass": {"function": "passesFilter(params)"},
-    "overlayNoRowsTemplate": "No service matches the filter",
+    "localeText": {"noMatchingRows": "No service matches the filter", "noRowsToShow": "No services"},
 }
 
 

@@ -17,6 +17,7 @@ from query import RedStep, RedTotal, Status
 Tone = Literal["good", "bad", "neutral"]
 Colour = Literal["accent", "critical", "degraded"]
 
+_WORST_FIRST: Final = (Status.CRITICAL, Status.DEGRADED, Status.HEALTHY, Status.NO_DATA)
 _NOTEWORTHY_SHARE: Final = 0.05
 _NOTEWORTHY_RATIO: Final = 0.001
 _LARGEST_SHARE: Final = 9.995
@@ -42,6 +43,8 @@ class Kpi:
     course: tuple[float | None, ...]
     colour: Colour
     explanation: str
+    shares: tuple[tuple[Status, int], ...] = ()
+    """How many services have which status, the worst first."""
 
 
 def kpis_of(snapshot: Snapshot) -> tuple[Kpi, ...]:
@@ -52,7 +55,7 @@ def kpis_of(snapshot: Snapshot) -> tuple[Kpi, ...]:
             "requests",
             "Requests",
             formatting.rate(total.rate_per_s),
-            formatting.count(total.calls),
+            f"{formatting.count(total.calls)} in {snapshot.view.range.name}",
             _relative(snapshot, lambda half: half.rate_per_s, is_rise_bad=None),
             tuple(step.calls / seconds for step, seconds in timed_steps(snapshot)),
             "accent",
@@ -111,8 +114,8 @@ def _latency(snapshot: Snapshot, name: str, value_of: Callable[[RedStep | RedTot
 
 def _unhealthy(snapshot: Snapshot) -> Kpi:
     items = snapshot.services.items
-    critical = sum(item.status is Status.CRITICAL for item in items)
-    degraded = sum(item.status is Status.DEGRADED for item in items)
+    shares = tuple((status, sum(item.status is status for item in items)) for status in _WORST_FIRST)
+    critical, degraded = dict(shares)[Status.CRITICAL], dict(shares)[Status.DEGRADED]
     text = f"{critical} critical" if critical else f"{degraded} degraded" if degraded else "all well"
     return Kpi(
         "unhealthy",
@@ -123,6 +126,7 @@ def _unhealthy(snapshot: Snapshot) -> Kpi:
         (),
         "accent",
         "Services that are critical or degraded now, of those seen in the range",
+        shares,
     )
 
 

@@ -108,9 +108,9 @@ def _charts() -> Component:
             ),
             html.Div(
                 [
-                    _chart("throughput", "Throughput", "requests per second", []),
-                    _chart("latency", "Latency", "over all requests", latency),
-                    _chart("errors", "Errors", "share of requests", errors),
+                    _chart("throughput", "Throughput", "req/s", []),
+                    _chart("latency", "Latency", "all requests", latency),
+                    _chart("errors", "Errors", "% of requests", errors),
                 ],
                 className="charts",
             ),
@@ -128,7 +128,7 @@ def _chart(name: str, title: str, subtitle: str, legend: list[Component]) -> Com
                 ],
                 className="card-head",
             ),
-            dcc.Graph(id=name, figure=_nothing(), config=figures.CONFIG, className="chart", responsive=True),
+            html.Div(dcc.Graph(id=name, figure=_nothing(), config=figures.CONFIG, responsive=True), className="chart"),
         ],
         className="card",
         title="Drag to zoom, double-click to return",

@@ -39,9 +39,10 @@ def colours_of(shown: Iterable[str], known: Iterable[str]) -> Mapping[str, str]:
     A name prefers the colour of its place among all `known` names, so that it keeps it while others come and go in the
     chart.
     """
-    place = {name: index for index, name in enumerate(sorted({*known, *shown}))}
+    names = sorted(shown)
+    place = {name: index for index, name in enumerate(sorted({*known, *names}))}
     given: dict[str, str] = {}
-    for name in sorted(shown):
+    for name in names:
         wishes = [SERIES[(place[name] + shift) % len(SERIES)] for shift in range(len(SERIES))]
         given[name] = next((colour for colour in wishes if colour not in given.values()), wishes[0])
     return given

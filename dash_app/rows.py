@@ -20,6 +20,7 @@ def rows_of(snapshot: Snapshot) -> list[Row]:
     courses = {item.labels["service"]: item for item in snapshot.by_service.items}
     return [
         _row(item, rank, courses.get(item.service), snapshot.by_service)
+        | {"is_chosen": item.service == snapshot.view.service}
         for rank, item in enumerate(snapshot.services.items)
     ]
 

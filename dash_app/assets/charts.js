@@ -1,31 +1,47 @@
-// Gives the charts what only the browser knows: the reader's clock, and whether there is a mouse.
+// Gives the charts what only the browser knows: the reader's time zone, and whether there is a mouse.
 (function () {
   "use strict";
   const clientside = (window.dash_clientside = window.dash_clientside || {});
-  const MINUTE_MS = 60000;
 
-  // Plotly shows every time as UTC, so times are shifted to the reader's zone. Where the clocks change within the
-  // range no single shift is right, and UTC is shown and named.
-  function shiftMs(times) {
-    if (!times.length) return { ms: 0, name: "UTC" };
-    const first = new Date(times[0]).getTimezoneOffset();
-    const last = new Date(times[times.length - 1]).getTimezoneOffset();
-    if (first !== last) return { ms: 0, name: "UTC, as the clocks change in this range" };
-    return { ms: -last * MINUTE_MS, name: Intl.DateTimeFormat().resolvedOptions().timeZone || "local time" };
+  // Plotly shows numbers as local time and strings as they are. Where the clocks change within the range local time
+  // has an hour twice or not at all, so there UTC is shown, and named.
+  const isSteady = (times) =>
+    times.length === 0 ||
+    new Date(times[0]).getTimezoneOffset() === new Date(times[times.length - 1]).getTimezoneOffset();
+  const utc = (time) => new Date(time).toISOString().slice(0, 19);
+
+  // What the reader zoomed into, in all three charts. Plotly's `uirevision` would keep it, but dcc.Graph 4.4 draws
+  // again right after a zoom with the zoomed range as if it had been given, which ends it with the next figure.
+  let zoom = null;
+  let revision = null;
+  function notice(event) {
+    if (!event) return;
+    if (event["xaxis.range[0]"] !== undefined) zoom = [event["xaxis.range[0]"], event["xaxis.range[1]"]];
+    else if (event["xaxis.autorange"]) zoom = null;
   }
 
-  function shifted(figure, shift) {
-    const data = figure.data.map((trace) => Object.assign({}, trace, { x: trace.x.map((time) => time + shift.ms) }));
+  function fitted(figure, isLocal) {
+    const data = isLocal ? figure.data : figure.data.map((trace) => ({ ...trace, x: trace.x.map(utc) }));
     // On a touch screen dragging scrolls the page.
     const dragmode = window.matchMedia("(pointer: coarse)").matches ? false : figure.layout.dragmode;
-    return { data: data, layout: Object.assign({}, figure.layout, { dragmode: dragmode }) };
+    const xaxis = zoom ? { ...figure.layout.xaxis, range: zoom, autorange: false } : { ...figure.layout.xaxis };
+    return { data: data, layout: { ...figure.layout, dragmode: dragmode, xaxis: xaxis } };
   }
 
   clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {
     draw: function (figures) {
-      const shift = shiftMs(figures.latency.data[0].x);
-      const charts = ["throughput", "latency", "errors"].map((name) => shifted(figures[name], shift));
-      return [...charts, "Times in " + shift.name];
+      if (!figures) return Array(4).fill(clientside.no_update);
+      clientside.callback_context.triggered
+        .filter((change) => change.prop_id.endsWith(".relayoutData"))
+        .forEach((change) => notice(change.value));
+      if (figures.latency.layout.uirevision !== revision) zoom = null;
+      revision = figures.latency.layout.uirevision;
+      const isLocal = isSteady(figures.latency.data[0].x);
+      const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
+      return [
+        ...["throughput", "latency", "errors"].map((name) => fitted(figures[name], isLocal)),
+        "Times in " + (isLocal ? zone : "UTC, since the clocks change within this range"),
+      ];
     },
   });
 })();

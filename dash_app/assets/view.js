@@ -10,6 +10,22 @@
     return text ? "?" + text : "";
   }
 
+  // What is asked for gets an entry in the browser's history, so that "back" returns to it; the filters of the table
+  // only change the entry. The Location component is told, as it would else take "back" for no change.
+  let latest = null;
+  function remember(asked, address) {
+    if (address === window.location.search) {
+      latest = asked;
+      return;
+    }
+    const write = latest === asked || latest === null ? "replaceState" : "pushState";
+    window.history[write](null, "", window.location.pathname + address);
+    if (write === "pushState") {
+      clientside.set_props("location", { search: address, href: window.location.href });
+    }
+    latest = asked;
+  }
+
   const view = {
     restore: function (search, constants) {
       const fields = new URLSearchParams(search || "");
@@ -26,12 +42,8 @@
 
     choose: function (range, environment, service, text, health, constants) {
       const asked = { range: range === constants.defaultRange ? "" : range, env: environment, service: service };
-      const address = withFields(
-        Object.assign({}, asked, { q: text, show: health === "unhealthy" ? "unhealthy" : "" })
-      );
-      if (address !== window.location.search) {
-        window.history.pushState(null, "", window.location.pathname + address);
-      }
+      const filters = { q: text, show: health === "unhealthy" ? "unhealthy" : "" };
+      remember(withFields(asked), withFields({ ...asked, ...filters }));
       window.dashAgGridFunctions.filterServices(text || "", health === "unhealthy");
       return [withFields(asked), service || "", !service];
     },
