@@ -61,6 +61,7 @@ class RabbitSource:
             url, rabbit_settings, name="modelwatch source", set_up=self._subscribe, on_reconnect=self._count_reconnect
         )
         self._subscription: Subscription | None = None
+        self._held: set[bytes] = set()
 
     @property
     def is_connected(self) -> bool:
@@ -98,6 +99,7 @@ class RabbitSource:
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             await subscription.abandon()
+        self._held.clear()
 
     async def _handle(self, message: Message) -> None:
         try:
@@ -114,9 +116,7 @@ class RabbitSource:
                 await self._consumer.consume(batch)
             except RetryableError as error:
                 hint_s = error.retry_after_s
-                _log.warning(
-                    "cannot store a batch yet", batch_id=batch.batch_id.hex(), attempt=attempt, reason=str(error)
-                )
+                self._hold(batch, str(error))
             except PermanentError:
                 raise
             except Exception:
@@ -124,9 +124,21 @@ class RabbitSource:
                 hint_s = 0.0
                 _log.exception("storing a batch failed", batch_id=batch.batch_id.hex(), attempt=attempt)
             else:
-                return
+                return self._let_go(batch)
             await asyncio.sleep(max(hint_s, self._pause_s(attempt)))
             attempt += 1
+
+    def _hold(self, batch: Batch, reason: str) -> None:
+        """Say once, and not for every batch, that storage is in trouble."""
+        if not self._held:
+            _log.warning("cannot store batches now: holding them", reason=reason)
+        self._held.add(batch.batch_id)
+
+    def _let_go(self, batch: Batch) -> None:
+        if self._held:
+            self._held.discard(batch.batch_id)
+            if not self._held:
+                _log.info("stored every batch that was held")
 
     async def _bury(self, message: Message, reason: str) -> None:
         """Return when the message is safe among the dead letters, however long that takes."""

@@ -78,8 +78,8 @@ class Subscription:
         try:
             async with asyncio.timeout(timeout_s):
                 await channel.call(channel.raw.basic_cancel, self._consumer_tag)
-        except (TimeoutError, BrokerUnavailableError) as error:
-            _log.warning("RabbitMQ did not answer the end of the subscription", queue=self._queue, reason=str(error))
+        except (TimeoutError, BrokerUnavailableError):
+            _log.warning("RabbitMQ did not agree to the end of the subscription", queue=self._queue)
 
     def _on_delivery(
         self, _channel: Any, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
@@ -91,7 +91,11 @@ class Subscription:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, tag: int, message: Message) -> None:
-        await self._handle(message)
+        try:
+            await self._handle(message)
+        except Exception:
+            _log.exception("handling a message failed: RabbitMQ keeps it for the next connection", queue=self._queue)
+            return
         self._in_hand.finish(tag)
         # Whatever else ends in this turn of the loop, such as a whole group commit, shares the acknowledgement.
         if not self._is_flush_due:
