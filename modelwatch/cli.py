@@ -38,11 +38,10 @@ COMMANDS: dict[str, str] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the process's exit code."""
     options = _parser().parse_args(arguments)
-    environ = dict(os.environ)
     if options.config:
-        environ[CONFIG_VARIABLE] = options.config
+        os.environ[CONFIG_VARIABLE] = options.config  # where the demo's own ModelWatch finds it too
     try:
-        settings = load(Settings, environ)
+        settings = load(Settings, os.environ)
         logs.configure(settings.log)
         return _command(options.command)(settings)
     except StartError as error:

@@ -37,14 +37,19 @@ class Demo:
         return f"http://127.0.0.1:{self.first_port + 5}"
 
     def environ(self) -> dict[str, str]:
+        """Return ours, with the data folder; the ports stand in a file."""
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("MODELWATCH_", "OTEL_"))}
-        return environ | {
-            "MODELWATCH_DATA_DIR": str(self.folder / "data"),
-            "MODELWATCH_DEMO__FIRST_PORT": str(self.first_port),
-            "MODELWATCH_RECEIVER__GRPC_PORT": str(self.first_port + 3),
-            "MODELWATCH_RECEIVER__HTTP_PORT": str(self.first_port + 4),
-            "MODELWATCH_API__PORT": str(self.first_port + 5),
-        }
+        return environ | {"MODELWATCH_DATA_DIR": str(self.folder / "data")}
+
+    def config(self) -> Path:
+        """Return a settings file with the ports, which the demo's own ModelWatch must find as well."""
+        path = self.folder / "ports.yaml"
+        path.write_text(
+            f"demo: {{first_port: {self.first_port}}}\n"
+            f"receiver: {{grpc_port: {self.first_port + 3}, http_port: {self.first_port + 4}}}\n"
+            f"api: {{port: {self.first_port + 5}}}\n"
+        )
+        return path
 
     def output(self) -> str:
         return (self.folder / "output").read_text()
@@ -54,7 +59,7 @@ class Demo:
         """Start it; whatever the test leaves is killed."""
         with (self.folder / "output").open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "modelwatch", "demo"],
+                [sys.executable, "-m", "modelwatch", "demo", "--config", str(self.config())],
                 env=self.environ(),
                 cwd=REPOSITORY,
                 stdout=output,
