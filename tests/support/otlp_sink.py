@@ -135,8 +135,10 @@ def running_sink() -> Iterator[Sink]:
     thread = threading.Thread(target=http_server.serve_forever, args=(0.05,))
     thread.start()
     grpc_server.start()
-    yield sinks[0]
-    grpc_server.stop(None).wait()
-    http_server.shutdown()
-    thread.join()
-    http_server.server_close()
+    try:
+        yield sinks[0]
+    finally:
+        grpc_server.stop(None).wait()
+        http_server.shutdown()
+        thread.join()
+        http_server.server_close()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,12 @@ class WatchedApp:
     def log(self) -> str:
         """What it printed so far."""
         return self._log.read_text()
+
+    def is_listening(self) -> bool:
+        """Tell whether a connection is taken."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=5):
+            return True
+        return False
 
     def request(self, method: str, path: str) -> tuple[str, int]:
         """Send a request as the client of a new trace; return the trace's id and the status, 0 for a broken answer."""
@@ -81,7 +88,14 @@ def watched(
     variables = {"OTEL_SERVICE_NAME": service, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
     if protocol is not None:
         variables["OTEL_EXPORTER_OTLP_PROTOCOL"] = protocol
-    command = [BIN / "opentelemetry-instrument", BIN / "uvicorn", f"{app}:app", "--port", str(port), *arguments]
+    command = [
+        str(BIN / "opentelemetry-instrument"),
+        str(BIN / "uvicorn"),
+        f"{app}:app",
+        "--port",
+        str(port),
+        *arguments,
+    ]
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
         with log.open("wb") as output:
@@ -103,10 +117,10 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _wait_until_served(app: WatchedApp, process: subprocess.Popen[bytes]) -> None:
-    """Wait for uvicorn to say so: a request would be one span more."""
+    """Wait until uvicorn says that the application is up, and listens; a request would be one span more."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
-        if "Application startup complete" in app.log:
+        if "Application startup complete" in app.log and app.is_listening():
             return
         time.sleep(0.05)
     raise AssertionError(f"the application did not start:\n{app.log}")
