@@ -15,8 +15,8 @@ from tests.support.ports import free_port
 from tests.support.waiting import eventually
 from tests.support.watched_app import NEVER_MS, WatchedApp, watched
 
-EXIT_BOUND_S = 4.0
-"""Two seconds of telemetry, and uvicorn's own shutdown on a busy machine."""
+EXIT_BOUND_S = 6.0
+"""Two seconds of telemetry and a busy machine's slack; without the bound the exporter alone takes ten."""
 
 
 def answering_pids(app: WatchedApp, *, workers: int, least: int = 150) -> Counter[str]:
