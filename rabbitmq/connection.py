@@ -31,7 +31,7 @@ class _Transport(AsyncioConnection):  # type: ignore[misc]  # pika is not typed 
 class Connection:
     """One open connection. Once `closed` is done, with the reason as its result, it is gone for good.
 
-    A channel that the broker closes takes its connection with it: what it was set up for is no longer served.
+    A vital channel that the broker closes takes its connection with it: what it was set up for is no longer served.
     """
 
     def __init__(self, transport: _Transport, closed: asyncio.Future[BrokerUnavailableError]) -> None:
@@ -70,7 +70,7 @@ class Connection:
         raw = (self._transport.server_properties or {}).get("version", b"")
         return raw.decode() if isinstance(raw, bytes) else str(raw)
 
-    async def channel(self) -> Channel:
+    async def channel(self, *, is_vital: bool = True) -> Channel:
         """Open a channel. Raises `BrokerUnavailableError`."""
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = loop.create_future()
@@ -79,7 +79,7 @@ class Connection:
             raw = self._transport.channel(on_open_callback=lambda _: _settle(opened, None))
         except pika.exceptions.AMQPError as error:
             raise unavailable(error) from error
-        raw.add_on_close_callback(lambda _, error: self._on_channel_closed(closed, error))
+        raw.add_on_close_callback(lambda _, error: self._on_channel_closed(closed, error, is_vital))
         await _first_of(opened, closed)
         if closed.done():
             raise closed.result()
@@ -106,10 +106,12 @@ class Connection:
     def _set_blocked(self, is_blocked: bool) -> None:
         self.is_blocked = is_blocked
 
-    def _on_channel_closed(self, closed: asyncio.Future[BrokerUnavailableError], error: BaseException) -> None:
+    def _on_channel_closed(
+        self, closed: asyncio.Future[BrokerUnavailableError], error: BaseException, is_vital: bool
+    ) -> None:
         reason = unavailable(error)
         _settle(closed, reason)
-        if not isinstance(error, pika.exceptions.ChannelClosedByClient):
+        if is_vital and not isinstance(error, pika.exceptions.ChannelClosedByClient):
             self.drop(str(reason))
 
 
@@ -137,9 +139,13 @@ class Channel:
 
     async def close(self) -> None:
         """Close the channel and leave its connection open."""
+        self.abandon()
+        await asyncio.wait({self.closed})
+
+    def abandon(self) -> None:
+        """Begin to close the channel, without waiting for the broker's answer."""
         if self.raw.is_open:
             self.raw.close()
-            await asyncio.wait({self.closed})
 
 
 async def _first_of(*futures: asyncio.Future[Any], timeout_s: float | None = None) -> None:

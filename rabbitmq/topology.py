@@ -5,38 +5,40 @@ Names are in `telemetry/queues.py`; docs/adr/002 says why the arguments are what
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
-from rabbitmq.connection import Connection
+import structlog
+
+from rabbitmq.connection import Channel, Connection
 from rabbitmq.errors import ACCESS_REFUSED, PRECONDITION_FAILED, BrokerUnavailableError
 from rabbitmq.message import ROUTING_KEYS
 from rabbitmq.settings import RabbitSettings
 from telemetry import StartError
 from telemetry.queues import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, PROCESSOR_QUEUE
 
+_log = structlog.get_logger(__name__)
+
+_DELIVERY_LIMIT: Final = "x-delivery-limit"
+
 
 async def declare_topology(connection: Connection, settings: RabbitSettings) -> None:
-    """Declare everything on a channel of its own, dead letters first, so that no queue points at what is missing.
+    """Declare everything, dead letters first, so that no queue points at what is missing.
 
     Raises `StartError` when something exists under the same name but otherwise, or may not be declared;
     `BrokerUnavailableError` when the connection goes.
     """
-    channel = await connection.channel()
-    raw = channel.raw
     version = connection.broker_version
     try:
-        await channel.call(raw.exchange_declare, DEAD_LETTER_EXCHANGE, "fanout", durable=True)
-        arguments = dead_letter_arguments(settings, version)
-        await channel.call(raw.queue_declare, DEAD_LETTER_QUEUE, durable=True, arguments=arguments)
-        await channel.call(raw.queue_bind, DEAD_LETTER_QUEUE, DEAD_LETTER_EXCHANGE)
-        await channel.call(raw.exchange_declare, EXCHANGE, "topic", durable=True)
-        arguments = processor_arguments(settings, version)
-        await channel.call(raw.queue_declare, PROCESSOR_QUEUE, durable=True, arguments=arguments)
-        for routing_key in ROUTING_KEYS:
-            await channel.call(raw.queue_bind, PROCESSOR_QUEUE, EXCHANGE, routing_key)
+        await _declare_exchange(connection, DEAD_LETTER_EXCHANGE, "fanout")
+        await _declare_queue(connection, DEAD_LETTER_QUEUE, dead_letter_arguments(settings, version))
+        await _bind(connection, DEAD_LETTER_QUEUE, DEAD_LETTER_EXCHANGE, [""])
+        await _declare_exchange(connection, EXCHANGE, "topic")
+        await _declare_queue(connection, PROCESSOR_QUEUE, processor_arguments(settings, version))
+        await _bind(connection, PROCESSOR_QUEUE, EXCHANGE, ROUTING_KEYS)
     except BrokerUnavailableError as error:
         raise _explained(error) from error
-    await channel.close()
 
 
 def processor_arguments(settings: RabbitSettings, broker_version: str) -> dict[str, Any]:
@@ -55,10 +57,49 @@ def dead_letter_arguments(settings: RabbitSettings, broker_version: str) -> dict
 
 
 def _quorum_arguments(broker_version: str) -> dict[str, Any]:
-    common = {"x-queue-type": "quorum", "x-overflow": "reject-publish"}
+    common: dict[str, Any] = {"x-queue-type": "quorum", "x-overflow": "reject-publish"}
     # A lost worker redelivers all that it had in hand: counting that would bury healthy messages. RabbitMQ 3 has no
     # limit unless told, and takes -1 for "at the first"; RabbitMQ 4 has a limit of 20 unless told -1 for "none".
-    return {**common, "x-delivery-limit": -1} if _major_of(broker_version) >= 4 else common
+    return {**common, _DELIVERY_LIMIT: -1} if _major_of(broker_version) >= 4 else common
+
+
+async def _declare_exchange(connection: Connection, name: str, kind: str) -> None:
+    async with _channel_of(connection) as channel:
+        await channel.call(channel.raw.exchange_declare, name, kind, durable=True)
+
+
+async def _declare_queue(connection: Connection, name: str, arguments: Mapping[str, Any]) -> None:
+    try:
+        async with _channel_of(connection) as channel:
+            await channel.call(channel.raw.queue_declare, name, durable=True, arguments=dict(arguments))
+    except BrokerUnavailableError as error:
+        is_from_before = error.code == PRECONDITION_FAILED and f"'{_DELIVERY_LIMIT}'" in str(error)
+        if not is_from_before or _DELIVERY_LIMIT not in arguments:
+            raise
+        # Made under RabbitMQ 3: refusing to start would leave nobody to drain it, so that it could be made anew.
+        _log.warning(
+            "the queue was made before RabbitMQ 4 and has its delivery limit: set the policy delivery-limit=-1 for it",
+            queue=name,
+        )
+        await _declare_queue(connection, name, {key: arguments[key] for key in arguments if key != _DELIVERY_LIMIT})
+
+
+async def _bind(connection: Connection, queue: str, exchange: str, routing_keys: Iterable[str]) -> None:
+    async with _channel_of(connection) as channel:
+        for routing_key in routing_keys:
+            await channel.call(channel.raw.queue_bind, queue, exchange, routing_key)
+
+
+@asynccontextmanager
+async def _channel_of(connection: Connection) -> AsyncIterator[Channel]:
+    """A channel for one step: RabbitMQ closes it over a declaration that it refuses."""
+    channel = await connection.channel(is_vital=False)
+    try:
+        yield channel
+    except BaseException:
+        channel.abandon()
+        raise
+    await channel.close()
 
 
 def _major_of(broker_version: str) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -22,6 +24,7 @@ from tests.support.doubles import ManualClock, RecordingConsumer
 from tests.support.rabbit import OLD_ENOUGH_S, QUICK, RabbitView, batch_number
 from tests.support.waiting import eventually
 
+ROOT = Path(__file__).parents[2]
 PATIENT = {"retry_min_s": 0.02, "retry_max_s": 0.2}
 
 
@@ -310,6 +313,29 @@ async def test_a_killed_broker_comes_back_with_what_was_not_acknowledged(
         consumer.gate.set()
         await eventually(lambda: ids(consumer.batches) == ids(batches), timeout_s=30)
     assert len(consumer.batches) == 110
+
+
+async def test_a_worker_killed_in_mid_stream_loses_nothing(view: RabbitView, counters: Counters) -> None:
+    """What it had stored stays stored; everything else, with what it had in hand, goes to the next worker."""
+    batches = [batch_number(index) for index in range(300)]
+    consumer = RecordingConsumer()
+    async with running(source(view, consumer, counters)):
+        pass  # declares the queue
+    await publish(view, batches)
+    command = [sys.executable, "-m", "tests.support.rabbit_worker", view.url.get_secret_value()]
+    worker = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
+    assert worker.stdout is not None
+    stored_by_worker = {await worker.stdout.readline() for _ in range(100)}
+    worker.kill()
+    stored_by_worker |= set((await worker.stdout.read()).splitlines(keepends=True))
+    await worker.wait()
+    stored = {bytes.fromhex(line.decode().strip()) for line in stored_by_worker if len(line) == 33}
+    assert len(stored) < len(batches)
+    async with running(source(view, consumer, counters)):
+        await eventually(lambda: stored | ids(consumer.batches) == ids(batches))
+        await eventually(lambda: view.waiting() == 0)
+    assert len(stored) + len(consumer.batches) <= len(batches) + 8
+    assert view.take_all(DEAD_LETTER_QUEUE) == []
 
 
 async def test_a_stop_finishes_what_is_in_hand_and_hands_back_the_rest(view: RabbitView, counters: Counters) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pika import BasicProperties
 
-from rabbitmq import ConfirmedPublisher, PublishLimits, RabbitSettings
+from rabbitmq import ConfirmedPublisher, Connection, PublishLimits, RabbitLink, RabbitSettings, declare_topology
 from rabbitmq.topology import dead_letter_arguments, processor_arguments
 from telemetry import StartError
 from telemetry.queues import DEAD_LETTER_QUEUE, PROCESSOR_QUEUE
@@ -105,3 +105,28 @@ def test_redelivery_is_never_counted_against_a_message() -> None:
         assert "x-delivery-limit" not in arguments(QUICK, "3.10.8")
         assert "x-delivery-limit" not in arguments(QUICK, "")
         assert arguments(QUICK, "4.1.2")["x-delivery-limit"] == -1
+
+
+async def test_a_queue_from_before_rabbitmq_4_is_taken_as_it_is(view: RabbitView) -> None:
+    """After an upgrade of the broker the old queue lacks the new argument, and still has to be drained by somebody."""
+    publisher = component(view)
+    await publisher.start()
+    view.publish(b"kept", "traces")
+    await publisher.stop()
+
+    async def set_up(connection: Connection) -> None:
+        await declare_topology(LooksLikeVersion4(connection), QUICK)  # type: ignore[arg-type]
+
+    link = RabbitLink(view.url, QUICK, name="test", set_up=set_up, on_reconnect=lambda: None)
+    await link.start()
+    await link.stop()
+    assert len(view.take_all()) == 1
+
+
+class LooksLikeVersion4:
+    """A real connection to a real broker, but for the version that it tells."""
+
+    broker_version = "4.0.0"
+
+    def __init__(self, connection: Connection) -> None:
+        self.channel = connection.channel
