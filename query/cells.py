@@ -41,22 +41,14 @@ Cells = Mapping[GroupKey, Cell]
 
 
 def cells_of(
-    start_s: int,
-    points: Iterable[RedPoint],
-    group_of: Callable[[SeriesKey], GroupKey],
-    matches: Callable[[SeriesKey], bool],
+    start_s: int, points: Iterable[RedPoint], group_of: Callable[[SeriesKey], GroupKey | None]
 ) -> dict[GroupKey, Cell]:
-    """Add up the points of the block that begins at `start_s`, by group, leaving out series that do not match."""
+    """Add up the points of the block that begins at `start_s`, by group, leaving out series of no group."""
     groups: dict[GroupKey, list[RedPoint]] = {}
-    group_of_series: dict[SeriesKey, list[RedPoint] | None] = {}
     for point in points:
-        if point.series in group_of_series:
-            group = group_of_series[point.series]
-        else:
-            group = groups.setdefault(group_of(point.series), []) if matches(point.series) else None
-            group_of_series[point.series] = group
-        if group is not None:
-            group.append(point)
+        key = group_of(point.series)
+        if key is not None:
+            groups.setdefault(key, []).append(point)
     return {key: _sum_of_points(start_s, group) for key, group in groups.items()}
 
 

@@ -113,5 +113,5 @@ class Derivation:
 
 
 def _cells_of(parts: Sequence[Part], group_by: tuple[GroupBy, ...], where: SeriesFilter) -> list[Cells]:
-    group_of = grouper(group_by)
-    return [cells_of(part.block.start_s, part.points, group_of, where.matches) for part in parts]
+    group_of = grouper(group_by, where)
+    return [cells_of(part.block.start_s, part.points, group_of) for part in parts]

@@ -6,9 +6,11 @@ Pure; used when points become cells and when cells become the items of an answer
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Final
 
 from query.answers import GroupBy
+from storage.ports import SeriesFilter
 from telemetry import SeriesKey
 
 GroupKey = tuple[str, ...]
@@ -27,10 +29,18 @@ FIELD_OF: Final[Mapping[GroupBy, str]] = {
 }
 
 
-def grouper(group_by: Sequence[GroupBy]) -> Callable[[SeriesKey], GroupKey]:
-    """Return the function from a series to its group; without `group_by` all series are one group."""
+def grouper(group_by: Sequence[GroupBy], where: SeriesFilter) -> Callable[[SeriesKey], GroupKey | None]:
+    """Return the function from a series to its group, `None` if the filter keeps it out; it remembers what it said.
+
+    Without `group_by` all series are one group. For one question: what it remembers is not bounded.
+    """
     positions = [SeriesKey._fields.index(FIELD_OF[field]) for field in group_by]
-    return lambda series: tuple([series[position] for position in positions])
+
+    @cache
+    def group_of(series: SeriesKey) -> GroupKey | None:
+        return tuple([series[position] for position in positions]) if where.matches(series) else None
+
+    return group_of
 
 
 def labels_of(group_by: Sequence[GroupBy], key: GroupKey) -> dict[str, str]:

@@ -28,7 +28,7 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
     history_recheck_s: float = Field(
         5.0,
         ge=0,
-        description="Seconds after which figures more than two minutes old are read from the history again, "
+        description="Seconds after which figures more than a minute old are read from the history again, "
         "so that spans that came late are seen; ten times what the reading took, if that is longer.",
     )
     cached_cells: int = Field(

@@ -11,9 +11,10 @@ from itertools import pairwise
 from typing import Final, Literal, Protocol
 
 from query.blocks import Block
+from query.question import QuestionError
 from query.settings import QuerySettings
 from storage.live_window import LiveWindow
-from storage.ports import History, SeriesFilter
+from storage.ports import History, SeriesFilter, TooManyPointsError
 from telemetry import NowNs, RedPoint
 
 SourceName = Literal["live", "history"]
@@ -21,7 +22,7 @@ SourceName = Literal["live", "history"]
 _NS_PER_S: Final = 1_000_000_000
 _CHUNK_BUCKETS: Final = 60
 """Buckets read from the history at once: bounds memory, and the time that one read takes."""
-_SETTLED_AFTER_S: Final = 120
+_SETTLED_AFTER_S: Final = 60
 _RECHECK_COST_FACTOR: Final = 10
 """Settled figures are not read again before ten times what reading them took, which bounds the time spent on it."""
 
@@ -111,9 +112,15 @@ class HistorySource:
     async def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncIterator[list[Part]]:
         for chunk in _chunks(blocks, _CHUNK_BUCKETS * self.bucket_s):
             asked_s = self._now_s()
-            points = await self._history.read(chunk[0][1].start_s, chunk[-1][1].end_s, where)
+            points = await self._read(Block(chunk[0][1].start_s, chunk[-1][1].end_s), where)
             inside = _split(points, [piece for _, piece in chunk])
             yield [Part(block, part, asked_s) for (block, _), part in zip(chunk, inside, strict=True)]
+
+    async def _read(self, block: Block, where: SeriesFilter) -> list[RedPoint]:
+        try:
+            return await self._history.read(block.start_s, block.end_s, where)
+        except TooManyPointsError as error:
+            raise QuestionError("start_s", str(error)) from error
 
     def stamp(self, block: Block, mark: float, cost_s: float) -> float:
         if block.end_s > mark - _SETTLED_AFTER_S:

@@ -12,8 +12,8 @@ from api.component import build
 from api.health import Checks
 from api.settings import ApiSettings
 from telemetry import Counters, SeriesKey
+from tests.support.calls import point
 from tests.support.query_world import NOW_S, World, make_world
-from tests.support.red_points import point
 
 
 @dataclass

@@ -13,9 +13,9 @@ from query.derivation import CellCache
 from query.shared_answers import Kept, SharedAnswers
 from storage.ports import SeriesFilter as StorageFilter
 from telemetry import RedPoint, SeriesKey
+from tests.support.calls import point
 from tests.support.memory_history import MemoryHistory
 from tests.support.query_world import NOW_S, make_world
-from tests.support.red_points import point
 
 CHURN = SeriesKey("churn")
 

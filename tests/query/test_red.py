@@ -2,56 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query import GroupBy, QuerySettings, QuestionError, RedAnswer, RedTotal, SeriesFilter, StorageUnavailableError
+from query import GroupBy, QuerySettings, QuestionError, SeriesFilter, StorageUnavailableError
 from query.grouping import FIELD_OF
 from telemetry import SeriesKey
+from tests.support.calls import Call, check_red, point, points_of, random_calls
 from tests.support.query_world import NOW_S, World, make_world
-from tests.support.red_points import Call, exact_percentile, point, points_of, random_calls
 
 CHURN = SeriesKey("churn", http_route="/predict", http_status_class="2xx")
 PRICES = SeriesKey("prices", http_route="/predict", http_status_class="2xx")
-
-
-def check_total(total: RedTotal, calls: Sequence[Call], seconds: int) -> None:
-    """Compare with counts and percentiles taken from the calls themselves."""
-    assert total.calls == len(calls)
-    assert total.errors == sum(call.is_error for call in calls)
-    assert total.client_errors == sum(call.series.http_status_class == "4xx" for call in calls)
-    assert total.rate_per_s == pytest.approx(len(calls) / seconds)
-    if not calls:
-        assert (total.error_rate, total.p50_s, total.p95_s, total.p99_s) == (0.0, None, None, None)
-        return
-    assert total.error_rate == pytest.approx(total.errors / total.calls)
-    for share, estimate in ((0.5, total.p50_s), (0.95, total.p95_s), (0.99, total.p99_s)):
-        assert estimate == pytest.approx(exact_percentile(calls, share), rel=0.0055)
-
-
-def check_red(answer: RedAnswer, calls: Sequence[Call], group_by: Sequence[GroupBy], where: SeriesFilter) -> None:
-    """Compare an answer with the calls that fall into the range that it says it is about."""
-    inside = [c for c in calls if answer.start_s <= c.end_s < answer.end_s and where.matches(c.series)]
-    groups: dict[tuple[str, ...], list[Call]] = {}
-    for call in inside:
-        key = tuple(getattr(call.series, FIELD_OF[field]) for field in group_by)
-        groups.setdefault(key, []).append(call)
-    assert [tuple(item.labels.values()) for item in answer.items] == sorted(groups)
-    for item in answer.items:
-        assert tuple(item.labels) == tuple(group_by)
-        of_group = groups[tuple(item.labels.values())]
-        check_total(item.total, of_group, answer.end_s - answer.start_s)
-        assert [step.time_s for step in item.steps] == list(range(answer.start_s, answer.end_s, answer.step_s))
-        for step in item.steps:
-            of_step = [c for c in of_group if step.time_s <= c.end_s < step.time_s + answer.step_s]
-            assert (step.calls, step.errors) == (len(of_step), sum(c.is_error for c in of_step))
-            if of_step:
-                assert step.p95_s == pytest.approx(exact_percentile(of_step, 0.95), rel=0.0055)
-            else:
-                assert step.p95_s is None
 
 
 @settings(max_examples=40, deadline=None)

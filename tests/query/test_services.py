@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from query import ProblemKind, QuerySettings, QuestionError, SeriesFilter, Status
 from telemetry import SeriesKey
+from tests.support.calls import exact_percentile, point, points_of, random_calls
 from tests.support.query_world import NOW_S, World, make_world
-from tests.support.red_points import exact_percentile, point, points_of, random_calls
 
 CHURN = SeriesKey("churn", "1.0", "a", "prod", http_status_class="2xx")
 
