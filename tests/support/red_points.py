@@ -1,70 +1,52 @@
-"""RED points for tests, and the slow, plain reference for what questions must answer about them."""
+"""Builders of RED points, and a plain reference for what must come of adding them up."""
 
 from __future__ import annotations
 
-import math
 import random
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
 
 from telemetry import ExponentialHistogram, RedPoint, SeriesKey
 
+START_S = 1_700_000_000
 
-@dataclass(frozen=True)
-class Call:
-    """One request as the reference sees it."""
-
-    series: SeriesKey
-    end_s: int
-    duration_ns: int
-    is_error: bool
+Totals = dict[tuple[SeriesKey, int], tuple[int, int, int, Counter[int]]]
+"""By series and bucket: calls, errors, sum of durations in nanoseconds, and the histogram's counts by bucket."""
 
 
-def point(series: SeriesKey, start_s: int, durations_s: Sequence[float], errors: int = 0) -> RedPoint:
-    """One second of one series, with a call per duration."""
-    durations_ns = [int(duration * 1e9) for duration in durations_s]
-    return RedPoint(series, start_s, len(durations_ns), errors, ExponentialHistogram.of(durations_ns))
+def red_point(
+    service: str = "shop", start_s: int = START_S, calls: int = 1, errors: int = 0, duration_ms: int = 10, **fields: str
+) -> RedPoint:
+    """Return a point of `calls` requests that took `duration_ms` each; `fields` are those of `SeriesKey`."""
+    durations = ExponentialHistogram.of([duration_ms * 1_000_000] * calls)
+    return RedPoint(SeriesKey(service, **fields), start_s, calls, errors, durations)
 
 
-def points_of(calls: Iterable[Call]) -> list[RedPoint]:
-    """Derive 1 s points as the processor does."""
-    groups: defaultdict[tuple[SeriesKey, int], list[Call]] = defaultdict(list)
-    for call in calls:
-        groups[call.series, call.end_s].append(call)
+def random_points(seed: int, count: int, *, series: int = 5, seconds: int = 30) -> list[RedPoint]:
+    """Return `count` points over few series and seconds, so that many of them meet; equal seeds give equal points."""
+    dice = random.Random(seed)
     return [
         RedPoint(
-            series,
-            end_s,
-            len(group),
-            sum(call.is_error for call in group),
-            ExponentialHistogram.of([call.duration_ns for call in group]),
+            SeriesKey(f"service-{dice.randrange(series)}", http_route="/items/{id}"),
+            START_S + dice.randrange(seconds),
+            calls := dice.randint(1, 5),
+            dice.randint(0, calls),
+            ExponentialHistogram.of([dice.randint(1, 10**10) for _ in range(calls)]),
         )
-        for (series, end_s), group in groups.items()
+        for _ in range(count)
     ]
 
 
-def random_calls(seed: int, count: int, start_s: int, end_s: int) -> list[Call]:
-    """Calls of a few services, routes, instances and outcomes with lognormal durations."""
-    chance = random.Random(seed)
-    calls = []
-    for _ in range(count):
-        status_class = chance.choice(["2xx", "2xx", "2xx", "4xx", "5xx"])
-        series = SeriesKey(
-            service_name=chance.choice(["churn", "prices", "sentiment"]),
-            service_version=chance.choice(["1", "2"]),
-            service_instance_id=chance.choice(["a", "b"]),
-            deployment_environment=chance.choice(["prod", "staging"]),
-            http_route=chance.choice(["/predict", "/predict/batch"]),
-            http_method="POST",
-            http_status_class=status_class,
+def totals_of(points: Iterable[RedPoint], width_s: int = 1) -> Totals:
+    """Add points up the slow, plain way, into buckets of `width_s` seconds."""
+    totals: Totals = {}
+    for point in points:
+        key = (point.series, point.start_s // width_s * width_s)
+        calls, errors, sum_ns, buckets = totals.get(key, (0, 0, 0, Counter()))
+        totals[key] = (
+            calls + point.calls,
+            errors + point.errors,
+            sum_ns + point.durations.sum_ns,
+            buckets + Counter(point.durations.bucket_counts()),
         )
-        duration_ns = int(chance.lognormvariate(-3, 1) * 1e9)
-        calls.append(Call(series, chance.randrange(start_s, end_s), duration_ns, status_class == "5xx"))
-    return calls
-
-
-def exact_percentile(calls: Iterable[Call], share: float) -> float:
-    """The nearest-rank percentile in seconds, from the durations themselves."""
-    durations = sorted(call.duration_ns for call in calls)
-    return durations[max(math.ceil(share * len(durations) - 1e-9), 1) - 1] / 1e9
+    return totals
