@@ -10,6 +10,7 @@ import sys
 from typing import Any, Literal
 
 import structlog
+import structlog.tracebacks
 from pydantic import BaseModel, Field
 
 
@@ -34,9 +35,13 @@ def configure(settings: LogSettings) -> None:
         _on_one_line,
     ]
     rendering: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=32)]
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), pad_event_to=32, exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
         if is_text
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [structlog.processors.ExceptionRenderer(_traceback), structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -57,6 +62,10 @@ def configure(settings: LogSettings) -> None:
     # pika logs every step of each connection attempt; the connection reports what matters itself.
     logging.getLogger("pika").setLevel(max(level, logging.CRITICAL))
     logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))
+
+
+# Local variables may hold payloads and keys, so tracebacks are logged without them.
+_traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
 def _on_one_line(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""What is logged, and what never is."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+import structlog
+
+from modelwatch import logs
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_traceback_shows_no_local_variables(form: Literal["json", "text"], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception is logged with its place and message, without the values that its frames hold."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    logs.configure(logs.LogSettings(format=form))
+
+    def fails() -> None:
+        payload = "secret-" + "payload"
+        raise ValueError(f"bad input of {len(payload)} characters")
+
+    try:
+        fails()
+    except ValueError:
+        structlog.get_logger("test").exception("request failed")
+    assert "bad input of 14 characters" in stream.getvalue()
+    assert "secret-payload" not in stream.getvalue()
+
+
+def test_a_client_cannot_forge_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Line breaks and escape sequences in a field are escaped, in our own and in library logs."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    logs.configure(logs.LogSettings(format="json"))
+    structlog.get_logger("test").info("seen", service='a\n{"event": "forged"}\x1b[31m')
+    logging.getLogger("library").warning("seen %s", "b\nforged")
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert json.loads(lines[0])["event"] == "seen"
+    assert "\x1b" not in stream.getvalue()
