@@ -6,7 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog.testing
+from starlette.responses import PlainTextResponse
 
+from api.component import build
+from api.settings import ApiSettings
 from query import Query, SeriesFilter
 from tests.api.conftest import Served
 from tests.support.query_world import NOW_S
@@ -144,8 +148,10 @@ async def test_an_unexpected_error_shows_nothing_of_its_inside(served: Served, m
         raise RuntimeError("password=secret")
 
     monkeypatch.setattr(Query, "services", broken)
-    async with served.client() as client:
-        answer = await client.get("/api/v1/services")
+    with structlog.testing.capture_logs() as logs:
+        async with served.client() as client:
+            answer = await client.get("/api/v1/services")
+    assert [(entry["event"], entry["path"]) for entry in logs] == [("request failed", "/api/v1/services")]
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
@@ -195,3 +201,14 @@ async def test_a_long_answer_is_whole(client: httpx.AsyncClient) -> None:
     document = (await client.get(url)).json()
     assert [len(item["points"]) for item in document["items"]] == [890] * 4
     assert sum(point["calls"] for item in document["items"] for point in item["points"]) == 121
+
+
+async def test_pages_mounted_onto_the_app_do_not_swallow_api_paths(served: Served) -> None:
+    """A catch-all registered afterwards answers everything but what lies below /api."""
+    app = build(ApiSettings(), served.world.query, served.counters, {})
+    app.add_api_route("/{path:path}", lambda: PlainTextResponse("page"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://modelwatch.test") as client:
+        assert (await client.get("/anything")).text == "page"
+        for path in ("/api", "/api/v1/service"):
+            assert (await client.get(path)).status_code == 404
+        assert (await client.get("/api/v1/services")).json()["total"]["calls"] == 121
