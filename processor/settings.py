@@ -14,9 +14,9 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
     commit_interval_s: float = Field(
         0.25,
         gt=0,
-        le=5,
-        description="Shortest time in seconds between two commits, unless a group is full before. A batch that comes "
-        "after a pause is committed at once; longer intervals cost freshness and save writes.",
+        le=60,
+        description="Longest time in seconds that batches wait for others to share a commit with. What comes after a "
+        "pause, or fills a group, does not wait; longer intervals cost freshness and save writes.",
     )
     group_items: int = Field(
         8192, ge=1, description="A group is full, and is committed without waiting, when it holds this many spans."

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -15,6 +15,8 @@ from processor.aggregation import aggregate
 from processor.span_columns import SpanColumns
 from telemetry import ExponentialHistogram, RedPoint, SeriesKey, merge_red_points
 from tests.support.plain_red import by_series_and_second
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 START_NS = 1_760_000_000_000_000_000
 SERIES = [SeriesKey(f"service-{index}") for index in range(5)]
@@ -120,6 +122,7 @@ row_tuples = st.tuples(
 )
 
 
+@UNHURRIED
 @given(st.lists(st.lists(row_tuples, max_size=30), max_size=5), st.randoms(use_true_random=False))
 def test_any_rows_equal_the_plain_reference_in_any_order(rows: list[list[tuple[int, int, int, bool]]], random) -> None:  # type: ignore[no-untyped-def]
     """From 2000 to 2100, from zero to 292 years, in whatever batches: the result is that of dicts and lists."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
@@ -15,6 +15,8 @@ from processor.derivation import RESOURCE_KEYS, SPAN_KEYS
 from processor.projection import load_projection
 from tests.support.otlp import any_value, key_values, resource
 from tests.support.plain_red import plain_value
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 PROJECTION = load_projection()
 KEYS = [*sorted(SPAN_KEYS), "http.target", "http.routes", "url.path", "", "client.port"]
@@ -70,6 +72,7 @@ def encodings(draw: st.DrawFn) -> bytes:
     return b"".join(draw(st.lists(pieces, max_size=5)))
 
 
+@UNHURRIED
 @given(st.lists(encodings(), min_size=1, max_size=20), st.integers(1, 5))
 def test_every_encoding_means_what_the_generated_class_reads(raws: list[bytes], limit: int) -> None:
     """Order, repetition, unknown fields and long lengths change nothing, asked once or again."""
@@ -79,6 +82,7 @@ def test_every_encoding_means_what_the_generated_class_reads(raws: list[bytes], 
         assert len(cache) <= limit
 
 
+@UNHURRIED
 @given(st.sampled_from(KEYS), st.lists(values, min_size=80, max_size=120))
 def test_keys_whose_values_vary_are_still_read_right(key: str, several: list[Any]) -> None:
     """Once a key is known to vary, its further values are recognised without being remembered."""

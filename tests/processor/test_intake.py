@@ -148,10 +148,10 @@ async def test_while_one_commit_runs_the_next_group_gathers() -> None:
 
 async def test_a_batch_after_a_pause_does_not_wait_for_the_interval() -> None:
     """Freshness is not given away when there is nothing to gather."""
-    async with running(commit_interval_s=5) as bench:
+    async with running(commit_interval_s=60) as bench:
         started = time.monotonic()
         await bench.intake.consume(batch())
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
 
 
 async def test_commits_keep_their_interval_under_steady_load() -> None:
@@ -168,17 +168,27 @@ async def test_commits_keep_their_interval_under_steady_load() -> None:
         assert bench.history.calls == 3 * len(tasks)
 
 
+async def test_a_sender_that_waits_for_each_answer_is_not_held_to_the_interval() -> None:
+    """When nothing more arrives there is nothing to wait for."""
+    async with running(commit_interval_s=2) as bench:
+        started = time.monotonic()
+        for number in range(5):
+            await bench.intake.consume(batch(number))
+        assert time.monotonic() - started < 5
+        assert bench.history.calls == 15
+
+
 @pytest.mark.parametrize("full", [{"group_batches": 5}, {"group_items": 15}])
 async def test_a_full_group_does_not_wait(full: dict[str, int]) -> None:
     """Neither by spans nor by batches does a busy stream wait for the clock."""
-    async with running(commit_interval_s=5, **full) as bench:
+    async with running(commit_interval_s=60, **full) as bench:
         await bench.intake.consume(batch(0))
         started = time.monotonic()
         waiting = bench.consume(*(batch(number) for number in range(1, 5)))
         await asyncio.sleep(0.05)
         assert len(bench.history.attempts) == 1
         assert set(await outcomes(waiting + bench.consume(batch(5)))) == {None}
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
 
 
 async def test_a_batch_twice_in_one_group_counts_once() -> None:
@@ -355,7 +365,7 @@ async def test_a_cancelled_consume_hurts_nobody() -> None:
 
 async def test_stop_commits_what_is_in_hand() -> None:
     """Nothing that waits is given back when there is time to store it."""
-    bench = Bench(commit_interval_s=5)
+    bench = Bench(commit_interval_s=60)
     await bench.intake.start()
     await bench.intake.consume(batch(0))
     waiting = bench.consume(*(batch(number) for number in range(1, 10)))
@@ -364,7 +374,7 @@ async def test_stop_commits_what_is_in_hand() -> None:
     await bench.intake.stop()
     assert await outcomes(waiting) == [None] * 9
     assert bench.history.calls == 30
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 async def test_stop_is_bounded_when_the_store_hangs() -> None:

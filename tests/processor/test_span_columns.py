@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
@@ -28,6 +28,8 @@ from tests.support.otlp import (
     trace_request,
 )
 from tests.support.plain_red import by_series_and_second, plain_red_points
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 LATEST_NS = END_NS + 3600 * 10**9
 MAX_U64 = 2**64 - 1
@@ -285,6 +287,7 @@ def requests(draw: st.DrawFn) -> bytes:
     return request.SerializeToString()
 
 
+@UNHURRIED
 @given(st.lists(requests(), max_size=4), st.booleans())
 def test_any_requests_give_the_points_of_the_plain_reference(bodies: list[bytes], is_small: bool) -> None:
     """Decoding and adding up equals walking the generated classes with dicts and lists, also with tiny caches."""
@@ -298,6 +301,7 @@ def test_any_requests_give_the_points_of_the_plain_reference(bodies: list[bytes]
         assert columns.duration_ns.dtype == columns.end_ns.dtype == np.int64
 
 
+@UNHURRIED
 @given(st.data())
 def test_mutilated_requests_end_in_columns_or_a_permanent_error(data: st.DataObject) -> None:
     """Whatever bytes come, nothing but `PermanentError` leaves the decoder."""
