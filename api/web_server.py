@@ -77,14 +77,14 @@ class WebServer:
         )
         server = _Server(config)
         task = asyncio.create_task(self._serve(server, listener), name=f"web server on port {self.port}")
+        self._running = (server, task)
         try:
             await self._wait_until_started(server, task)
         except BaseException:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            # Also when a signal ends the start: requests may be answered already, so it ends as every stop does.
+            await self.stop()
             listener.close()
             raise
-        self._running = (server, task)
 
     async def stop(self) -> None:
         """Stop listening, give open requests `shutdown_s` seconds, then close whatever is left. Idempotent."""
