@@ -5,7 +5,8 @@ Pure, between `span_columns` and the store. The work is done once per group in n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -35,42 +36,49 @@ def aggregate(columns: Sequence[SpanColumns]) -> list[RedPoint]:
     series, series_index = _common_series(columns)
     if not series_index.size:
         return []
-    end_ns = np.concatenate([part.end_ns for part in columns])
+    second = np.concatenate([part.end_ns for part in columns]) // _NS_PER_S
     duration_ns = np.concatenate([part.duration_ns for part in columns])
     is_error = np.concatenate([part.is_error for part in columns])
 
-    second = end_ns // _NS_PER_S
-    first_second = int(second.min())
     # One sort key of series, second and histogram bucket. It fits 63 bits with room to spare: a century has 2**32
     # seconds, a histogram 2**12 buckets, which leaves 2**19 series in one group.
+    first_second = int(second.min())
     seconds = int(second.max()) - first_second + 1
     group = series_index * seconds + (second - first_second)
     key = group * BUCKET_LIMIT + (bucket_indexes(duration_ns) - ZERO_INDEX)
     order = np.argsort(key)
-    key, group, duration_ns = key[order], group[order], duration_ns[order]
 
-    bucket_starts = _run_starts(key)
-    bucket_counts = np.diff(bucket_starts, append=key.size)
-    packed = pack_buckets(key[bucket_starts] % BUCKET_LIMIT + ZERO_INDEX, bucket_counts)
+    group = group[order]
     starts = _run_starts(group)
-    cuts = (np.searchsorted(bucket_starts, np.append(starts, key.size)) * BUCKET_DTYPE.itemsize).tolist()
-    point_group = group[starts]
+    groups = group[starts]
     rows = zip(
-        (point_group // seconds).tolist(),
-        (point_group % seconds + first_second).tolist(),
-        np.diff(starts, append=key.size).tolist(),
+        (groups // seconds).tolist(),
+        (groups % seconds + first_second).tolist(),
+        np.diff(starts, append=group.size).tolist(),
         np.add.reduceat(is_error[order].astype(np.int64), starts).tolist(),
-        cuts,
-        cuts[1:],
-        _sums(duration_ns, starts),
-        np.minimum.reduceat(duration_ns, starts).tolist(),
-        np.maximum.reduceat(duration_ns, starts).tolist(),
-        strict=False,
+        _histograms(key[order], duration_ns[order], starts),
+        strict=True,
     )
     return [
-        RedPoint(series[index], start_s, calls, errors, ExponentialHistogram(packed[cut:end], sum_ns, min_ns, max_ns))
-        for index, start_s, calls, errors, cut, end, sum_ns, min_ns, max_ns in rows
+        RedPoint(series[index], start_s, calls, errors, durations) for index, start_s, calls, errors, durations in rows
     ]
+
+
+def _histograms(
+    key: NDArray[np.int64], duration_ns: NDArray[np.int64], starts: NDArray[np.intp]
+) -> Iterator[ExponentialHistogram]:
+    """Yield the histogram of each group, whose rows begin at `starts` and are sorted by bucket within it.
+
+    All buckets of all groups are packed as one array; each histogram is a slice of its bytes.
+    """
+    bucket_starts = _run_starts(key)
+    counts = np.diff(bucket_starts, append=key.size)
+    packed = pack_buckets(key[bucket_starts] % BUCKET_LIMIT + ZERO_INDEX, counts)
+    cuts = np.searchsorted(bucket_starts, np.append(starts, key.size)) * BUCKET_DTYPE.itemsize
+    lowest, highest = np.minimum.reduceat(duration_ns, starts), np.maximum.reduceat(duration_ns, starts)
+    rows = zip(pairwise(cuts.tolist()), _sums(duration_ns, starts), lowest.tolist(), highest.tolist(), strict=True)
+    for (start, end), sum_ns, min_ns, max_ns in rows:
+        yield ExponentialHistogram(packed[start:end], sum_ns, min_ns, max_ns)
 
 
 def _common_series(columns: Sequence[SpanColumns]) -> tuple[Sequence[SeriesKey], NDArray[np.int64]]:

@@ -121,12 +121,10 @@ class Intake:
                 if pause_s is None or pause_s > 0:
                     await self._woken_within(pause_s)
                 else:
-                    began_s = loop.time()
-                    self._next_commit_s = began_s + self._settings.commit_interval_s
+                    began_s, interval_s = loop.time(), self._settings.commit_interval_s
+                    self._next_commit_s = began_s + interval_s
                     await self._commit(self._room.take())
-                    self._quiet_s = max(
-                        self._settings.commit_interval_s * _QUIET_SHARE, (loop.time() - began_s) * _QUIET_PER_COMMIT
-                    )
+                    self._quiet_s = max(interval_s * _QUIET_SHARE, (loop.time() - began_s) * _QUIET_PER_COMMIT)
         finally:
             left = self._room.take()
             self._room.settle(left, [self._refusal(waiting) for waiting in left])

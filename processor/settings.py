@@ -36,6 +36,7 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
     max_future_s: float = Field(
         600,
         ge=0,
+        le=31_536_000,
         description="Spans that end more than this many seconds ahead of this machine's clock are set aside as "
         "invalid: they are counted, but in no RED figure.",
     )
