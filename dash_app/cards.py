@@ -11,7 +11,7 @@ from typing import Final
 from dash import html
 from dash.development.base_component import Component
 
-from dash_app import formatting, palette
+from dash_app import formatting
 from dash_app.components import Sparkline, attributes
 from dash_app.kpis import Kpi
 from dash_app.ranking import Ranked
@@ -58,7 +58,9 @@ def _kpi_card(kpi: Kpi) -> Component:
         parts.append(html.Div(Sparkline(kpi.course, kpi.colour), className="kpi-course"))
     if kpi.shares:
         bars = [
-            html.I(className=f"is-{status.value}", style={"flexGrow": number}) for status, number in kpi.shares if number
+            html.I(className=f"is-{status.value}", style={"flexGrow": number})
+            for status, number in kpi.shares
+            if number
         ]
         parts.append(html.Div(bars, className="kpi-shares"))
     return html.Div(parts, className="card kpi", title=kpi.explanation, **attributes(data_kpi=kpi.name))

@@ -46,7 +46,7 @@ def _course(field: str, title: str, parameters: dict[str, Any]) -> dict[str, Any
         "cellDataType": False,
         "sortable": False,
         "flex": 1,
-        "minWidth": 96,
+        "minWidth": 72,
     }
 
 
@@ -57,7 +57,7 @@ COLUMNS: Final[list[dict[str, Any]]] = [
         "cellRenderer": "Service",
         "tooltipField": "details",
         "flex": 1.7,
-        "minWidth": 116,
+        "minWidth": 108,
     },
     {
         "field": "status",

@@ -18,7 +18,7 @@ from dash_app.empty_state import never_any_data, nothing_in_view
 from dash_app.grid import services_grid
 from dash_app.settings import DashSettings
 from dash_app.top_bar import top_bar
-from dash_app.view import DEFAULT_RANGE
+from dash_app.view import DEFAULT_RANGE, RANGES
 
 _DARK_GREYS = (
     "#e6e9ef",
@@ -59,6 +59,7 @@ def _machinery(settings: DashSettings) -> list[Component]:
         dcc.Store(
             id="constants",
             data={
+                "ranges": list(RANGES),
                 "defaultRange": DEFAULT_RANGE,
                 "staleAfterS": settings.stale_after_s,
                 "answerTimeoutS": settings.answer_timeout_s,

@@ -13,32 +13,32 @@
     return (!wanted.onlyUnhealthy || isTroubled) && text.includes(wanted.text);
   };
 
-  // A phone has room for the name, the status and the two figures that raise alarms.
+  // Narrow screens show less: a tablet without two of the percentiles, a phone what raises alarms.
+  const tablet = window.matchMedia("(max-width: 980px)");
   const phone = window.matchMedia("(max-width: 720px)");
-  const PHONE_HIDES = ["rate", "traffic", "p50", "p99", "latency", "failures"];
-  const PHONE_WIDTHS = { status: 102, p95: 74, errors: 74 };
+  const TABLET_HIDES = ["p50", "p99"];
+  const PHONE_HIDES = ["rate", "traffic", "latency", "failures"];
+  const PHONE_WIDTHS = { status: 102, p95: 74, errors: 72 };
   function fit(grid) {
-    if (phone.matches === grid.isFittedToPhone) return;
-    if (phone.matches || grid.isFittedToPhone) {
-      grid.setColumnsVisible(PHONE_HIDES, !phone.matches);
-      grid.setColumnWidths(
-        Object.entries(PHONE_WIDTHS).map(([key, width]) => ({
-          key: key,
-          newWidth: phone.matches ? width : grid.getColumn(key).getColDef().width,
-        }))
-      );
-    }
-    grid.isFittedToPhone = phone.matches;
+    grid.setColumnsVisible(TABLET_HIDES, !tablet.matches);
+    grid.setColumnsVisible(PHONE_HIDES, !phone.matches);
+    const widths = Object.entries(PHONE_WIDTHS).map(([key, width]) => ({
+      key: key,
+      newWidth: phone.matches ? width : grid.getColumn(key).getColDef().width,
+    }));
+    grid.setColumnWidths(widths);
   }
   const withGrid = (use) => window.dash_ag_grid.getApiAsync("services").then(use);
-  phone.addEventListener("change", () => withGrid(fit));
+  let isFitted = false;
+  [tablet, phone].forEach((width) => width.addEventListener("change", () => withGrid(fit)));
 
   // Called by view.js when a filter control changes.
   functions.filterServices = (text, onlyUnhealthy) => {
     wanted.text = text.trim().toLowerCase();
     wanted.onlyUnhealthy = onlyUnhealthy;
     withGrid((grid) => {
-      fit(grid);
+      if (!isFitted) fit(grid);
+      isFitted = true;
       grid.onFilterChanged();
     });
   };

@@ -31,7 +31,7 @@
       const fields = new URLSearchParams(search || "");
       const environment = fields.get("env") || null;
       return [
-        fields.get("range") || constants.defaultRange,
+        constants.ranges.includes(fields.get("range")) ? fields.get("range") : constants.defaultRange,
         environment,
         environment ? [environment] : clientside.no_update,
         fields.get("service") || null,

@@ -1,0 +1,296 @@
+"""The page in a real browser, served on a real socket: what people see is what was answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dash_app import formatting
+from query import Status, StorageUnavailableError
+from telemetry import RedPoint, SeriesKey
+from tests.support.dash_pages import OTLP_ENDPOINT, ServedPage, calls
+from tests.support.query_world import NOW_S
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HOSTILE = (
+    "<b>bold</b>",
+    "<script>alert(1)</script>",
+    '<a href="javascript:alert(2)">x</a>',
+    "&lt;i&gt; 100% %{y} \u202etxet",
+)
+
+
+async def _cells(tab: Any) -> dict[str, dict[str, str]]:
+    """The table as text, by service and column."""
+    return dict(
+        await tab.page.evaluate(
+            """() => [...document.querySelectorAll('.services .ag-row')].map(row => [
+                row.querySelector('.service-name').textContent,
+                Object.fromEntries([...row.querySelectorAll('.ag-cell')].map(
+                    cell => [cell.getAttribute('col-id'), cell.textContent]))])"""
+        )
+    )
+
+
+async def test_numbers_on_the_page_equal_the_answers(busy: ServedPage, new_tab: Any, artifacts: Path) -> None:
+    """Cards, table and problems show the figures of `query`; nothing is complained about or leaves the machine."""
+    tab = await new_tab()
+    await tab.open(busy.url)
+    await tab.until_filled()
+    answer = await busy.services()
+    cells = await _cells(tab)
+    assert list(cells) == [item.service for item in answer.items]
+    for item in answer.items:
+        shown = cells[item.service]
+        assert shown["rate"] == formatting.rate(item.total.rate_per_s).number
+        assert shown["p50"] == formatting.duration(item.total.p50_s).text
+        assert shown["p95"] == formatting.duration(item.total.p95_s).text
+        assert shown["p99"] == formatting.duration(item.total.p99_s).text
+        assert shown["errors"] == formatting.percent(item.total.error_rate).number
+        assert shown["status"].lower() == item.status.value
+        assert shown["service"] == item.service + item.versions[0]
+    total = answer.total
+    card = "[data-kpi={}] .kpi-number"
+    assert await tab.text(card.format("requests")) == formatting.rate(total.rate_per_s).number
+    assert await tab.text(card.format("p95")) == formatting.duration(total.p95_s).number
+    assert await tab.text(card.format("error-rate")) == formatting.percent(total.error_rate).number
+    unhealthy = sum(item.status in (Status.CRITICAL, Status.DEGRADED) for item in answer.items)
+    assert await tab.text(card.format("unhealthy")) == str(unhealthy)
+    problems = await tab.text("#problems")
+    for item in answer.items:
+        for problem in item.problems:
+            assert item.service in problems
+            assert problem.evidence in problems
+    await tab.page.screenshot(path=artifacts / "overview-dark.png")
+    await tab.page.click("#scheme")
+    await tab.until(":root[data-mantine-color-scheme=light]")
+    await tab.page.screenshot(path=artifacts / "overview-light.png")
+    assert tab.complaints == []
+    assert tab.outside == []
+
+
+async def test_page_moves_with_the_data(busy: ServedPage, new_tab: Any) -> None:
+    """New calls appear without a reload."""
+    tab = await new_tab()
+    await tab.open(busy.url)
+    await tab.until_filled()
+    series = SeriesKey("brand-new", http_route="/predict", http_status_class="2xx")
+    busy.world.advance(5)
+    await busy.publish([calls(series, NOW_S + 1, [0.02] * 10)])
+    await tab.until(".service-name:text-is('brand-new')")
+
+
+@pytest.mark.parametrize(("width", "is_phone"), [(390, True), (820, False)])
+async def test_narrow_screens_need_no_sideways_scrolling(
+    busy: ServedPage, new_tab: Any, artifacts: Path, width: int, is_phone: bool
+) -> None:
+    """Everything fits the width of a phone and of a tablet."""
+    tab = await new_tab(viewport={"width": width, "height": 844}, is_mobile=is_phone, has_touch=is_phone)
+    await tab.open(busy.url)
+    await tab.until_filled()
+    widths = await tab.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert widths[0] <= widths[1] == width
+    overflow = (
+        "(g => g.scrollWidth - g.clientWidth)(document.querySelector('.services .ag-body-horizontal-scroll-viewport'))"
+    )
+    assert await tab.page.evaluate(overflow) <= 0
+    await tab.page.screenshot(path=artifacts / f"overview-{width}.png", full_page=True)
+    assert tab.complaints == []
+
+
+async def test_empty_page_says_where_to_export_to(
+    served: ServedPage, new_tab: Any, artifacts: Path, model_points: list[RedPoint]
+) -> None:
+    """Before any data there are the address and three variables to copy; the first data replaces them."""
+    tab = await new_tab(permissions=["clipboard-read", "clipboard-write"])
+    await tab.open(served.url)
+    await tab.until("#page.is-unused")
+    assert OTLP_ENDPOINT in await tab.text("#no-data-yet h1")
+    lines = (await tab.text("#variables")).splitlines()
+    assert [line.split("=")[0] for line in lines] == [
+        "export OTEL_SERVICE_NAME",
+        "export OTEL_EXPORTER_OTLP_ENDPOINT",
+        "export OTEL_RESOURCE_ATTRIBUTES",
+    ]
+    await tab.page.click("#copy")
+    await tab.until("#copy:text-is('Copied')")
+    assert (await tab.page.evaluate("navigator.clipboard.readText()")).splitlines() == lines
+    await tab.page.screenshot(path=artifacts / "empty.png")
+    await served.publish(model_points)
+    await tab.until_filled()
+    assert not await tab.page.is_visible("#no-data-yet")
+    assert tab.complaints == []
+
+
+async def test_view_without_calls_is_told_from_no_data_at_all(busy: ServedPage, new_tab: Any, artifacts: Path) -> None:
+    """When calls exist but not in this view, the page says which and what to do."""
+    tab = await new_tab()
+    busy.world.advance(500)
+    await tab.open(busy.url)
+    await tab.until("#page.is-empty")
+    assert await tab.text("#empty-reason") == "No calls in the last 5 minutes. Choose a longer range."
+    await tab.page.screenshot(path=artifacts / "nothing-in-view.png")
+    await tab.page.click("#range >> text=15m")
+    await tab.until_filled()
+
+
+async def test_server_that_stops_is_noticed_and_its_figures_kept(
+    busy: ServedPage, new_tab: Any, artifacts: Path
+) -> None:
+    """Without a server the page says so and greys the last figures; it goes on by itself when the server is back."""
+    tab = await new_tab()
+    await tab.open(busy.url)
+    await tab.until_filled()
+    before = await tab.text("[data-kpi=requests] .kpi-number")
+    await busy.stop()
+    await tab.until("#page.is-cut-off")
+    assert "has not answered" in await tab.text("#notice")
+    assert await tab.text("#live-state") == "Cut off"
+    assert await tab.text("[data-kpi=requests] .kpi-number") == before
+    assert "grayscale" in await tab.page.evaluate("getComputedStyle(document.querySelector('.content')).filter")
+    await tab.page.screenshot(path=artifacts / "cut-off.png")
+    await busy.start()
+    await tab.until("#page.is-live")
+
+
+async def test_question_that_fails_is_explained(busy: ServedPage, new_tab: Any, artifacts: Path) -> None:
+    """Our own errors are shown in their words, others only named; the figures stay, and the page recovers."""
+    tab = await new_tab()
+    await tab.open(busy.url)
+    await tab.until_filled()
+    busy.query.error = StorageUnavailableError("the database does not answer; is it running?")
+    await tab.until("#page.is-failed")
+    assert "the database does not answer; is it running?" in await tab.text("#notice")
+    assert await tab.page.is_visible(".services .ag-row")
+    await tab.page.screenshot(path=artifacts / "failed.png")
+    busy.query.error = RuntimeError("secret detail")
+    await tab.until("#notice:has-text('made a mistake')")
+    assert "secret" not in await tab.page.content()
+    busy.query.error = None
+    await tab.until("#page.is-live")
+
+
+async def test_silence_of_all_services_is_pointed_out(busy: ServedPage, new_tab: Any) -> None:
+    """When nothing has been called for a while, the page says since when."""
+    tab = await new_tab()
+    await tab.open(busy.url)
+    await tab.until_filled()
+    busy.world.advance(45)
+    await tab.until("#page.is-behind")
+    assert "No service has been called for 4" in await tab.text("#notice")
+
+
+async def test_names_are_never_markup(served: ServedPage, new_tab: Any, artifacts: Path) -> None:
+    """Whatever a span calls its service, version or route is shown letter by letter."""
+    for index, name in enumerate(HOSTILE):
+        series = SeriesKey(name, name, deployment_environment=name, http_route=f"/{name}", http_status_class="5xx")
+        await served.publish([calls(series, NOW_S - 10 - step, [2.0 + index] * 30, 30) for step in range(20)])
+    tab = await new_tab()
+    await tab.open(served.url)
+    await tab.until_filled()
+    assert set(await _cells(tab)) == set(HOSTILE)
+    assert (
+        await tab.page.evaluate("document.querySelectorAll('.content b, .content script, a[href^=javascript]').length")
+        == 0
+    )
+    box = await tab.page.locator("#throughput .nsewdrag").bounding_box()
+    await tab.page.mouse.move(box["x"] + box["width"] - 30, box["y"] + 60)
+    await tab.until("#throughput .hoverlayer .legendtext")
+    legend = await tab.page.locator("#throughput .hoverlayer").text_content()
+    for name in HOSTILE:
+        assert name in legend
+        assert name in await tab.text("#problems")
+    await tab.page.screenshot(path=artifacts / "hostile-names.png")
+    await tab.page.click(f".service-name:text-is('{HOSTILE[1]}')")
+    await tab.until("#chosen:not([hidden])")
+    assert await tab.text("#chosen-name") == HOSTILE[1]
+    assert tab.complaints == []
+    assert tab.outside == []
+
+
+async def test_zoom_survives_new_figures_and_times_are_the_readers(busy: ServedPage, new_tab: Any) -> None:
+    """What was zoomed into stays while figures arrive; axis and clock show the reader's time zone."""
+    tab = await new_tab(timezone_id="Asia/Kolkata")
+    await tab.open(busy.url)
+    await tab.until_filled()
+    axis = "document.querySelector('#{} .js-plotly-plot')._fullLayout.xaxis.range"
+    # 1_700_000_000 is 2023-11-14 22:13:20 UTC; the figures end two seconds earlier.
+    assert await tab.text("#clock") == "03:43:18"
+    await eventually(lambda: _starts_with(tab, axis.format("latency"), "2023-11-15 03:38:1"))
+    assert await tab.text("#time-zone") in ("Times in Asia/Calcutta", "Times in Asia/Kolkata")
+    box = await tab.page.locator("#latency .nsewdrag").bounding_box()
+    await tab.page.mouse.move(box["x"] + 100, box["y"] + 50)
+    await tab.page.mouse.down()
+    await tab.page.mouse.move(box["x"] + 250, box["y"] + 55, steps=6)
+    await tab.page.mouse.up()
+    await eventually(lambda: _is_zoomed(tab, axis.format("latency")))
+    zoomed = await tab.page.evaluate(axis.format("latency"))
+    busy.world.advance(3)
+    await tab.until("#clock:text-is('03:43:21')")
+    assert await tab.page.evaluate(axis.format("latency")) == zoomed
+    assert await tab.page.evaluate(axis.format("errors")) == zoomed
+
+
+async def _starts_with(tab: Any, expression: str, text: str) -> bool:
+    return bool((await tab.page.evaluate(expression))[0].startswith(text))
+
+
+async def _is_zoomed(tab: Any, expression: str) -> bool:
+    return bool(await tab.page.evaluate(f"(r => new Date(r[1]) - new Date(r[0]) < 150000)({expression})"))
+
+
+async def test_view_is_in_the_address(busy: ServedPage, new_tab: Any, artifacts: Path) -> None:
+    """A click on a service shows it alone; range, service and filters are in the address, "back" returns."""
+    tab = await new_tab()
+    await tab.open(busy.url)
+    await tab.until_filled()
+    await tab.page.click(".service-name:text-is('speech-intent')")
+    await tab.until("#throughput-legend:has-text('/predict/batch')")
+    item = next(item for item in (await busy.services()).items if item.service == "speech-intent")
+    shown = await tab.text("[data-kpi=p95] .kpi-number")
+    assert shown == formatting.duration(item.total.p95_s).number
+    await tab.page.screenshot(path=artifacts / "one-service.png")
+    await tab.page.go_back()
+    await tab.until("#chosen[hidden]")
+    await tab.page.click("#range >> text=15m")
+    await tab.page.click("#health-filter >> text=Unhealthy")
+    await tab.page.fill("#service-filter", "mod")
+    await eventually(lambda: tab.page.url.endswith("/?range=15m&q=mod&show=unhealthy"))
+    other = await new_tab()
+    await other.open(tab.page.url)
+    await other.until_filled()
+    assert list(await _cells(other)) == ["img-moderation"]
+    assert await other.page.input_value("#service-filter") == "mod"
+
+
+async def test_questions_do_not_pile_up(busy: ServedPage, new_tab: Any) -> None:
+    """While an answer takes its time no other is asked for; a paused page and a hidden one ask nothing."""
+    tab = await new_tab()
+    await tab.open(busy.url)
+    await tab.until_filled()
+    busy.query.gate.clear()
+    await eventually(lambda: busy.query.held > 0)
+    await tab.page.evaluate(
+        """() => {
+            const send = window.fetch;
+            window.sent = 0;
+            window.fetch = (...request) => { window.sent += 1; return send(...request); };
+        }"""
+    )
+    await tab.page.wait_for_timeout(2500)
+    assert await tab.page.evaluate("window.sent") == 0
+    busy.query.gate.set()
+    await tab.page.wait_for_function("window.sent > 1")
+    for stop, go in (
+        ("document.querySelector('#live').click()", "document.querySelector('#live').click()"),
+        ("Object.defineProperty(document, 'hidden', {value: true, configurable: true})", "delete document.hidden"),
+    ):
+        await tab.page.evaluate(f"{stop}; window.sent = 0")
+        await tab.page.wait_for_timeout(2500)
+        assert await tab.page.evaluate("window.sent") <= 1, "one may have been on its way"
+        await tab.page.evaluate(f"{go}; window.sent = 0")
+        await tab.page.wait_for_function("window.sent > 1")
