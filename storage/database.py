@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
@@ -17,23 +18,25 @@ from sqlalchemy import exc as sql_errors
 
 from storage.dialects import IS_WRITER, Dialect
 from storage.ports import StorageUnavailableError
+from storage.runs import Run, Runs
 from storage.settings import StorageSettings
 from telemetry import PermanentError
 
 log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
-_CLOSE_TIMEOUT_S = 5.0
+_CLOSE_TIMEOUT_S = 3.0
 _WAKE_TIMEOUT_S = 1.0
 
 
-class _Run:
-    """One job in its thread; `connection` is the driver's, while the job has one."""
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What exists while the database is open."""
 
-    __slots__ = ("connection",)
-
-    def __init__(self) -> None:
-        self.connection: Any = None
+    engine: Engine
+    runs: Runs
+    readers: ThreadPoolExecutor
+    writers: ThreadPoolExecutor
 
 
 class Database:
@@ -44,43 +47,44 @@ class Database:
         self.address = url.render_as_string(hide_password=True)
         self._url = url
         self._settings = settings
-        self._engine: Engine | None = None
-        self._readers: ThreadPoolExecutor | None = None
-        self._writers: ThreadPoolExecutor | None = None
-        self._runs: dict[Future[Any], _Run] = {}
+        self._opened: _Opened | None = None
+        self._running: dict[Future[Any], Run] = {}
 
     @property
     def is_open(self) -> bool:
         """Whether jobs can be run."""
-        return self._engine is not None
+        return self._opened is not None
 
     def open(self) -> None:
         """Make threads and pools; connects only when a job needs it. Raises `StartError` for an impossible address."""
-        self._engine = self.dialect.open(self._url, self._settings)
+        engine = self.dialect.open(self._url, self._settings)
         writers = min(self._settings.write_threads, self.dialect.max_writers or self._settings.write_threads)
-        self._writers = ThreadPoolExecutor(writers, thread_name_prefix="history-write")
-        self._readers = ThreadPoolExecutor(self._settings.read_threads, thread_name_prefix="history-read")
+        self._opened = _Opened(
+            engine,
+            Runs(engine, tests_connections=self.dialect.is_remote),
+            readers=ThreadPoolExecutor(self._settings.read_threads, thread_name_prefix="history-read"),
+            writers=ThreadPoolExecutor(writers, thread_name_prefix="history-write"),
+        )
 
     async def close(self) -> None:
         """Let running jobs end, wake those that do not, and close every connection."""
-        engine, readers, writers = self._engine, self._readers, self._writers
-        self._engine = self._readers = self._writers = None
-        if engine is None or readers is None or writers is None:
+        opened, self._opened = self._opened, None
+        if opened is None:
             return
-        for executor in (readers, writers):
+        for executor in (opened.readers, opened.writers):
             executor.shutdown(wait=False, cancel_futures=True)
         await self._settle(_CLOSE_TIMEOUT_S)
-        for run in list(self._runs.values()):
+        for run in list(self._running.values()):
             self._interrupt(run)
         await self._settle(_WAKE_TIMEOUT_S)
-        for executor in (readers, writers):
+        for executor in (opened.readers, opened.writers):
             # Idle threads end at once; waiting for a stuck one would break the promise to stop in bounded time.
-            executor.shutdown(wait=not self._runs)
-        engine.dispose()
+            executor.shutdown(wait=not self._running)
+        opened.engine.dispose()
 
     async def read(self, job: Callable[[Connection], Result]) -> Result:
         """Run `job` in a transaction that only reads and return its result."""
-        return await self._run(self._readers, job, is_writer=False, timeout_s=self._settings.answer_timeout_s)
+        return await self._run(job, is_writer=False, timeout_s=self._settings.answer_timeout_s)
 
     async def write(self, job: Callable[[Connection], Result], timeout_s: float | None = None) -> Result:
         """Run `job` in a transaction, commit, and return its result.
@@ -88,24 +92,17 @@ class Database:
         Raises `StorageUnavailableError` when the outcome is anything but a known success. What `job` raises of its own
         rolls back and comes through.
         """
-        return await self._run(
-            self._writers, job, is_writer=True, timeout_s=timeout_s or self._settings.answer_timeout_s
-        )
+        return await self._run(job, is_writer=True, timeout_s=timeout_s or self._settings.answer_timeout_s)
 
-    async def _run(
-        self,
-        executor: ThreadPoolExecutor | None,
-        job: Callable[[Connection], Result],
-        *,
-        is_writer: bool,
-        timeout_s: float,
-    ) -> Result:
-        if executor is None or self._engine is None:
+    async def _run(self, job: Callable[[Connection], Result], *, is_writer: bool, timeout_s: float) -> Result:
+        opened = self._opened
+        if opened is None:
             raise StorageUnavailableError(f"the history is not running: {self.address}")
-        run = _Run()
-        work = executor.submit(self._in_transaction, self._engine.execution_options(**{IS_WRITER: is_writer}), job, run)
-        self._runs[work] = run
-        work.add_done_callback(lambda done: self._runs.pop(done, None))
+        run = Run()
+        executor = opened.writers if is_writer else opened.readers
+        work = executor.submit(self._in_transaction, opened, job, run, is_writer=is_writer)
+        self._running[work] = run
+        work.add_done_callback(lambda done: self._running.pop(done, None))
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.wrap_future(work)
@@ -115,23 +112,21 @@ class Database:
                 f"{self.dialect.name} gave no answer within {timeout_s:g} s: see whether {self.address} is well"
             ) from error
 
-    def _in_transaction(self, engine: Engine, job: Callable[[Connection], Result], run: _Run) -> Result:
-        with self._translated_errors(), engine.connect() as connection:
-            run.connection = connection.connection.driver_connection
-            try:
-                with connection.begin():
-                    return job(connection)
-            finally:
-                run.connection = None
+    def _in_transaction(
+        self, opened: _Opened, job: Callable[[Connection], Result], run: Run, *, is_writer: bool
+    ) -> Result:
+        engine = opened.engine.execution_options(**{IS_WRITER: is_writer})
+        with self._translated_errors(), opened.runs.tracked(run), engine.begin() as connection:
+            return job(connection)
 
-    def _interrupt(self, run: _Run) -> None:
+    def _interrupt(self, run: Run) -> None:
         if run.connection is not None:
             self.dialect.interrupt(run.connection)
 
     async def _settle(self, timeout_s: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await asyncio.gather(*map(asyncio.wrap_future, list(self._runs)), return_exceptions=True)
+                await asyncio.gather(*map(asyncio.wrap_future, list(self._running)), return_exceptions=True)
 
     @contextlib.contextmanager
     def _translated_errors(self) -> Iterator[None]:

@@ -94,7 +94,6 @@ def _open_postgres(url: URL, settings: StorageSettings) -> Engine:
         pool_size=settings.write_threads + settings.read_threads,
         max_overflow=0,
         pool_timeout=settings.lock_timeout_s,
-        pool_pre_ping=True,
         hide_parameters=True,
         # The statements count on seeing, after waiting for a lock, what the other writer committed.
         isolation_level="READ COMMITTED",

@@ -66,9 +66,11 @@ def migrate(connection: Connection, ddl_words: Mapping[str, str], steps: Sequenc
             f"the database has schema version {found}, this ModelWatch knows {len(steps)}: "
             "start a newer ModelWatch, or set MODELWATCH_DATABASE_URL to another database"
         )
+    if found == len(steps):
+        return  # without writing, so that a database that only reads can be read
     for number, step in enumerate(steps[found or 0 :], start=(found or 0) + 1):
         for statement in step:
             connection.exec_driver_sql(statement.format_map(ddl_words))
         log.info("schema migrated", version=number)
-    is_first = found is None
-    connection.execute((insert if is_first else update)(schema_version).values(version=len(steps)))
+    write = insert(schema_version) if found is None else update(schema_version)
+    connection.execute(write.values(version=len(steps)))

@@ -15,7 +15,7 @@ async def end_task(task: asyncio.Task[Any]) -> None:
     """Cancel `task` and return when it has ended.
 
     Asks more than once: on Python 3.11 `asyncio.wait_for`, which redis-py sends through, loses a cancellation that
-    arrives in the same moment as its result (python/cpython issue 86296).
+    arrives in the same moment as its result (CPython gh-86296).
     """
     while not task.done():
         task.cancel()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from storage.history import SqlHistory
 from storage.in_process_live_feed import InProcessLiveFeed
 from storage.redis_live_feed import RedisLiveFeed
 from storage.settings import StorageSettings
-from telemetry import Counters
+from telemetry import Counters, NowNs
 
 
 @dataclass
@@ -29,11 +30,11 @@ class Store:
 
     kind: str
     url: str
-    settings: StorageSettings = field(default_factory=StorageSettings)
 
-    def history(self, **settings: Any) -> SqlHistory:
+    def history(self, *, now_ns: NowNs = time.time_ns, **settings: Any) -> SqlHistory:
+        """Return a history on this database, not started; several may run at once."""
         build = build_sqlite_history if self.kind == "sqlite" else build_postgres_history
-        return build(self.settings.model_copy(update=settings), self.url)
+        return build(StorageSettings(**settings), self.url, now_ns=now_ns)
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def counters() -> Counters:
 
 
 @pytest.fixture(params=["in_process", "redis"])
-def make_feed(request: pytest.FixtureRequest, counters: Counters) -> Iterator[Callable[..., Feed]]:
+def make_feed(request: pytest.FixtureRequest, counters: Counters) -> Callable[..., Feed]:
     """Make live feeds of each kind in turn; those on Redis share one stream."""
     url = request.getfixturevalue("redis_server").url if request.param == "redis" else None
 
@@ -91,7 +92,7 @@ def make_feed(request: pytest.FixtureRequest, counters: Counters) -> Iterator[Ca
         wanted = StorageSettings(**settings)
         return build_redis_live_feed(wanted, url, counters) if url else build_in_process_live_feed(wanted, counters)
 
-    yield make
+    return make
 
 
 @pytest.fixture

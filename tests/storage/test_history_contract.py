@@ -224,7 +224,7 @@ async def test_a_question_about_too_much_is_refused_in_words(store: Any) -> None
     await history.start()
     await history.commit([new_id()], [red_point(start_s=START_S + 10 * number) for number in range(11)])
     assert len(await history.read(START_S, START_S + 100, EVERYTHING)) == 10
-    with pytest.raises(TooManyPointsError, match="more than 10 points.*shorter time"):
+    with pytest.raises(TooManyPointsError, match=r"more than 10 points.*shorter time"):
         await read_all(history)
     await history.stop()
 

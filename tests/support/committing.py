@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from storage.component import build_postgres_history, build_sqlite_history
+from sqlalchemy import make_url
+
+from storage.dialects import POSTGRES, SQLITE
+from storage.history import SqlHistory
 from storage.ports import StorageUnavailableError
 from storage.settings import StorageSettings
 from tests.support.red_points import random_points
@@ -18,8 +21,7 @@ POINTS_PER_COMMIT = 20
 
 async def commit_all(kind: str, url: str, seed: int, commits: int) -> None:
     """Commit the points of this seed, each commit until it succeeds."""
-    build = build_sqlite_history if kind == "sqlite" else build_postgres_history
-    history = build(StorageSettings(), url)
+    history = SqlHistory(SQLITE if kind == "sqlite" else POSTGRES, make_url(url), StorageSettings())
     await history.start()
     points = random_points(seed, commits * POINTS_PER_COMMIT)
     for number in range(commits):

@@ -6,6 +6,7 @@ of a private server; tests that kill or freeze a server then say that they need 
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import secrets
@@ -18,6 +19,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+import psutil
 import pytest
 
 from tests.support.ports import free_port
@@ -243,6 +245,20 @@ class PrivatePostgres(PrivateServer):
 
     def stop(self) -> None:
         self._end(signal.SIGINT)  # the fast shutdown; SIGTERM would wait for every client
+
+    def _signal(self, number: int) -> None:
+        """Reach every backend: each leads a process group of its own, so that the server's group is not enough."""
+        if number == signal.SIGINT or self._process is None or self._process.poll() is not None:
+            return super()._signal(number)
+        server = psutil.Process(self._process.pid)
+        family = [server, *server.children(recursive=True)]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        if number == signal.SIGKILL:
+            # While a backend is left, the server refuses to start again on the same data.
+            psutil.wait_procs(family[1:], timeout=10)
+        return None
 
     def fresh_database(self) -> str:
         """Make an empty database and return its URL."""
