@@ -121,5 +121,5 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def _is_pool(thread: threading.Thread) -> bool:
-    """Threads of the loop's default executor and of AnyIO's worker pool live as long as the loop."""
-    return thread.name.startswith(("asyncio_", "AnyIO worker thread", "ThreadPoolExecutor"))
+    """Pools live as long as their loop, and gRPC's poller until the last channel or server is collected."""
+    return "_poll_wrapper" in thread.name or thread.name.startswith(("asyncio_", "AnyIO worker thread", "ThreadPoolExecutor"))

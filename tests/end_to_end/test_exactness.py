@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,11 @@ import pytest
 
 from tests.end_to_end.conftest import System
 from tests.support.otlp_tee import OtlpTee
-from tests.support.processes import RunningProcess, start_watched_app
+from tests.support.processes import start_watched_app
 from tests.support.traffic import Account, send
 from tests.support.waiting import eventually
 
-APP = "tests.support.watched_app:app"
+APP = "tests.support.model_api:app"
 REQUESTS = 300
 
 
@@ -42,7 +44,7 @@ async def services(system: System) -> dict[str, dict[str, Any]]:
 async def routes(system: System, service: str) -> dict[str, dict[str, Any]]:
     """Return the totals of /api/v1/red by route."""
     async with httpx.AsyncClient() as client:
-        parameters = {"service": service, "group_by": "route", "start": "-15m", "step": "1m"}
+        parameters = {"service": service, "group_by": "route", "start": int(time.time()) - 900, "step": "1m"}
         response = await client.get(f"{system.url}/api/v1/red", params=parameters, timeout=20)
         response.raise_for_status()
         return {item["labels"]["route"]: item for item in response.json()["items"]}
@@ -53,27 +55,25 @@ async def test_every_request_is_counted_once_with_its_outcome(system: System, te
     endpoint = f"http://127.0.0.1:{tee.port}"
     http_endpoint = f"http://127.0.0.1:{system.http_port}"
     over_http = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
-    apps: list[RunningProcess] = []
-    try:
-        started = await asyncio.gather(
-            start_watched_app(APP, "fraud", endpoint, tmp_path / "fraud-1.log"),
-            start_watched_app(APP, "fraud", endpoint, tmp_path / "fraud-2.log"),
-            start_watched_app(APP, "churn", endpoint, tmp_path / "churn.log"),
-            start_watched_app(APP, "eta", http_endpoint, tmp_path / "eta.log", over_http),
-        )
-        apps = [running for running, _ in started]
-        (_, fraud_1), (_, fraud_2), (_, churn), (_, eta) = started
-        account = Account()
-        for service, ready_calls in (("fraud", 2), ("churn", 1), ("eta", 1)):
-            account.calls[service, "/ready"] += ready_calls  # how the fixtures waited for the apps
+    account = Account()
+    async with AsyncExitStack() as running:
+
+        async def watched(service: str, name: str, at: str, variables: dict[str, str] | None = None) -> str:
+            process, url = await start_watched_app(APP, service, at, tmp_path / f"{name}.log", variables)
+            # In a thread: the relay must go on while the last spans are flushed.
+            running.push_async_callback(asyncio.to_thread, process.stop)
+            account.calls[service, "/ready"] += 1  # how the start waited for the app
+            return url
+
+        fraud_1 = await watched("fraud", "fraud-1", endpoint)
+        fraud_2 = await watched("fraud", "fraud-2", endpoint)
+        churn = await watched("churn", "churn", endpoint)
+        eta = await watched("eta", "eta", http_endpoint, over_http)
         await asyncio.gather(
             send(account, "fraud", [fraud_1, fraud_2], REQUESTS, seed=1),
             send(account, "churn", [churn], REQUESTS, seed=2),
             send(account, "eta", [eta], REQUESTS, seed=3),
         )
-    finally:
-        for running in apps:
-            running.stop()
 
     async def all_are_there() -> bool:
         found = await services(system)
@@ -106,23 +106,23 @@ async def _assert_percentiles(system: System, tee: OtlpTee) -> None:
 
 async def test_history_survives_a_restart(embedded: System, tmp_path: Path) -> None:
     """Stopped and started again, the embedded system answers the same figures."""
-    running, url = await start_watched_app(
-        APP, "fraud", f"http://127.0.0.1:{embedded.grpc_port}", tmp_path / "fraud.log"
-    )
     account = Account()
-    await send(account, "fraud", [url], 50, seed=4)
-    assert running.stop() == 0
-    account.calls["fraud", "/ready"] += 1
+    endpoint = f"http://127.0.0.1:{embedded.grpc_port}"
+    running, url = await start_watched_app(APP, "fraud", endpoint, tmp_path / "fraud.log")
+    try:
+        account.calls["fraud", "/ready"] += 1
+        await send(account, "fraud", [url], 50, seed=4)
+    finally:
+        running.stop()
 
     async def counted() -> bool:
         item = (await services(embedded))["fraud"]
         return bool((item["calls"], item["errors"]) == account.of_service("fraud"))
 
     await eventually(counted, timeout_s=10)
+    figures = ("calls", "errors", "p50_s", "p95_s", "p99_s")
     before = (await services(embedded))["fraud"]
     assert embedded.roles["up"].stop() == 0
     await embedded.start("up", "up")
     after = (await services(embedded))["fraud"]
-    assert {name: before[name] for name in ("calls", "errors", "p50_s", "p95_s", "p99_s")} == {
-        name: after[name] for name in ("calls", "errors", "p50_s", "p95_s", "p99_s")
-    }
+    assert {name: before[name] for name in figures} == {name: after[name] for name in figures}
