@@ -175,7 +175,8 @@ def _add_health(made: Assembly, settings: Settings) -> None:
     health = settings.health
     if health.port:
         app = build_health_app(made.counters, made.checks)
-        made.add(WebServer(app, health.host, health.port, "MODELWATCH_HEALTH__PORT"))
+        is_open = health.allow_unauthenticated
+        made.add(WebServer(app, health.host, health.port, "MODELWATCH_HEALTH__PORT", allow_unauthenticated=is_open))
         made.addresses["health"] = f"http://{health.host}:{health.port}/healthz"
 
 

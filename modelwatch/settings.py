@@ -32,6 +32,10 @@ class HealthSettings(BaseModel, frozen=True, extra="forbid"):
 
     host: str = Field("127.0.0.1", description="Address of `/healthz`, `/readyz` and `/metrics`.")
     port: int = Field(13133, ge=0, le=65535, description="Port of the same; 0 turns it off.")
+    allow_unauthenticated: bool = Field(
+        False,
+        description="Listen on an address other than loopback; health and counters are not secret, but not public.",
+    )
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
