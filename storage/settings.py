@@ -51,7 +51,12 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
         description="FULL: a commit survives power loss. NORMAL: it survives a crash of the process only.",
     )
 
-    live_window_s: int = Field(900, ge=10, description="Seconds of points at 1 s resolution that are held in memory.")
+    live_window_s: int = Field(
+        960,
+        ge=10,
+        description="Seconds of points at 1 s resolution that are held in memory. A minute more than the page's 15, "
+        "because its range ends where figures have settled and begins on a whole step.",
+    )
     live_max_points: int = Field(
         400_000, ge=1_000, description="Most points held in memory; beyond it the window becomes shorter."
     )
