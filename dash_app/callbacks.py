@@ -90,7 +90,10 @@ def _environments(snapshot: Snapshot) -> dict[str, Any]:
 
 def _words(error: Exception) -> str:
     """Return what a reader may see: our own errors are written for people, others go to the log only."""
-    return str(error) if isinstance(error, ModelWatchError) else "ModelWatch made a mistake; its log says more."
+    if not isinstance(error, ModelWatchError):
+        return "ModelWatch made a mistake; its log says more."
+    message = str(error)
+    return f"{message[:1].upper()}{message[1:]}{'' if message.endswith(('.', '?', '!')) else '.'}"
 
 
 def _reactions() -> list[tuple[str, list[Output | Input | State]]]:

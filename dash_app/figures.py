@@ -7,6 +7,7 @@ are left to `assets/charts.css`. Times are epoch milliseconds, which Plotly show
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -81,8 +82,12 @@ def step_seconds(answer: RedAnswer, start_s: int) -> int:
 
 
 def plain(name: str) -> str:
-    """Return a name that Plotly shows letter by letter: it reads a few HTML tags and entities in any text."""
+    """Return a name that Plotly shows letter by letter: it reads a few HTML tags and entities in any text.
+
+    Control characters become visible marks: one that turns the direction of text would turn the figures behind it.
+    """
     short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    short = "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cf") else letter for letter in short)
     return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -12,7 +12,6 @@ NOTHING: Final = "–"
 
 _UNITS_OF_DURATION: Final = ((1e-6, "µs"), (1e-3, "ms"), (1.0, "s"))
 _LONGEST_IN_SECONDS: Final = 999.5
-_THIN_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 class Figure(NamedTuple):
@@ -79,14 +78,3 @@ def count(number: int) -> str:
 def plural(number: int, noun: str) -> str:
     """Return "1 service", "2 services"."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
-
-
-def age(seconds: float) -> str:
-    """Return a span of time for people in its two largest units: "42 s", "3 min 5 s", "2 h"."""
-    left = max(int(seconds), 0)
-    parts = []
-    for size, unit in _THIN_UNITS:
-        if left >= size:
-            parts.append(f"{left // size}\u00a0{unit}")
-            left %= size
-    return " ".join(parts[:2]) or "0\u00a0s"

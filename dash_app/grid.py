@@ -56,7 +56,7 @@ COLUMNS: Final[list[dict[str, Any]]] = [
         "headerName": "Service",
         "cellRenderer": "Service",
         "tooltipField": "details",
-        "flex": 1.7,
+        "flex": 2.4,
         "minWidth": 108,
     },
     {

@@ -19,7 +19,7 @@
   const clockText = (seconds) => new Date(1000 * seconds).toLocaleTimeString([], { hour12: false });
 
   function age(seconds) {
-    const whole = Math.max(Math.round(seconds), 0);
+    const whole = Math.max(Math.floor(seconds), 0);
     if (whole < 60) return whole + " s";
     if (whole < 3600) return Math.floor(whole / 60) + " min " + (whole % 60) + " s";
     return Math.floor(whole / 3600) + " h " + Math.floor((whole % 3600) / 60) + " min";
@@ -80,7 +80,7 @@
     if (!receipt) return ["loading", "Loading", ""];
     if (receipt.state === "failed") return ["failed", "Error", receipt.message + " Trying again." + figures];
     if (isPaused) return ["paused", "Paused", ""];
-    if (receipt.state === "empty") return [receipt.message ? "empty" : "unused", "Live", ""];
+    if (receipt.state === "empty") return receipt.message ? ["empty", "Live", ""] : ["unused", "Waiting", ""];
     const silence = receipt.now_s - receipt.newest_s;
     if (silence >= constants.staleAfterS) {
       const since = clockText(receipt.newest_s);

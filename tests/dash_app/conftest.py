@@ -36,9 +36,9 @@ def model_points() -> list[RedPoint]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def served() -> AsyncIterator[ServedPage]:
-    """A page with nothing to show yet."""
-    page = served_page()
+async def served(request: pytest.FixtureRequest) -> AsyncIterator[ServedPage]:
+    """A page with nothing to show yet; its settings may be given as a parameter."""
+    page = served_page(getattr(request, "param", None))
     await page.start()
     yield page
     page.query.gate.set()
@@ -74,7 +74,9 @@ async def new_tab(browser: Browser) -> AsyncIterator[Any]:
     contexts = []
 
     async def open_tab(**options: Any) -> Tab:
-        context = await browser.new_context(**({"viewport": {"width": 1600, "height": 940}} | options))
+        context = await browser.new_context(
+            **({"viewport": {"width": 1600, "height": 940}, "timezone_id": "UTC"} | options)
+        )
         contexts.append(context)
         return await watched_tab(context)
 

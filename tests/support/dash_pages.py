@@ -22,6 +22,7 @@ from tests.support.waiting import eventually
 
 RANGE_S = 300
 OTLP_ENDPOINT = "http://models.example.internal:4317"
+SETTINGS = DashSettings(otlp_endpoint=OTLP_ENDPOINT, refresh_interval_s=0.5)
 
 
 def calls(series: SeriesKey, second: int, durations_s: Sequence[float], errors: int = 0) -> RedPoint:
@@ -116,7 +117,7 @@ def served_page(settings: DashSettings | None = None) -> ServedPage:
     async def services() -> dict[str, list[str]]:
         return {"items": []}
 
-    mount(app, query, settings or DashSettings(otlp_endpoint=OTLP_ENDPOINT), world.clock)  # type: ignore[arg-type]
+    mount(app, query, settings or SETTINGS, world.clock)  # type: ignore[arg-type]
     return ServedPage(world, query, app, free_port())
 
 

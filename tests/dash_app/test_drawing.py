@@ -1,0 +1,214 @@
+"""What is drawn from an answer: cards, charts, rows and problems, with no browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from dash._utils import to_json
+
+from dash_app import cards, figures, palette
+from dash_app.kpis import kpis_of
+from dash_app.ranking import UNNAMED, ranked_by
+from dash_app.receipt import receipt_of, receipt_of_failure
+from dash_app.rows import rows_of
+from dash_app.snapshot import SharedSnapshots, Snapshot, take_snapshot
+from dash_app.view import RANGES, View
+from query import RedAnswer, SeriesFilter
+from telemetry import RedPoint, SeriesKey
+from tests.support.dash_pages import WatchedQuery, calls
+from tests.support.query_world import NOW_S, World, make_world
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def world(model_points: list[RedPoint]) -> World:
+    world = make_world()
+    await world.feed.publish(model_points)
+    return world
+
+
+@pytest.fixture
+async def snapshot(world: World) -> Snapshot:
+    return await take_snapshot(world.query, View())
+
+
+async def answer_about(*names: str, field: str = "service_name") -> RedAnswer:
+    world = make_world()
+    for index, name in enumerate(names):
+        series = SeriesKey(**{"service_name": "any", field: name})
+        await world.feed.publish([calls(series, NOW_S - 100, [0.1] * (index + 1))])
+    end_s = world.query.settled_end_s()
+    return await world.query.red(end_s - 300, end_s, 6, ["route" if field == "http_route" else "service"])
+
+
+def kpi_numbers(snapshot: Snapshot) -> dict[str, str]:
+    return {kpi.name: kpi.figure.number for kpi in kpis_of(snapshot)}
+
+
+async def test_figures_of_the_charts_add_up_to_the_answer(snapshot: Snapshot) -> None:
+    """The stacked areas hold every call of the range: those shown by name and all others as one."""
+    ranked = ranked_by(snapshot.by_service, "service")
+    figure = figures.throughput(snapshot.by_service, ranked, "r")
+    assert len(figure["data"]) == len(palette.SERIES) + 1
+    seconds = [figures.step_seconds(snapshot.by_service, time // 1000) for time in figure["data"][0]["x"]]
+    drawn = sum(rate * width for area in figure["data"] for rate, width in zip(area["y"], seconds, strict=True))
+    assert drawn == pytest.approx(sum(item.total.calls for item in snapshot.by_service.items), rel=1e-3)
+    assert sum(seconds) == snapshot.by_service.end_s - snapshot.by_service.start_s
+
+
+async def test_last_step_is_a_rate_over_the_seconds_it_has() -> None:
+    """A step that has only begun shows no drop in the traffic."""
+    world = make_world()
+    series = SeriesKey("steady")
+    await world.feed.publish([calls(series, second, [0.1] * 5) for second in range(NOW_S - 200, NOW_S)])
+    for advance in range(6):
+        world.advance(1)
+        await world.feed.publish([calls(series, NOW_S + advance, [0.1] * 5)])
+        snapshot = await take_snapshot(world.query, View())
+        figure = figures.throughput(snapshot.by_service, ranked_by(snapshot.by_service, "service"), "r")
+        assert figure["data"][0]["y"][-5:] == [5.0] * 5
+        assert kpis_of(snapshot)[0].course[-5:] == (5.0,) * 5
+
+
+async def test_figures_are_plain_json_and_free_of_theme(snapshot: Snapshot) -> None:
+    """Nothing in them needs Plotly's classes, and surfaces are transparent."""
+    ranked = ranked_by(snapshot.by_service, "service")
+    for figure in (
+        figures.throughput(snapshot.by_service, ranked, "r"),
+        figures.latency(snapshot.overall, "r"),
+        figures.errors(snapshot.overall, "r"),
+    ):
+        assert json.loads(json.dumps(figure)) == figure
+        assert figure["layout"]["paper_bgcolor"] == figure["layout"]["plot_bgcolor"] == "rgba(0,0,0,0)"
+        assert figure["layout"]["uirevision"] == "r"
+
+
+async def test_lone_points_are_drawn_as_dots() -> None:
+    """A service called once in a while has points that a line alone would not show."""
+    world = make_world()
+    await world.feed.publish([calls(SeriesKey("rare"), NOW_S - age, [0.1]) for age in (30, 90, 150)])
+    figure = figures.latency((await take_snapshot(world.query, View())).overall, "r")
+    line = figure["data"][1]
+    assert [size for size, value in zip(line["marker"]["size"], line["y"], strict=True) if value is not None] == [5] * 3
+
+
+async def test_names_are_escaped_for_plotly() -> None:
+    """Tags, entities and letters that turn the direction of text are shown, not obeyed."""
+    assert figures.plain('<a href="javascript:x">&lt;') == '&lt;a href="javascript:x"&gt;&amp;lt;'
+    assert figures.plain("a\u202eb\nc") == "a\ufffdb\ufffdc"
+    assert len(figures.plain("x" * 500)) == 48
+    answer = await answer_about("", "<b>", field="http_route")
+    figure = figures.throughput(answer, ranked_by(answer, "route"), "r")
+    assert [area["name"] for area in figure["data"]] == [UNNAMED, "&lt;b&gt;"]
+
+
+async def test_legend_names_the_busiest_and_counts_the_rest() -> None:
+    """Three names fit a chart's head; the tooltip has the others."""
+    answer = await answer_about(*(f"service-{number}" for number in range(12)))
+    parts = cards.throughput_legend(ranked_by(answer, "service"))
+    assert [part.title for part in parts[:3]] == ["service-11", "service-10", "service-9"]
+    assert parts[3].children == "+9"
+
+
+async def test_cards_show_the_totals_of_the_view(world: World) -> None:
+    """Over all services the totals of all, of one service its own, in exactly the range."""
+    everything, one = [kpi_numbers(await take_snapshot(world.query, View(service=name))) for name in (None, "doc-ocr")]
+    answer = await world.query.services(300, end_s=world.query.settled_end_s())
+    item = next(item for item in answer.items if item.service == "doc-ocr")
+    assert everything["requests"] == f"{answer.total.rate_per_s:.0f}"
+    assert one["requests"] == f"{item.total.rate_per_s:.2f}"
+    assert one["unhealthy"] == everything["unhealthy"] == "3"
+
+
+async def test_changes_compare_the_halves_of_the_range(snapshot: Snapshot) -> None:
+    """The later half against the earlier half: relative for rates and durations, in points for shares."""
+    earlier, later = (
+        replace(snapshot.services.total, calls=100, rate_per_s=rate, errors=errors, p50_s=p50, p95_s=0.1)
+        for rate, errors, p50 in ((10.0, 1, 0.1), (12.5, 6, 5.0))
+    )
+    changes = {kpi.name: kpi.change for kpi in kpis_of(replace(snapshot, halves=(earlier, later)))}
+    assert {name: change and change.text.replace("\u00a0", " ") for name, change in changes.items()} == {
+        "requests": "▲ +25.0 %",
+        "p50": "▲ ×50.0",
+        "p95": "● +0.0 %",
+        "error-rate": "▲ +5.00 pp",
+        "client-errors": "● +0.00 pp",
+        "unhealthy": "2 critical",
+    }
+    assert changes["requests"].tone == "neutral"
+    assert changes["p50"].tone == changes["error-rate"].tone == "bad"
+    silent = replace(earlier, calls=0, rate_per_s=0.0, p50_s=None)
+    assert kpis_of(replace(snapshot, halves=(silent, later)))[0].change is None
+
+
+async def test_rows_follow_the_answer(snapshot: Snapshot) -> None:
+    """The worst service comes first; numbers are kept for sorting beside their text; problems colour their figures."""
+    rows = rows_of(snapshot)
+    assert [row["service"] for row in rows] == [item.service for item in snapshot.services.items]
+    by_name = {row["service"]: row for row in rows}
+    assert (by_name["img-moderation"]["latency_tone"], by_name["img-moderation"]["errors_tone"]) == (
+        "critical",
+        "healthy",
+    )
+    assert by_name["speech-intent"]["errors_tone"] == "critical"
+    assert by_name["doc-ocr"]["p95_text"].replace("\u00a0", " ") == f"{1000 * by_name['doc-ocr']['p95']:.0f} ms"
+    assert by_name["churn-xgb"]["details"].startswith("churn-xgb · ")
+    assert len(by_name["churn-xgb"]["traffic"]) in (50, 51)
+
+
+async def test_problems_are_listed_with_their_evidence(snapshot: Snapshot, world: World) -> None:
+    """Each with status and sentence; without any, the page says what was watched."""
+    text = to_json(cards.problem_list(snapshot.services))
+    for item in snapshot.services.items:
+        for problem in item.problems:
+            assert problem.evidence in text
+    assert cards.problem_count(snapshot.services) == "3 now"
+    healthy = await world.query.services(300, SeriesFilter(service_name="churn-xgb"))
+    assert "No problems recognised" in to_json(cards.problem_list(healthy))
+    assert cards.problem_count(healthy) == ""
+
+
+async def test_receipt_tells_an_empty_view_from_no_data(world: World) -> None:
+    """Nothing ever seen needs no reason; a view that leaves everything out does."""
+    nothing = await take_snapshot(make_world().query, View())
+    assert receipt_of(1, nothing, NOW_S, 1.0) == {
+        "ask": 1,
+        "state": "empty",
+        "message": "",
+        "now_s": NOW_S,
+        "end_s": NOW_S - 2,
+        "newest_s": None,
+        "pace_s": 1.0,
+    }
+    elsewhere = await take_snapshot(world.query, View(environment="nowhere"))
+    assert receipt_of(2, elsewhere, NOW_S, 1.0)["message"].startswith(
+        "No calls in the environment nowhere in the last 5"
+    )
+    assert elsewhere.environments == ("production", "staging")
+
+
+async def test_long_ranges_are_asked_less_often(snapshot: Snapshot) -> None:
+    """Up to 15 minutes the page asks at the set interval, then at a fraction of a step."""
+    paces = {
+        name: receipt_of(1, replace(snapshot, view=View(choice)), 0, 1.0)["pace_s"] for name, choice in RANGES.items()
+    }
+    assert paces == {"5m": 1, "15m": 1, "1h": 5, "6h": 15, "24h": 60}
+    assert receipt_of_failure(1, "no", 0, 2.0)["pace_s"] == 2.0
+
+
+async def test_equal_views_are_asked_once_at_a_time(world: World) -> None:
+    """Two pages with the same view share the questions; one that goes away leaves the other its answer."""
+    query: Any = WatchedQuery(world.query)
+    query.gate.clear()
+    shared = SharedSnapshots(query)
+    waiting = [asyncio.create_task(shared.of(View())) for _ in range(3)]
+    await eventually(lambda: query.held == 3, what="one snapshot asks three times for services")
+    waiting[0].cancel()
+    query.gate.set()
+    first, second = await asyncio.gather(*waiting[1:])
+    assert first is second
+    assert (await shared.of(View())) is not first

@@ -1,0 +1,56 @@
+"""The pages on the app that the API built: its paths stay its own, and the page's headers keep everything local."""
+
+from __future__ import annotations
+
+import re
+
+import fastapi
+import httpx
+import pytest
+
+from tests.support.dash_pages import ServedPage, served_page
+
+
+@pytest.fixture
+def page() -> ServedPage:
+    return served_page()
+
+
+async def get(app: fastapi.FastAPI, path: str) -> httpx.Response:
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.get(path)
+
+
+async def test_paths_of_the_api_stay_its_own(page: ServedPage) -> None:
+    """Known paths answer as before, unknown ones are 404 in JSON, not the page."""
+    assert (await get(page.app, "/api/v1/services")).json() == {"items": []}
+    for path in ("/api/v1/unknown", "/unknown", "/mcp"):
+        answer = await get(page.app, path)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
+
+
+async def test_page_may_load_only_from_here(page: ServedPage) -> None:
+    """The policy allows no other host, no `eval`, and the inline script only by its hash; no address is foreign."""
+    answer = await get(page.app, "/")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe-eval" not in policy
+    assert re.search(r"script-src 'self' 'sha256-[^']+';", policy)
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', answer.text)
+
+
+async def test_fonts_and_their_licences_are_served(page: ServedPage) -> None:
+    """Both typefaces come from here, with the licence that they ask to be shipped with."""
+    for name in ("inter", "jetbrains-mono"):
+        assert (await get(page.app, f"/assets/fonts/{name}.woff2")).content[:4] == b"wOF2"
+        assert "SIL OPEN FONT LICENSE" in (await get(page.app, f"/assets/fonts/{name}-OFL.txt")).text
+
+
+async def test_many_apps_may_carry_pages_in_one_process() -> None:
+    """Each page belongs to the app that it was mounted on."""
+    pages = [served_page() for _ in range(2)]
+    for page in pages:
+        assert (await get(page.app, "/_dash-layout")).status_code == 200
+        assert (await get(page.app, "/unknown")).status_code == 404
