@@ -21,7 +21,7 @@ class LiveWindow:
     keep what they derived. One thread writes; others may read meanwhile.
 
     Bounded: points from before the window, or further ahead than it is long, are left out; beyond `max_points` the
-    oldest seconds go, and the window is complete only after them. 100 000 points take about 45 MB.
+    oldest seconds go, and the window is complete only after them. 100 000 points take 40 to 65 MB.
     """
 
     def __init__(self, length_s: int, max_points: int = 400_000) -> None:

@@ -14,12 +14,16 @@ from storage.ports import SeriesFilter, TooManyPointsError
 from storage.schema import red_points, series
 from storage.series_catalog import SeriesCatalog
 from telemetry import ExponentialHistogram, RedPoint, SeriesKey
+from telemetry.conventions import UNKNOWN_SERVICE
 
 _SERIES_BY_ID = select(series.c.series_id, *(series.c[field] for field in SeriesKey._fields)).where(
     series.c.series_id.in_(bindparam("series_ids", expanding=True))
 )
 _OLDEST = select(func.min(red_points.c.start_s))
 _IDS_PER_QUERY = 10_000
+_ROWS_AT_ONCE = 10_000
+_FORGOTTEN = SeriesKey(UNKNOWN_SERVICE)
+"""For points whose series was deleted as unused, which only a clock years ahead can bring about: totals stay exact."""
 
 
 def read_points(
@@ -29,19 +33,22 @@ def read_points(
 
     Raises `TooManyPointsError` beyond `max_points`. Series are looked up once per process, not per row.
     """
-    rows = connection.execute(_points_statement(start_s, end_s, where).limit(max_points + 1)).fetchall()
-    if len(rows) > max_points:
+    result = connection.execute(_points_statement(start_s, end_s, where).limit(max_points + 1))
+    histogram = ExponentialHistogram.from_bytes
+    by_id: dict[int, SeriesKey] = {}
+    points: list[RedPoint] = []
+    for rows in result.partitions(_ROWS_AT_ONCE):
+        by_id.update(_series_of(connection, catalog, {row[1] for row in rows} - by_id.keys()))
+        points += [
+            RedPoint(by_id.get(series_id, _FORGOTTEN), point_start_s, calls, errors, histogram(durations))
+            for point_start_s, series_id, calls, errors, durations in rows
+        ]
+    if len(points) > max_points:
         raise TooManyPointsError(
             f"the time from {start_s} to {end_s} holds more than {max_points} points: "
             "ask about a shorter time or a single service, or raise MODELWATCH_STORAGE__MAX_READ_POINTS"
         )
-    by_id = _series_of(connection, catalog, {row[1] for row in rows})
-    histogram = ExponentialHistogram.from_bytes
-    return [
-        RedPoint(by_id[series_id], point_start_s, calls, errors, histogram(durations))
-        for point_start_s, series_id, calls, errors, durations in rows
-        if series_id in by_id
-    ]
+    return points
 
 
 def oldest_s(connection: Connection) -> int | None:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from storage.history import SqlHistory
 from storage.ports import AlreadyCommittedError, SeriesFilter, StorageUnavailableError
 from storage.settings import StorageSettings
 from telemetry import StartError
+from tests.support.cutting_proxy import CuttingProxy
 from tests.support.ports import free_port
 from tests.support.red_points import random_points, red_point, totals_of
 from tests.support.waiting import eventually
@@ -82,6 +84,22 @@ async def test_commits_under_way_when_postgres_is_killed_count_once_after_trying
     points = [point for part in parts.values() for point in part]
     assert totals_of(await history.read(0, 2**40, EVERYTHING)) == totals_of(points, 10)
     await history.stop()
+
+
+async def test_a_connection_lost_during_the_commit_is_told_by_the_batch_id(postgres: Any, postgres_store: Any) -> None:
+    """The server commits, the answer is lost: unavailable, and the next attempt finds the batch there."""
+    async with CuttingProxy(postgres.port) as proxy:
+        store = replace(postgres_store, url=postgres_store.url.replace(f":{postgres.port}/", f":{proxy.port}/"))
+        history = store.history()
+        await history.start()
+        proxy.cut_after = b"COMMIT\0"  # not the BEGIN, which says "READ COMMITTED"
+        with pytest.raises(StorageUnavailableError):
+            await history.commit([b"unknown".ljust(16)], [red_point()])
+        assert proxy.cuts == 1
+        with pytest.raises(AlreadyCommittedError):
+            await history.commit([b"unknown".ljust(16)], [red_point()])
+        assert await total_calls(history) == 1
+        await history.stop()
 
 
 async def test_a_frozen_postgres_is_given_up_in_time_and_nothing_counts_twice(
