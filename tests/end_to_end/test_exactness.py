@@ -14,9 +14,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.end_to_end.conftest import System
 from tests.support.otlp_tee import OtlpTee
 from tests.support.processes import start_watched_app
+from tests.support.systems import System
 from tests.support.traffic import Account, send
 from tests.support.waiting import eventually
 

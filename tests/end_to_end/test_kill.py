@@ -9,9 +9,9 @@ import time
 import grpc
 import httpx
 
-from tests.end_to_end.conftest import System
 from tests.support.otlp import resource, server_span, trace_request
 from tests.support.otlp_tee import METHOD
+from tests.support.systems import System
 from tests.support.waiting import eventually
 
 BATCHES, SPANS = 400, 25

@@ -1,0 +1,106 @@
+"""The page of a running system in a real browser: its numbers are the API's, and nothing leaves the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from tests.end_to_end.conftest import System
+from tests.support.browser import open_browser, watched_tab
+from tests.support.otlp import resource, server_span, trace_request
+from tests.support.otlp_tee import METHOD
+from tests.support.waiting import eventually
+
+SERVICES = {"fraud": 0.02, "churn": 0.2, "eta": 0.0}
+"""Each service's share of requests that fail."""
+UNITS_S = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
+
+
+async def export(system: System) -> None:
+    """Send spans of three services that ended within the last minute and a half."""
+    chance = random.Random(11)
+    now_ns = time.time_ns()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{system.grpc_port}") as channel:
+        for service, failing in SERVICES.items():
+            spans = [
+                server_span(
+                    route=chance.choice(["/predict", "/explain"]),
+                    status_code=500 if chance.random() < failing else 200,
+                    duration_ns=int(chance.lognormvariate(3, 0.6) * 1e6),
+                    end_ns=now_ns - chance.randrange(5_000_000_000, 90_000_000_000),
+                    index=index,
+                )
+                for index in range(400)
+            ]
+            body = trace_request(spans, resource(service, service__version="1.2.0")).SerializeToString()
+            await channel.unary_unary(METHOD)(body, timeout=10)
+
+
+async def api_figures(system: System) -> dict[str, dict[str, Any]]:
+    """Return /api/v1/services over the page's default range, by service."""
+    async with httpx.AsyncClient() as client:
+        response = await client.get(f"{system.url}/api/v1/services", params={"window": "5m"}, timeout=20)
+        return {item["service"]: item for item in response.json()["items"]}
+
+
+async def page_figures(page: Any) -> dict[str, dict[str, str]]:
+    """Return the texts of the services table by service and column."""
+    rows = await page.eval_on_selector_all(
+        ".ag-row",
+        """rows => rows.map(row => [row.getAttribute('row-id'), Object.fromEntries(
+            [...row.querySelectorAll('.ag-cell')].map(cell => [cell.getAttribute('col-id'), cell.innerText.trim()]))])""",
+    )
+    figures: dict[str, dict[str, str]] = {}
+    for service, cells in rows:
+        figures.setdefault(service, {}).update(cells)
+    return figures
+
+
+def seconds(text: str) -> float:
+    """Read a duration as the page writes it."""
+    match = re.fullmatch(r"([\d.,]+)\s(µs|ms|s|min)", text)
+    assert match, text
+    return float(match[1].replace(",", "")) * UNITS_S[match[2]]
+
+
+@pytest.mark.timeout(180)
+async def test_the_page_shows_what_the_api_says(system: System, artifacts: Path) -> None:
+    """Every figure of the table equals the API's to the digits shown; no complaint, no request to another host."""
+    await export(system)
+
+    async def all_are_counted() -> bool:
+        found = await api_figures(system)
+        return {name: item["calls"] for name, item in found.items()} == dict.fromkeys(SERVICES, 400)
+
+    await eventually(all_are_counted, timeout_s=20)
+    async with open_browser() as browser:
+        context = await browser.new_context(viewport={"width": 1600, "height": 940})
+        tab = await watched_tab(context)
+        await tab.open(system.url)
+        await tab.until(".ag-center-cols-container .ag-row")
+
+        async def page_is_the_api() -> bool:
+            asked, shown = await api_figures(system), await page_figures(tab.page)
+            assert set(shown) == set(asked) == set(SERVICES)
+            for service, item in asked.items():
+                cells = shown[service]
+                assert float(cells["rate"]) == pytest.approx(item["rate_per_s"], rel=0.01)
+                assert float(cells["errors"]) == pytest.approx(100 * item["error_rate"], abs=0.051)
+                for column in ("p50", "p95", "p99"):
+                    assert seconds(cells[column]) == pytest.approx(item[f"{column}_s"], rel=0.006), (service, column)
+            return True
+
+        await eventually(page_is_the_api, timeout_s=20, interval_s=0.3)
+        size = "embedded" if "up" in system.roles else "distributed"
+        await tab.page.screenshot(path=artifacts / f"running-{size}.png")
+        await asyncio.sleep(2.5)  # a page that goes on updating must stay without complaints as well
+        assert tab.complaints == []
+        assert tab.outside == []
