@@ -56,7 +56,8 @@ async def page_figures(page: Any) -> dict[str, dict[str, str]]:
     rows = await page.eval_on_selector_all(
         ".ag-row",
         """rows => rows.map(row => [row.getAttribute('row-id'), Object.fromEntries(
-            [...row.querySelectorAll('.ag-cell')].map(cell => [cell.getAttribute('col-id'), cell.innerText.trim()]))])""",
+            [...row.querySelectorAll('.ag-cell')].map(cell => [cell.getAttribute('col-id'), cell.innerText.trim()])
+        )])""",
     )
     figures: dict[str, dict[str, str]] = {}
     for service, cells in rows:
