@@ -42,7 +42,8 @@ class Sparkline(_Own):
     _type = "Sparkline"
 
     def __init__(self, values: Sequence[float | None], colour: str = "accent", is_from_zero: bool = True) -> None:
-        super().__init__(values=list(values), colour=colour, is_from_zero=is_from_zero)
+        drawn = [None if value is None else float(f"{value:.4g}") for value in values]
+        super().__init__(values=drawn, colour=colour, is_from_zero=is_from_zero)
 
 
 class Icon(_Own):

@@ -41,7 +41,7 @@ def throughput(answer: RedAnswer, ranked: Ranked, revision: str) -> Figure:
     if ranked.others:
         label = f"{len(ranked.others)} others"
         traces.append(_area(label, times, _rates(ranked.others, seconds), palette.OTHERS))
-    return _figure(traces, revision, {"hoverformat": ",.3~r"})
+    return _figure(traces, times, revision, {"hoverformat": ",.3~r"})
 
 
 def latency(answer: RedAnswer, revision: str) -> Figure:
@@ -55,7 +55,7 @@ def latency(answer: RedAnswer, revision: str) -> Figure:
     ]
     for trace, colour in zip(traces[1:], (palette.P95, palette.P99), strict=True):
         trace |= {"fill": "tonexty", "fillcolor": palette.translucent(colour, 0.08)}
-    return _figure(traces, revision, {"tickformat": "~s", "ticksuffix": "s", "hoverformat": ".3s"})
+    return _figure(traces, times, revision, {"tickformat": "~s", "ticksuffix": "s", "hoverformat": ".3s"})
 
 
 def errors(answer: RedAnswer, revision: str) -> Figure:
@@ -66,8 +66,10 @@ def errors(answer: RedAnswer, revision: str) -> Figure:
         _bars("5xx", times, [(step.errors, step.calls) for step in steps], palette.SERVER_ERRORS),
         _bars("4xx", times, [(step.client_errors, step.calls) for step in steps], palette.CLIENT_ERRORS),
     ]
-    figure = _figure(traces, revision, {"tickformat": ",.3~r", "ticksuffix": "%"})
+    figure = _figure(traces, times, revision, {"tickformat": ",.3~r", "ticksuffix": "%"})
     figure["layout"] |= {"barmode": "stack", "bargap": 0.15}
+    half_ms = 500 * answer.step_s
+    figure["layout"]["xaxis"]["range"] = [times[0] - half_ms, times[-1] + half_ms]
     return figure
 
 
@@ -118,12 +120,13 @@ def _line(name: str, times: list[int], values: list[float | None], line: dict[st
         "mode": "lines",
         "name": name,
         "x": times,
-        "y": values,
+        "y": [None if value is None else round(value, 6) for value in values],
         "line": line,
         "hovertemplate": "%{y}s",
     }
     if alone := [5 if is_alone else 0 for is_alone in _alone(values)]:
-        trace |= {"mode": "lines+markers", "marker": {"size": alone, "color": line["color"]}}
+        marker = {"size": alone, "color": line["color"], "line": {"width": 0}}
+        trace |= {"mode": "lines+markers", "marker": marker, "cliponaxis": False}
     return trace
 
 
@@ -148,8 +151,8 @@ def _bars(name: str, times: list[int], parts: list[tuple[int, int]], colour: str
     }
 
 
-def _figure(traces: list[Figure], revision: str, yaxis: dict[str, Any]) -> Figure:
-    """Put traces into the common frame. What a reader zoomed into stays while `revision` stays."""
+def _figure(traces: list[Figure], times: list[int], revision: str, yaxis: dict[str, Any]) -> Figure:
+    """Put traces into the common frame. What a reader did to the figure stays while `revision` stays."""
     axis = {
         "gridcolor": palette.GRID_LINE,
         "linecolor": palette.GRID_LINE,
@@ -170,6 +173,7 @@ def _figure(traces: list[Figure], revision: str, yaxis: dict[str, Any]) -> Figur
         "xaxis": axis
         | {
             "type": "date",
+            "range": [times[0], times[-1]],
             "showgrid": False,
             "nticks": 6,
             "hoverformat": "%H:%M:%S",

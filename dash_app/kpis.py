@@ -119,8 +119,8 @@ def _unhealthy(snapshot: Snapshot) -> Kpi:
     text = f"{critical} critical" if critical else f"{degraded} degraded" if degraded else "all well"
     return Kpi(
         "unhealthy",
-        "Unhealthy services",
-        Figure(formatting.count(critical + degraded), f"of {formatting.count(len(items))}"),
+        "Unhealthy",
+        Figure(formatting.count(critical + degraded), f"of {formatting.plural(len(items), 'service')}"),
         "",
         Change(text, "bad" if critical or degraded else "good"),
         (),

@@ -44,7 +44,7 @@ def _row(item: ServiceSummary, rank: int, course: RedSeries | None, answer: RedA
         "errors": total.error_rate if total.calls else None,
         "errors_text": formatting.percent(total.error_rate if total.calls else None).number,
         "traffic": [round(step.calls / step_seconds(answer, step.time_s), 3) for step in steps],
-        "latency": [step.p95_s for step in steps],
+        "latency": [None if step.p95_s is None else round(step.p95_s, 5) for step in steps],
         "failures": [round(step.errors / step.calls, 5) if step.calls else None for step in steps],
         "latency_tone": _tone(item, ProblemKind.HIGH_LATENCY),
         "errors_tone": _tone(item, ProblemKind.HIGH_ERROR_RATE),

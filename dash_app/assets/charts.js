@@ -8,7 +8,7 @@
   const isSteady = (times) =>
     times.length === 0 ||
     new Date(times[0]).getTimezoneOffset() === new Date(times[times.length - 1]).getTimezoneOffset();
-  const utc = (time) => new Date(time).toISOString().slice(0, 19);
+  const utc = (time) => new Date(time).toISOString().slice(0, 19).replace("T", " ");
 
   // What the reader zoomed into, in all three charts. Plotly's `uirevision` would keep it, but dcc.Graph 4.4 draws
   // again right after a zoom with the zoomed range as if it had been given, which ends it with the next figure.
@@ -24,8 +24,9 @@
     const data = isLocal ? figure.data : figure.data.map((trace) => ({ ...trace, x: trace.x.map(utc) }));
     // On a touch screen dragging scrolls the page.
     const dragmode = window.matchMedia("(pointer: coarse)").matches ? false : figure.layout.dragmode;
-    const xaxis = zoom ? { ...figure.layout.xaxis, range: zoom, autorange: false } : { ...figure.layout.xaxis };
-    return { data: data, layout: { ...figure.layout, dragmode: dragmode, xaxis: xaxis } };
+    const whole = figure.layout.xaxis.range;
+    const range = zoom || (isLocal || !whole ? whole : whole.map(utc));
+    return { data: data, layout: { ...figure.layout, dragmode: dragmode, xaxis: { ...figure.layout.xaxis, range: range } } };
   }
 
   clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {

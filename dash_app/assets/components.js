@@ -10,7 +10,8 @@
     const known = values.filter((value) => value !== null && value !== undefined);
     const low = isFromZero ? 0 : Math.min(...known);
     const span = Math.max(...known) - low || 1;
-    const step = WIDTH / Math.max(values.length - 1, 1);
+    const side = 1;
+    const step = (WIDTH - 2 * side) / Math.max(values.length - 1, 1);
     const top = 2;
     const bottom = HEIGHT - 1.5;
     let line = "";
@@ -28,11 +29,10 @@
     };
     values.forEach((value, index) => {
       if (value === null || value === undefined) finish();
-      else run.push([index * step, bottom - ((value - low) / span) * (bottom - top)]);
+      else run.push([side + index * step, bottom - ((value - low) / span) * (bottom - top)]);
     });
     finish();
-    // A point as a line of no length with round ends keeps its shape when the picture is stretched.
-    lone.forEach(([x, y]) => (line += "M" + x.toFixed(1) + " " + y.toFixed(1) + "l0.01 0"));
+    lone.forEach(([x, y]) => (line += "M" + Math.min(Math.max(x - 1, 0), WIDTH - 2).toFixed(1) + " " + y.toFixed(1) + "h2"));
     return { line, area };
   }
 

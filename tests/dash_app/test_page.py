@@ -221,6 +221,22 @@ async def test_zoom_survives_new_figures_and_times_are_the_readers(busy: ServedP
     assert await tab.page.evaluate(axis.format("errors")) == zoomed
 
 
+async def test_times_are_utc_where_the_clocks_change(served: ServedPage, new_tab: Any) -> None:
+    """When the reader's clocks were turned within the range, an hour would be there twice: UTC is shown and named."""
+    turned_back_s = 1_698_541_200  # 2023-10-29 01:00 UTC, 03:00 summer time in Berlin, which then was 02:00
+    served.world.advance(turned_back_s + 120 - NOW_S)
+    await served.publish(
+        [calls(SeriesKey("nightly"), second, [0.1]) for second in range(turned_back_s - 200, turned_back_s + 120, 10)]
+    )
+    tab = await new_tab(timezone_id="Europe/Berlin")
+    await tab.open(served.url)
+    await tab.until_filled()
+    assert await tab.text("#time-zone") == "Times in UTC, since the clocks change within this range"
+    axis = "document.querySelector('#latency .js-plotly-plot')._fullLayout.xaxis.range"
+    assert (await tab.page.evaluate(axis))[0].startswith("2023-10-29 00:5")
+    assert await tab.text("#clock") == "02:01:58"
+
+
 async def _starts_with(tab: Any, expression: str, text: str) -> bool:
     return bool((await tab.page.evaluate(expression))[0].startswith(text))
 
