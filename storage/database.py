@@ -25,7 +25,6 @@ from telemetry import PermanentError
 log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
-_CLOSE_TIMEOUT_S = 3.0
 _WAKE_TIMEOUT_S = 1.0
 
 
@@ -73,7 +72,7 @@ class Database:
             return
         for executor in (opened.readers, opened.writers):
             executor.shutdown(wait=False, cancel_futures=True)
-        await self._settle(_CLOSE_TIMEOUT_S)
+        await self._settle(self._settings.stop_timeout_s)
         for run in list(self._running.values()):
             self._interrupt(run)
         await self._settle(_WAKE_TIMEOUT_S)
