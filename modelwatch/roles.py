@@ -6,6 +6,7 @@ The only place that knows which part stands behind which URL; `up` is just the r
 from __future__ import annotations
 
 import gc
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -166,8 +167,10 @@ def _add_web(made: Assembly, settings: Settings, query: Query) -> None:
     app = build_api(settings.api, query, made.counters, made.checks)
     dash = settings.dash
     if "otlp_endpoint" not in dash.model_fields_set:
-        endpoint = f"http://{settings.receiver.host}:{settings.receiver.grpc_port}"
-        dash = dash.model_copy(update={"otlp_endpoint": endpoint})
+        host = settings.receiver.host
+        # Who listens on every address is best reached by name; the wildcard itself is no address to send to.
+        reachable = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        dash = dash.model_copy(update={"otlp_endpoint": f"http://{reachable}:{settings.receiver.grpc_port}"})
     mount_pages(app, query, dash)
     api = settings.api
     made.add(

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
-import psutil
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from telemetry import RedPoint
-from tests.support import servers
+from tests.support.browser import open_browser
 from tests.support.dash_pages import ServedPage, Tab, served_page, watched_tab
 from tests.support.model_traffic import traffic
 from tests.support.query_world import NOW_S
-
-_BROWSER_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="session")
@@ -54,18 +41,8 @@ async def busy(served: ServedPage, model_points: list[RedPoint]) -> ServedPage:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    program = os.environ.get("MODELWATCH_TEST_CHROMIUM") or next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    assert program, "no Chromium: apt-get install chromium, or set MODELWATCH_TEST_CHROMIUM"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=_BROWSER_OPTIONS)
-        # A browser starts and ends helpers as it likes; they are not what a test left behind.
-        helpers = {child.pid for child in psutil.Process().children() if child.name().startswith("node")}
-        servers.RUNNING_PIDS.update(helpers)
-        yield browser
-        await browser.close()
-        servers.RUNNING_PIDS.difference_update(helpers)
+    async with open_browser() as running:
+        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")
