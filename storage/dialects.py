@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from telemetry import StartError
 IS_WRITER: Final = "modelwatch_is_writer"
 """Execution option of connections that will write."""
 
+_BUSY_RETRY_S: Final = 0.02
 _SCHEMA_LOCK: Final = 0x6D6F64656C77  # "modelw": one advisory lock per database, taken by whoever migrates
 
 
@@ -74,7 +76,7 @@ def _open_sqlite(url: URL, settings: StorageSettings) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # transactions begin below, not where the driver thinks fit
-        connection.execute("PRAGMA journal_mode=WAL")
+        _enter_wal(connection, settings.lock_timeout_s)
         connection.execute(f"PRAGMA synchronous={settings.sqlite_synchronous}")
         connection.execute("PRAGMA cache_size=-16384")
 
@@ -86,6 +88,20 @@ def _open_sqlite(url: URL, settings: StorageSettings) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
 
     return engine
+
+
+def _enter_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            # Changing the mode of a new file is the one thing that does not wait for the busy timeout.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_RETRY_S)
+        else:
+            return
 
 
 def _open_postgres(url: URL, settings: StorageSettings) -> Engine:

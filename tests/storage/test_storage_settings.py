@@ -9,7 +9,7 @@ from storage.settings import StorageSettings
 
 
 def test_the_defaults_are_what_the_documentation_says() -> None:
-    """Ten seconds, seven days, two days, fifteen minutes."""
+    """Ten seconds, seven days, two days, sixteen minutes."""
     settings = StorageSettings()
     assert (settings.resolution_s, settings.points_retention_s) == (10, 7 * 86_400)
     assert (settings.batch_ids_retention_s, settings.live_window_s) == (48 * 3_600, 960)
