@@ -128,10 +128,14 @@ async def test_a_stop_does_not_wait_for_a_slow_sender(start_receiver: StartRecei
 
 async def test_signals_and_logging_stay_with_the_process(start_receiver: StartReceiver) -> None:
     """The receiver installs no signal handler and does not touch the logging set-up."""
-    before = [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), list(logging.root.handlers)]
+
+    def settings() -> list[object]:
+        handlers = [list(logging.getLogger(name).handlers) for name in (None, "uvicorn")]
+        return [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), handlers]
+
+    before = settings()
     await start_receiver()
-    assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), list(logging.root.handlers)] == before
-    assert logging.getLogger("uvicorn").handlers == []
+    assert settings() == before
 
 
 def test_the_bound_in_flight_has_room_for_the_largest_request() -> None:

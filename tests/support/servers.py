@@ -109,9 +109,9 @@ class PrivateServer:
         self._signal(signal.SIGCONT)
 
     def remove(self) -> None:
-        """Stop it and delete its data."""
+        """End it and delete its data. With SIGKILL, since nobody needs the data again and a clean stop takes seconds."""
         self.thaw()
-        self.stop()
+        self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
