@@ -109,7 +109,7 @@ class PrivateServer:
         self._signal(signal.SIGCONT)
 
     def remove(self) -> None:
-        """End it and delete its data. With SIGKILL, since nobody needs the data again and a clean stop takes seconds."""
+        """End it with SIGKILL, as its data is not needed again and a clean stop takes seconds; delete the data."""
         self.thaw()
         self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
