@@ -6,16 +6,15 @@ the machine can only slow a round down. Run by `make bench`, or alone as `python
 
 from __future__ import annotations
 
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from benchmarks._requests import SPANS_PER_REQUEST, typical
 from processor.aggregation import aggregate
 from processor.component import build_decoder
 from processor.projection import load_projection
@@ -23,18 +22,15 @@ from processor.settings import ProcessorSettings
 from telemetry import ExponentialHistogram, RedPoint, SeriesKey
 
 BATCHES = 48
-SPANS_PER_BATCH = 512  # what a Python SDK exports at once by default
 ROUNDS = 7
 END_NS = 1_760_000_000_000_000_000
-
-_ROUTES = ("/predict", "/predict/batch", "/items/{id}", "/health")
 
 
 def run() -> list[dict[str, Any]]:
     """Return spans per second per core of each contender, and how much faster ours is, for two kinds of traffic."""
     rows: list[dict[str, Any]] = []
     for traffic, has_unique_attributes in (("typical", False), ("high-cardinality", True)):
-        bodies = [_request(seed, has_unique_attributes) for seed in range(BATCHES)]
+        bodies = [typical(seed, END_NS, has_unique_attributes=has_unique_attributes).body for seed in range(BATCHES)]
         rates = _spans_per_s(_contenders(bodies))
         rows += [
             {"name": f"decoding {traffic}: {name}", "value": round(rate), "unit": "spans/s"}
@@ -66,7 +62,7 @@ def _spans_per_s(contenders: Mapping[str, Callable[[], object]]) -> dict[str, fl
             started = time.perf_counter()
             contend()
             best_s[name] = min(best_s[name], time.perf_counter() - started)
-    return {name: BATCHES * SPANS_PER_BATCH / seconds for name, seconds in best_s.items()}
+    return {name: BATCHES * SPANS_PER_REQUEST / seconds for name, seconds in best_s.items()}
 
 
 def _walk(bodies: Sequence[bytes]) -> list[RedPoint]:
@@ -101,73 +97,6 @@ def _walk(bodies: Sequence[bytes]) -> list[RedPoint]:
 
 def _attributes(pairs: Any) -> dict[str, Any]:
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
-
-
-def _request(seed: int, has_unique_attributes: bool) -> bytes:
-    """Return a request as FastAPI under auto-instrumentation exports it: 11 attributes, one of them a random port.
-
-    With unique attributes, path, query, target and user agent differ in every span too.
-    """
-    rng = random.Random(seed)
-    request = ExportTraceServiceRequest()
-    resource_spans = request.resource_spans.add()
-    resource_spans.resource.attributes.extend(
-        _key_values(
-            {
-                "service.name": f"model-{seed % 4}",
-                "service.version": "1.2.0",
-                "service.instance.id": f"{rng.getrandbits(128):032x}",
-                "telemetry.sdk.language": "python",
-                "telemetry.sdk.name": "opentelemetry",
-                "telemetry.sdk.version": "1.45.2",
-            }
-        )
-    )
-    scope_spans = resource_spans.scope_spans.add()
-    scope_spans.scope.name = "opentelemetry.instrumentation.fastapi"
-    for _ in range(SPANS_PER_BATCH):
-        scope_spans.spans.append(_span(rng, has_unique_attributes))
-    return request.SerializeToString()
-
-
-def _span(rng: random.Random, has_unique_attributes: bool) -> Span:
-    route = rng.choice(_ROUTES)
-    code = rng.choices([200, 422, 500], [97, 2, 1])[0]
-    end_ns = END_NS + rng.randrange(2 * 10**9)
-    unique = f"{rng.getrandbits(64):016x}" if has_unique_attributes else ""
-    attributes = {
-        "http.request.method": "POST",
-        "url.scheme": "http",
-        "server.address": "127.0.0.1",
-        "server.port": 8000,
-        "url.path": f"{route}{unique}",
-        "http.route": route,
-        "network.protocol.version": "1.1",
-        "client.address": "127.0.0.1",
-        "client.port": rng.randrange(30000, 60000),
-        "user_agent.original": f"python-httpx/0.27{unique}",
-        "http.response.status_code": code,
-    }
-    if has_unique_attributes:
-        attributes |= {"url.query": f"session={unique}", "http.target": f"{route}?session={unique}"}
-    return Span(
-        trace_id=rng.randbytes(16),
-        span_id=rng.randbytes(8),
-        name=f"POST {route}",
-        kind=Span.SPAN_KIND_SERVER,
-        start_time_unix_nano=end_ns - int(rng.lognormvariate(2, 0.7) * 1e6),
-        end_time_unix_nano=end_ns,
-        attributes=_key_values(attributes),
-        status=Status(code=Status.STATUS_CODE_ERROR) if code >= 500 else None,
-        flags=0x100,
-    )
-
-
-def _key_values(attributes: Mapping[str, str | int]) -> list[KeyValue]:
-    return [
-        KeyValue(key=key, value=AnyValue(int_value=value) if isinstance(value, int) else AnyValue(string_value=value))
-        for key, value in attributes.items()
-    ]
 
 
 if __name__ == "__main__":

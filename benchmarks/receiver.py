@@ -1,4 +1,4 @@
-"""How fast the OTLP receiver takes requests: both transports, 512 spans each, with and without gzip.
+"""How fast the OTLP receiver takes requests: both transports, 512 typical spans each, with and without gzip.
 
 The receiver runs in this process under uvloop, as in production, in front of a consumer that keeps nothing; one client
 process sends ready-made bytes over eight connections. Beside the rates stands what matters for
@@ -20,12 +20,11 @@ import grpc
 import grpc.aio
 import uvloop
 
+from benchmarks._requests import SPANS_PER_REQUEST, typical
 from otlp_receiver.component import OtlpReceiver, build
 from otlp_receiver.settings import ReceiverSettings
 from telemetry import Batch, Counters
-from tests.support.otlp import server_spans, trace_request
 
-SPANS_PER_REQUEST = 512
 CONCURRENCY = 8
 SECONDS = 3.0
 
@@ -92,7 +91,7 @@ async def _started() -> AsyncIterator[OtlpReceiver]:
 
 async def _send(transport: str, encoding: str, seconds: float) -> None:
     """Be the client: read the port, warm up, say so, wait for a line, send for `seconds`, print what came of it."""
-    body = trace_request(server_spans(SPANS_PER_REQUEST)).SerializeToString()
+    body = typical(0, time.time_ns()).body
     is_gzip = encoding == "gzip"
     lane = _grpc_lane if transport == "grpc" else _http_lane
     port = int(await asyncio.to_thread(sys.stdin.readline))
