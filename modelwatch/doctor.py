@@ -87,7 +87,7 @@ def _history(settings: Settings) -> Iterator[Finding]:
         url = sqlalchemy.make_url(raw)
     except sqlalchemy.exc.ArgumentError:
         raise StartError("the URL cannot be read: set MODELWATCH_DATABASE_URL") from None
-    where = url.render_as_string(hide_password=True)
+    where = url.set(query={}).render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite":
         yield Finding("ok", "history", f"{where}{'' if Path(url.database or '').exists() else ' (will be made)'}")
         return

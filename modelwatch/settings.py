@@ -24,7 +24,13 @@ from storage.settings import StorageSettings
 
 
 def _split_commas(value: Any) -> Any:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    keys = tuple(part.strip() for part in value.split(","))
+    if not all(keys):
+        # An empty file must not open the receiver that somebody meant to close.
+        raise ValueError("holds an empty key; unset it if senders need none")
+    return keys
 
 
 class HealthSettings(BaseModel, frozen=True, extra="forbid"):
@@ -52,7 +58,9 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         description="RabbitMQ between receiver and processor: `amqp://user:password@host/vhost`. Unset: a direct call.",
     )
     live_url: SecretStr | None = Field(
-        None, description="Live feed: `redis://host:6379/0`. Unset: in the process itself."
+        None,
+        description="Live feed: `redis://host:6379/0`, the same for every process that shares a database. Unset: in "
+        "the process itself, or, with a broker, none; then everything is answered from the history, in steps of 10 s.",
     )
     ingest_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas)] = Field(
         (),

@@ -74,13 +74,22 @@ def _read_yaml(environ: Mapping[str, str]) -> Tree:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = _reason_of(error)
         raise StartError(f"{path} cannot be read ({reason}): mend it, or name another with {CONFIG_VARIABLE}") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise StartError(f"{path} must hold settings by name, such as `data_dir: /var/lib/modelwatch`")
     return tree
+
+
+def _reason_of(error: Exception) -> str:
+    """What is wrong and where, without the line itself, which may hold a secret."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    mark = getattr(error, "problem_mark", None)
+    place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{'no YAML' if isinstance(error, yaml.YAMLError) else 'not UTF-8'}{place}"
 
 
 def _resolve(variable: str, text: str, leaves: Mapping[tuple[str, ...], Any]) -> tuple[tuple[str, ...], str]:

@@ -43,7 +43,8 @@ class Database:
 
     def __init__(self, dialect: Dialect, url: URL, settings: StorageSettings) -> None:
         self.dialect = dialect
-        self.address = url.render_as_string(hide_password=True)
+        # The query goes as well: psycopg takes a password from there too.
+        self.address = url.set(query={}).render_as_string(hide_password=True)
         self._url = url
         self._settings = settings
         self._opened: _Opened | None = None

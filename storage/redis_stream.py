@@ -67,8 +67,12 @@ def redis_client(url: str, timeout_s: float, on_connected: Callable[[], None] = 
             retry=Retry(NoBackoff(), 0),
             redis_connect_func=connected,
         )
-    except ValueError as error:
-        raise StartError(f"the address of Redis cannot be read ({error}): set MODELWATCH_LIVE_URL") from error
+    except ValueError:
+        # The error's own text would repeat a part of the address, and with it a password that is not escaped.
+        raise StartError(
+            "the address of Redis cannot be read: set MODELWATCH_LIVE_URL to redis://user:password@host:port/number, "
+            "with special characters of the password percent-encoded"
+        ) from None
 
 
 def describe(error: BaseException) -> str:

@@ -37,6 +37,15 @@ def test_ingest_keys_are_separated_by_commas() -> None:
     assert "key-one" not in repr(settings)
 
 
+@pytest.mark.parametrize("text", ["", "\n", "key,", ",", "a, ,b"])
+def test_an_empty_ingest_key_is_refused(text: str, tmp_path: Path) -> None:
+    """A key that is empty, as from an empty file, stops the start instead of opening the receiver."""
+    path = tmp_path / "keys"
+    path.write_text(text)
+    with pytest.raises(StartError, match="MODELWATCH_INGEST_KEYS"):
+        load(Settings, {"MODELWATCH_INGEST_KEYS_FILE": str(path)})
+
+
 @pytest.mark.parametrize("variable", ["MODELWATCH_RECEIVER__GRPC_PORT", "MODELWATCH_API__PORT"])
 def test_a_port_that_is_none_is_refused_by_name(variable: str) -> None:
     """A port out of range stops the start with a line that names its variable."""

@@ -79,8 +79,17 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         load(Outer, {"MODELWATCH_CONFIG": str(tmp_path / "none.yaml")})
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [")
-    with pytest.raises(StartError, match=r"broken\.yaml cannot be read"):
+    with pytest.raises(StartError, match=r"broken\.yaml cannot be read \(no YAML at line 1"):
         load(Outer, {"MODELWATCH_CONFIG": str(broken)})
+
+
+def test_a_broken_file_does_not_show_its_secrets(tmp_path: Path) -> None:
+    """The line that cannot be read is named by its place and never repeated."""
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("database_url: amqp://u:hunter2: x@host/\n")
+    with pytest.raises(StartError) as caught:
+        load(Outer, {"MODELWATCH_CONFIG": str(broken)})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_the_variables_of_the_test_suite_are_left_alone() -> None:
