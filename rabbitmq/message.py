@@ -7,7 +7,6 @@ encoding is read as well: the same body with no content type, message id or type
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +15,7 @@ from pika import BasicProperties, DeliveryMode
 
 from rabbitmq.item_count import item_count_of
 from telemetry import Batch, NowNs, PermanentError, Signal
-from telemetry.batch import BATCH_ID_BYTES, batch_id_of
+from telemetry.batch import batch_id_of
 from telemetry.queues import CONTENT_TYPE, ITEM_COUNT_HEADER, REASON_HEADER, RECEIVED_HEADER
 
 ROUTING_KEYS: Final[Mapping[str, Signal]] = {
@@ -27,7 +26,6 @@ ROUTING_KEYS: Final[Mapping[str, Signal]] = {
 }
 """Ours, and those that the Collector's exporter uses when its `routing_key` is left out."""
 
-_BATCH_ID: Final = re.compile(rf"[0-9a-f]{{{2 * BATCH_ID_BYTES}}}")
 _REASON_LIMIT: Final = 500
 
 
@@ -71,7 +69,8 @@ def batch_of(message: Message, now_ns: NowNs) -> Batch:
     return Batch(
         signal,
         message.body,
-        _batch_id_of(message, signal),
+        # Never the message's own id: two publishers may mean different things by it, and it decides what counts once.
+        batch_id_of(signal, message.body),
         item_count if item_count is not None else item_count_of(signal, message.body),
         received_unix_nano if received_unix_nano is not None else now_ns(),
     )
@@ -103,13 +102,6 @@ def _signal_of(message: Message) -> Signal:
     raise PermanentError(
         f"neither type {message.properties.type!r} nor routing key {message.routing_key!r} names a signal"
     )
-
-
-def _batch_id_of(message: Message, signal: Signal) -> bytes:
-    message_id = message.properties.message_id
-    if isinstance(message_id, str) and _BATCH_ID.fullmatch(message_id):
-        return bytes.fromhex(message_id)
-    return batch_id_of(signal, message.body)
 
 
 def _whole_number(value: Any) -> int | None:
