@@ -20,6 +20,7 @@ from dash_app.component import mount as mount_pages
 from modelwatch.lifecycle import run_until_signal
 from modelwatch.settings import Settings
 from otlp_receiver.component import build as build_receiver
+from otlp_receiver.settings import ReceiverSettings
 from processor.component import build as build_intake
 from processor.rabbit_source import RabbitSource
 from query import Query
@@ -99,7 +100,7 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
         consumer = _add_exporter(made, settings) if settings.broker_url else intake
         if consumer is None:
             raise StartError("the receiver needs RabbitMQ to hand its data to: set MODELWATCH_BROKER_URL=amqp://...")
-        made.add(build_receiver(settings.receiver, consumer, made.counters, settings.ingest_keys))
+        made.add(build_receiver(_receiver_settings(settings), consumer, made.counters, settings.ingest_keys))
         made.addresses["otlp_grpc"] = f"{settings.receiver.host}:{settings.receiver.grpc_port}"
         made.addresses["otlp_http"] = f"{settings.receiver.host}:{settings.receiver.http_port}"
     elif intake is not None and not settings.broker_url:
@@ -161,6 +162,14 @@ def _add_exporter(made: Assembly, settings: Settings) -> Consumer:
     made.checks["rabbitmq_exporter"] = _connected("the RabbitMQ exporter", lambda: exporter.is_connected)
     consumer: Consumer = exporter
     return consumer
+
+
+def _receiver_settings(settings: Settings) -> ReceiverSettings:
+    """Return the receiver's settings; with a broker it takes no request that would not fit into a message."""
+    if settings.broker_url is None:
+        return settings.receiver
+    largest = min(settings.receiver.max_request_bytes, settings.rabbit_exporter.max_message_bytes)
+    return settings.receiver.model_copy(update={"max_request_bytes": largest})
 
 
 def _add_web(made: Assembly, settings: Settings, query: Query) -> None:
