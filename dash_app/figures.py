@@ -53,8 +53,9 @@ def latency(answer: RedAnswer, revision: str) -> Figure:
         _line("P95", times, [step.p95_s for step in steps], {"color": palette.P95, "width": 2}),
         _line("P99", times, [step.p99_s for step in steps], {"color": palette.P99, "width": 1.2, "dash": "dot"}),
     ]
-    for trace, colour in zip(traces[1:], (palette.P95, palette.P99), strict=True):
-        trace |= {"fill": "tonexty", "fillcolor": palette.translucent(colour, 0.08)}
+    if not _has_gap(traces[0]["y"]):  # Plotly would draw the shade right across a gap, as if there had been calls
+        for trace, colour in zip(traces[1:], (palette.P95, palette.P99), strict=True):
+            trace |= {"fill": "tonexty", "fillcolor": palette.translucent(colour, 0.08)}
     return _figure(traces, times, revision, {"tickformat": "~s", "ticksuffix": "s", "hoverformat": ".3s"})
 
 
@@ -112,6 +113,12 @@ def _area(name: str, times: list[int], values: list[float], colour: str) -> Figu
         "fillcolor": palette.translucent(colour, 0.22),
         "hovertemplate": "%{y} req/s",
     }
+
+
+def _has_gap(values: Sequence[float | None]) -> bool:
+    """Tell whether a value is missing between two others."""
+    known = [index for index, value in enumerate(values) if value is not None]
+    return bool(known) and known[-1] - known[0] >= len(known)
 
 
 def _line(name: str, times: list[int], values: list[float | None], line: dict[str, Any]) -> Figure:

@@ -212,3 +212,19 @@ async def test_equal_views_are_asked_once_at_a_time(world: World) -> None:
     first, second = await asyncio.gather(*waiting[1:])
     assert first is second
     assert (await shared.of(View())) is not first
+
+
+async def test_nothing_is_drawn_across_a_gap() -> None:
+    """While there were no calls, the latency chart shows neither a line nor a shade; without a gap it is shaded."""
+
+    async def latency_of(*starts_s: int) -> dict[str, Any]:
+        world = make_world()
+        for start_s in starts_s:
+            await world.feed.publish([calls(SeriesKey("any"), start_s, [0.1, 0.2])])
+        return figures.latency((await take_snapshot(world.query, View())).overall, "r")
+
+    broken = await latency_of(NOW_S - 200, NOW_S - 20)
+    assert not any("fill" in trace for trace in broken["data"])
+    assert all(None in trace["y"] for trace in broken["data"])
+    whole = await latency_of(NOW_S - 100)
+    assert [("fill" in trace) for trace in whole["data"]] == [False, True, True]
