@@ -15,6 +15,7 @@ import time
 import structlog
 from pydantic import SecretStr
 
+from processor.byte_budget import ByteBudget
 from processor.rabbit_source_settings import RabbitSourceSettings
 from rabbitmq import (
     ConfirmedPublisher,
@@ -55,6 +56,7 @@ class RabbitSource:
         self._consumer = consumer
         self._counters = counters
         self._now_ns = now_ns
+        self._budget = ByteBudget(settings.max_in_hand_bytes)
         limits = PublishLimits(settings.prefetch, _DEAD_LETTER_MAX_BYTES, settings.dead_letter_timeout_s)
         self._dead_letters = ConfirmedPublisher(url, rabbit_settings, limits, name="modelwatch dead letters")
         self._link = RabbitLink(
@@ -104,7 +106,8 @@ class RabbitSource:
     async def _handle(self, message: Message) -> None:
         try:
             batch = batch_of(message, self._now_ns)
-            await self._store(batch)
+            async with self._budget.room_for(len(batch.body)):
+                await self._store(batch)
         except PermanentError as error:
             await self._bury(message, str(error))
 

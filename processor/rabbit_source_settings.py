@@ -13,6 +13,12 @@ class RabbitSourceSettings(BaseModel, frozen=True, extra="forbid"):
     prefetch: int = Field(
         128, ge=1, le=10_000, description="How many messages RabbitMQ hands out to one worker before it acknowledges."
     )
+    max_in_hand_bytes: int = Field(
+        48 * 1024**2,
+        ge=1024**2,
+        description="Size in bytes of the messages that one worker works on at once; others that it was handed wait. Less "
+        "than MODELWATCH_PROCESSOR__MAX_WAITING_BYTES, beyond which the intake refuses.",
+    )
     retry_min_s: float = Field(
         0.5, gt=0, le=60, description="The first pause before a message that could not be stored is tried again, in s."
     )
@@ -23,7 +29,7 @@ class RabbitSourceSettings(BaseModel, frozen=True, extra="forbid"):
         5.0, gt=0, le=60, description="How long to wait for RabbitMQ to confirm a dead letter, in seconds."
     )
     stop_grace_s: float = Field(
-        5.0,
+        3.0,
         ge=0,
         le=60,
         description="How long a stop waits for the messages in hand to be stored, in seconds; the rest goes back.",

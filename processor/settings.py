@@ -58,7 +58,7 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
         description="Most distinct combinations of resource, kind, status and attributes whose series is remembered.",
     )
     stop_timeout_s: float = Field(
-        10,
+        4,
         gt=0,
         description="Most seconds that a stop waits for the commit of what is in hand; what is not committed by then "
         "is handed back as retryable.",

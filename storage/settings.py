@@ -46,7 +46,7 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
     answer_timeout_s: float = Field(
         15.0, gt=0, description="Seconds after which a silent database counts as unavailable, whatever it is doing."
     )
-    stop_timeout_s: float = Field(3.0, gt=0, description="Seconds that running commits and reads are given at stop.")
+    stop_timeout_s: float = Field(2.0, gt=0, description="Seconds that running commits and reads are given at stop.")
     sqlite_synchronous: Literal["FULL", "NORMAL"] = Field(
         "FULL",
         description="FULL: a commit survives power loss. NORMAL: it survives a crash of the process only.",
