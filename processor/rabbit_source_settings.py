@@ -16,8 +16,8 @@ class RabbitSourceSettings(BaseModel, frozen=True, extra="forbid"):
     max_in_hand_bytes: int = Field(
         48 * 1024**2,
         ge=1024**2,
-        description="Size in bytes of the messages that one worker works on at once; others that it was handed wait. Less "
-        "than MODELWATCH_PROCESSOR__MAX_WAITING_BYTES, beyond which the intake refuses.",
+        description="Size in bytes of the messages that one worker works on at once; others that it was handed wait. "
+        "Less than MODELWATCH_PROCESSOR__MAX_WAITING_BYTES, beyond which the intake refuses.",
     )
     retry_min_s: float = Field(
         0.5, gt=0, le=60, description="The first pause before a message that could not be stored is tried again, in s."
