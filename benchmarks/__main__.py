@@ -42,10 +42,12 @@ def main() -> int:
     }
     for name in names:
         print(f"\n{name}", flush=True)
+        began = time.monotonic()
         rows = importlib.import_module(f"benchmarks.{name}").run()
         results[name] = rows
         for row in rows:
             print(f"  {row['name']:<62} {_shown(row['value']):>14} {row['unit']}", flush=True)
+        print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
     path.write_text(json.dumps(results, indent=2) + "\n")

@@ -170,10 +170,10 @@ async def _channels(port: int, count: int) -> AsyncIterator[list[Any]]:
     channels = [grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) for _ in range(count)]
     try:
         await asyncio.gather(*(channel.channel_ready() for channel in channels))
-        yield [channel.unary_unary(_EXPORT) for channel in channels]
+        yield [channel.unary_unary(_EXPORT) for channel in channels]  # type: ignore[call-arg]  # the stubs lack defaults
     finally:
         for channel in channels:
-            await channel.close()
+            await channel.close()  # type: ignore[call-arg]
 
 
 async def _serve() -> None:

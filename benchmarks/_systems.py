@@ -87,19 +87,19 @@ def _processes_of(system: System) -> dict[str, psutil.Process]:
 
 def _start_servers(removing: ExitStack) -> tuple[tuple[str, str, str], dict[str, psutil.Process]]:
     """Start RabbitMQ, PostgreSQL and Redis; those whose address was given have no process here."""
-    made = {
-        "RabbitMQ": servers.rabbitmq_server(),
-        "PostgreSQL": servers.postgres_server(),
-        "Redis": servers.redis_server(),
-    }
-    processes = {}
-    for name, server in made.items():
+    processes: dict[str, psutil.Process] = {}
+
+    def started(name: str, server: Any) -> Any:
         removing.callback(server.remove)
         before = set(servers.RUNNING_PIDS)
         server.start()
-        for pid in servers.RUNNING_PIDS - before:
-            processes[name] = psutil.Process(pid)
-    return (made["RabbitMQ"].url, made["PostgreSQL"].fresh_database(), made["Redis"].url), processes
+        processes.update({name: psutil.Process(pid) for pid in servers.RUNNING_PIDS - before})
+        return server
+
+    broker = started("RabbitMQ", servers.rabbitmq_server())
+    database = started("PostgreSQL", servers.postgres_server())
+    live = started("Redis", servers.redis_server())
+    return (broker.url, database.fresh_database(), live.url), processes
 
 
 def _print_complaints(system: System) -> None:
