@@ -16,9 +16,10 @@ from sqlalchemy import URL, Connection, select
 from storage.commits import commit, commit_statements, rows_of
 from storage.database import Database
 from storage.dialects import Dialect
+from storage.live_window import CallTotal
 from storage.migrations import migrate
 from storage.ports import SeriesFilter, StorageUnavailableError
-from storage.reads import oldest_s, read_points
+from storage.reads import call_totals, oldest_s, read_points
 from storage.retention import Cutoffs, delete_expired
 from storage.sanitising import clean_filter
 from storage.series_catalog import SeriesCatalog
@@ -79,6 +80,10 @@ class SqlHistory:
                 connection, self._catalog, start_s, end_s, cleaned, self._settings.max_read_points
             )
         )
+
+    async def call_totals(self, start_s: int, end_s: int) -> dict[int, CallTotal]:
+        """See `storage.ports.History.call_totals`."""
+        return await self._database.read(lambda connection: call_totals(connection, start_s, end_s))
 
     async def oldest_s(self) -> int | None:
         """See `storage.ports.History.oldest_s`."""

@@ -7,10 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from telemetry import ExponentialHistogram, RedPoint, SeriesKey
 
 Second = dict[SeriesKey, RedPoint]
+
+
+class CallTotal(NamedTuple):
+    """All calls of some time, whatever their series, and how many of them failed."""
+
+    calls: int
+    errors: int
+
+
+_NO_CALLS = CallTotal(0, 0)
 
 
 class LiveWindow:
@@ -21,7 +32,8 @@ class LiveWindow:
     keep what they derived. One thread writes; others may read meanwhile.
 
     Bounded: points from before the window, or further ahead than it is long, are left out; beyond `max_points` the
-    oldest seconds go, and the window is complete only after them. 100 000 points take 40 to 65 MB.
+    oldest seconds go. The window is complete only after whatever went or came too late, also when the clock that
+    made it old is put back. 100 000 points take 40 to 65 MB.
     """
 
     def __init__(self, length_s: int, max_points: int = 400_000) -> None:
@@ -30,6 +42,7 @@ class LiveWindow:
         self.complete_since_s: int | None = None
         self._seconds: dict[int, Second] = {}
         self._revisions: dict[int, int] = {}
+        self._totals: dict[int, CallTotal] = {}
         self._revision = 0
         self._point_count = 0
         self._dropped_to_s = 0
@@ -41,9 +54,14 @@ class LiveWindow:
         for point in points:
             if oldest_s <= point.start_s <= newest_s:
                 self._add(point)
-        self._forget_before(oldest_s)
+            elif point.start_s < oldest_s:
+                # Nothing is claimed of what lies ahead: a claim that began there would leave the window unused.
+                self._dropped_to_s = max(self._dropped_to_s, point.start_s + 1)
+        for second in [second for second in self._seconds if second < oldest_s]:
+            self._forget(second)
         while self._point_count > self.max_points:
-            self._forget_oldest()
+            self._forget(min(self._seconds))
+        self.restart(self.complete_since_s)
 
     def restart(self, complete_since_s: int | None) -> None:
         """Count the window as complete only from this second on; what it holds from before stays readable."""
@@ -54,6 +72,7 @@ class LiveWindow:
         self.complete_since_s = None
         self._seconds.clear()
         self._revisions.clear()
+        self._totals.clear()
         self._series.clear()
         self._point_count = self._dropped_to_s = 0
 
@@ -72,6 +91,11 @@ class LiveWindow:
     def revision(self, start_s: int, end_s: int) -> int:
         """Return a number that grows when any point of [start_s, end_s) changes; 0 when there are none."""
         return max((self._revisions.get(second, 0) for second in range(start_s, end_s)), default=0)
+
+    def call_total(self, start_s: int, end_s: int) -> CallTotal:
+        """Return the calls of all points with `start_s <= point.start_s < end_s`."""
+        totals = [self._totals.get(second, _NO_CALLS) for second in range(start_s, end_s)]
+        return CallTotal(sum(total.calls for total in totals), sum(total.errors for total in totals))
 
     @property
     def newest_s(self) -> int | None:
@@ -92,6 +116,8 @@ class LiveWindow:
             self._point_count += 1
         else:
             second[known.series] = _sum_of(known, point)
+        calls, errors = self._totals.get(point.start_s, _NO_CALLS)
+        self._totals[point.start_s] = CallTotal(calls + point.calls, errors + point.errors)
         self._revision += 1
         self._revisions[point.start_s] = self._revision
 
@@ -101,19 +127,11 @@ class LiveWindow:
             self._series.clear()
         return self._series.setdefault(series, series)
 
-    def _forget_before(self, oldest_s: int) -> None:
-        for second in [second for second in self._seconds if second < oldest_s]:
-            self._forget(second)
-
-    def _forget_oldest(self) -> None:
-        oldest_s = min(self._seconds)
-        self._forget(oldest_s)
-        self._dropped_to_s = max(self._dropped_to_s, oldest_s + 1)
-        self.restart(self.complete_since_s)
-
     def _forget(self, second: int) -> None:
         self._point_count -= len(self._seconds.pop(second))
         del self._revisions[second]
+        del self._totals[second]
+        self._dropped_to_s = max(self._dropped_to_s, second + 1)
 
 
 def _sum_of(first: RedPoint, second: RedPoint) -> RedPoint:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from storage.live_window import LiveWindow
+from storage.live_window import CallTotal, LiveWindow
 from telemetry import Component, PermanentError, RedPoint, RetryableError, SeriesKey
 
 
@@ -74,6 +74,13 @@ class History(Component, Protocol):
         """Return the points of buckets that begin in [start_s, end_s), one per series and bucket, in time order.
 
         Raises `TooManyPointsError` and `StorageUnavailableError`.
+        """
+        ...
+
+    async def call_totals(self, start_s: int, end_s: int) -> dict[int, CallTotal]:
+        """Return the calls of all series, by the start of each bucket that begins in [start_s, end_s) and has any.
+
+        Cheap, as no histogram is read. Raises `StorageUnavailableError`.
         """
         ...
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, select
 
+from storage.live_window import CallTotal
 from storage.ports import SeriesFilter, TooManyPointsError
 from storage.schema import red_points, series
 from storage.series_catalog import SeriesCatalog
@@ -18,6 +19,11 @@ from telemetry.conventions import UNKNOWN_SERVICE
 
 _SERIES_BY_ID = select(series.c.series_id, *(series.c[field] for field in SeriesKey._fields)).where(
     series.c.series_id.in_(bindparam("series_ids", expanding=True))
+)
+_CALL_TOTALS = (
+    select(red_points.c.start_s, func.sum(red_points.c.calls), func.sum(red_points.c.errors))
+    .where(red_points.c.start_s >= bindparam("from_s"), red_points.c.start_s < bindparam("to_s"))
+    .group_by(red_points.c.start_s)
 )
 _OLDEST = select(func.min(red_points.c.start_s))
 _IDS_PER_QUERY = 10_000
@@ -49,6 +55,13 @@ def read_points(
             "ask about a shorter time or a single service, or raise MODELWATCH_STORAGE__MAX_READ_POINTS"
         )
     return points
+
+
+def call_totals(connection: Connection, start_s: int, end_s: int) -> dict[int, CallTotal]:
+    """Return the calls of all series by bucket, for the buckets that begin in [start_s, end_s) and have any."""
+    rows = connection.execute(_CALL_TOTALS, {"from_s": start_s, "to_s": end_s})
+    # PostgreSQL sums whole numbers up to a decimal.
+    return {bucket_s: CallTotal(int(calls), int(errors)) for bucket_s, calls, errors in rows if calls}
 
 
 def oldest_s(connection: Connection) -> int | None:

@@ -218,6 +218,19 @@ async def test_an_empty_history_has_no_oldest_point(history: SqlHistory) -> None
     await history.check()
 
 
+async def test_calls_are_totalled_by_bucket(history: SqlHistory) -> None:
+    """Over all series, in half-open ranges, and only where there were calls."""
+    points = random_points(3, 200)
+    await history.commit([new_id()], points)
+    expected = {
+        start_s: (sum(of.calls for of in inside), sum(of.errors for of in inside))
+        for start_s in (START_S, START_S + WIDTH_S)
+        for inside in [[of for of in points if start_s <= of.start_s < start_s + WIDTH_S]]
+    }
+    assert await history.call_totals(START_S - WIDTH_S, START_S + 2 * WIDTH_S) == expected
+    assert await history.call_totals(START_S + 1_000, START_S + 2_000) == {}
+
+
 async def test_a_question_about_too_much_is_refused_in_words(store: Any) -> None:
     """Beyond `max_read_points` the error says how many are allowed and what to do."""
     history = store.history(max_read_points=10)

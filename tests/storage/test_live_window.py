@@ -78,6 +78,32 @@ def test_too_many_points_shorten_the_window_and_its_claim() -> None:
     assert window.complete_since_s == NOW_S
 
 
+def test_a_clock_that_jumps_ahead_and_back_leaves_no_hole_that_counts_as_complete() -> None:
+    """Both what the jump threw out and what came too late meanwhile lie before the claim afterwards."""
+    window = LiveWindow(60)
+    window.restart(NOW_S - 60)
+    window.add([red_point("thrown out", NOW_S)], NOW_S)
+    window.add([red_point("too late", NOW_S + 2)], NOW_S + 1_000)
+    window.add([red_point("in time", NOW_S + 5)], NOW_S + 5)
+    assert not window.covers(NOW_S, NOW_S + 5)
+    assert not window.covers(NOW_S + 2, NOW_S + 5)
+    assert window.covers(NOW_S + 3, NOW_S + 5)
+
+
+def test_calls_are_totalled_over_all_series() -> None:
+    """The totals of a range are those of the points that it holds, also after the oldest have gone."""
+    window, points = LiveWindow(900, max_points=100), random_points(1, 500)
+    window.add(points, NOW_S + 30)
+    held = list(window.points(NOW_S + 3, NOW_S + 25))
+    assert 0 < window.point_count <= 100
+    assert window.call_total(NOW_S + 3, NOW_S + 25) == (
+        sum(point.calls for point in held),
+        sum(point.errors for point in held),
+    )
+    window.clear()
+    assert window.call_total(NOW_S, NOW_S + 30) == (0, 0)
+
+
 def test_a_reader_may_go_through_a_second_that_is_being_added_to() -> None:
     """Points that come while a reader iterates neither break it nor show up in the middle."""
     window = LiveWindow(900)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from storage.live_window import LiveWindow
+from storage.live_window import CallTotal, LiveWindow
 from storage.ports import AlreadyCommittedError, SeriesFilter, StorageUnavailableError
 from telemetry import RedPoint, merge_red_points
 
@@ -18,6 +18,7 @@ class MemoryHistory:
         self.batch_ids: set[bytes] = set()
         self.is_down = False
         self.reads: list[tuple[int, int, SeriesFilter]] = []
+        self.comparisons: list[tuple[int, int]] = []
 
     async def start(self) -> None: ...
 
@@ -36,6 +37,16 @@ class MemoryHistory:
         self.reads.append((start_s, end_s, where))
         inside = (point for point in self.points if start_s <= point.start_s < end_s and where.matches(point.series))
         return sorted(inside, key=lambda point: point.start_s)
+
+    async def call_totals(self, start_s: int, end_s: int) -> dict[int, CallTotal]:
+        self.comparisons.append((start_s, end_s))
+        await self.check()
+        totals: dict[int, CallTotal] = {}
+        for point in self.points:
+            if start_s <= point.start_s < end_s and point.calls:
+                calls, errors = totals.get(point.start_s, CallTotal(0, 0))
+                totals[point.start_s] = CallTotal(calls + point.calls, errors + point.errors)
+        return totals
 
     async def oldest_s(self) -> int | None:
         await self.check()
