@@ -59,15 +59,19 @@ async def _run() -> list[Row]:
         await live.start()
         try:
             clock.now_s = 1_760_000_000
-            for start_s in range(clock.now_s - HOUR_S, clock.now_s, 600):
-                await history.commit([], [point for s in range(start_s, start_s + 600, 10) for point in _second(s)])
-            await live.publish([point for s in range(clock.now_s - LIVE_S, clock.now_s + 1) for point in _second(s)])
+            for start_s in range(clock.now_s - HOUR_S, clock.now_s - LIVE_S, 300):
+                await history.commit([], [point for s in range(start_s, start_s + 300, 10) for point in _second(s)])
+            for start_s in range(clock.now_s - LIVE_S, clock.now_s + 1):
+                points = _second(start_s)
+                await history.commit([], points)
+                await live.publish(points)
             query = Query(QuerySettings(), history, live, clock)
 
             async def next_second() -> None:
                 clock.now_s += 1
-                await live.publish(_second(clock.now_s))
-                await history.commit([], _second(clock.now_s))
+                points = _second(clock.now_s)
+                await history.commit([], points)
+                await live.publish(points)
 
             return [*await _live_rows(query, clock, next_second), *await _history_rows(query, clock, next_second)]
         finally:

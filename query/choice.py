@@ -1,6 +1,7 @@
 """Which source answers a question: the live window when it holds all that is asked about, otherwise the history.
 
-A question has one source, since the two keep time in buckets of different width and would disagree at the seam.
+A question has one source, since the two keep time in buckets of different width and would disagree at the seam. What
+the live window holds is its own word, checked against the history by `query/verification.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from typing import Final
 
 from query.settings import QuerySettings
 from query.sources import HistorySource, LiveSource, Source
+from query.verification import LiveVerification
 from storage.live_window import LiveWindow
-from storage.ports import History, LiveFeed, SeriesFilter
+from storage.ports import History, LiveFeed
 from telemetry import NowNs
 
 _NS_PER_S: Final = 1_000_000_000
@@ -27,6 +29,7 @@ class SourceChoice:
         self._oldest_for_s = settings.history_cache_s
         self._oldest: tuple[float, int | None] = (-math.inf, None)
         self._history_source = HistorySource(history, settings, now_ns)
+        self._verification = LiveVerification(history, live, settings.verify_after_s, now_ns)
         self._begun_in: tuple[LiveWindow, int] | None = None
 
     async def source_for(self, start_s: int) -> Source:
@@ -36,18 +39,17 @@ class SourceChoice:
         just started ModelWatch sees seconds, not tens of seconds. The caller must read the live source before it
         awaits anything else. Raises `StorageUnavailableError` when the history is needed and does not answer.
         """
+        await self._verification.catch_up()
         now_s = self._now_ns() // _NS_PER_S
-        if self._live.window.covers(start_s, now_s):
-            return LiveSource(self._live.window)
-        if self._live.window.complete_since_s is None:
-            return self._history_source
-        oldest_s = await self._oldest_s()
-        window = self._live.window
-        since_s = window.complete_since_s
+        since_s, window = self._verification.since_s, self._live.window
         if since_s is None:
             return self._history_source
+        if start_s >= since_s and window.covers(start_s, now_s):
+            return LiveSource(window)
+        oldest_s = await self._oldest_s()
+        since_s, window = self._verification.since_s, self._live.window
         needed_s = math.inf if oldest_s is None else max(start_s, oldest_s)
-        if needed_s < now_s - window.length_s:
+        if since_s is None or needed_s < now_s - window.length_s:
             return self._history_source
         if needed_s >= since_s or await self._began_with_history(window, since_s, oldest_s):
             return LiveSource(window)
@@ -63,11 +65,10 @@ class SourceChoice:
         width_s = self._history.resolution_s
         if oldest_s is None or oldest_s + width_s <= since_s:
             return False
-        first = await self._history.read(oldest_s, oldest_s + width_s, SeriesFilter())
-        calls = sum(point.calls for point in window.points(oldest_s, oldest_s + width_s))
-        if window is not self._live.window or since_s != window.complete_since_s:
+        first = await self._history.call_totals(oldest_s, oldest_s + width_s)
+        if window is not self._live.window or since_s != self._verification.since_s:
             return False
-        if sum(point.calls for point in first) != calls:
+        if first.get(oldest_s) != window.call_total(oldest_s, oldest_s + width_s):
             return False
         self._begun_in = (window, since_s)
         return True

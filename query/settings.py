@@ -16,9 +16,21 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
     settle_s: int = Field(
         2, ge=0, le=60, description="Seconds after which a second's live figures are expected to be complete."
     )
+    verify_after_s: int = Field(
+        15,
+        ge=1,
+        le=300,
+        description="Seconds after the end of a history bucket when the live figures are compared with it, once. "
+        "Senders export every 5 s unless told otherwise; after three times that, hardly anything is still to come.",
+    )
     max_range_s: int = Field(31 * 86_400, ge=60, description="The longest time that one question may span, in seconds.")
     max_steps: int = Field(2_000, ge=10, description="The most steps that one answer may have.")
-    max_groups: int = Field(1_000, ge=1, description="The most services or groups that one answer may hold.")
+    max_groups: int = Field(
+        1_000,
+        ge=1,
+        description="The most services or groups that one answer holds; "
+        "the smallest beyond it are added up into one named otel.metric.overflow.",
+    )
     max_points: int = Field(
         3_000_000, ge=1_000, description="The most stored points (series times buckets) that one question may read."
     )
