@@ -56,7 +56,10 @@ class ProblemFound(Document):
 class Service(Total):
     """One service over the window."""
 
-    service: str
+    service: str = Field(
+        description="The name; `otel.metric.overflow` is the sum of the smallest services, beyond the most that an "
+        "answer holds."
+    )
     versions: list[str]
     environments: list[str]
     instance_count: Count
@@ -83,7 +86,10 @@ class Point(Counts):
 class Series(Document):
     """One group over time, with a point for every step, also where there were no calls."""
 
-    labels: dict[str, str] = Field(description="The `group_by` fields and their values.")
+    labels: dict[str, str] = Field(
+        description="The `group_by` fields and their values; all `otel.metric.overflow` for the sum of the smallest "
+        "groups, beyond the most that an answer holds."
+    )
     points: list[Point]
     total: Total
 

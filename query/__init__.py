@@ -14,11 +14,13 @@ from query.answers import (
 )
 from query.blocks import nice_step_s
 from query.component import Query
+from query.overflow import OVERFLOW
 from query.question import QuestionError
 from query.settings import QuerySettings
 from storage.ports import SeriesFilter, StorageUnavailableError
 
 __all__ = [
+    "OVERFLOW",
     "GroupBy",
     "Problem",
     "ProblemKind",

@@ -75,7 +75,11 @@ class RedStep:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSummary:
-    """One service over the time asked about."""
+    """One service over the time asked about.
+
+    Beyond the most that an answer holds, the services with the fewest calls are one, named `query.OVERFLOW`, with
+    exact totals and without versions and environments.
+    """
 
     service: str
     versions: tuple[str, ...]
@@ -103,7 +107,11 @@ class ServicesAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RedSeries:
-    """RED of one group over time. `steps` has one entry per step of the answer, also where there were no calls."""
+    """RED of one group over time. `steps` has one entry per step of the answer, also where there were no calls.
+
+    Beyond the most that an answer holds, the groups with the fewest calls are one, whose labels all read
+    `query.OVERFLOW`.
+    """
 
     labels: Mapping[str, str]
     """The `group_by` fields and their values, by the names of `GroupBy`."""

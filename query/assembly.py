@@ -6,7 +6,8 @@ Pure; the last stage of a question, run by `query/component.py`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from query.answers import GroupBy, RedAnswer, RedSeries, RedStep, ServicesAnswer, ServiceSummary
@@ -14,12 +15,14 @@ from query.blocks import Block
 from query.cells import Cell, Cells, sum_of_cells, total_of
 from query.grouping import GroupKey, labels_of
 from query.health import problems_of, severity_rank, status_of
-from query.question import check_group_count
+from query.overflow import OVERFLOW, folded, largest
 from query.settings import QuerySettings
 from query.sources import SourceName
 
 SUMMARY_FIELDS: Final[tuple[GroupBy, ...]] = ("service", "version", "environment", "instance")
 """What cells for `services_answer` are grouped by, so that a summary can name versions, environments and instances."""
+
+CellsByService = Mapping[str, list[tuple[GroupKey, Cell]]]
 
 
 def red_answer(
@@ -30,10 +33,10 @@ def red_answer(
     group_by: Sequence[GroupBy],
     settings: QuerySettings,
 ) -> RedAnswer:
-    """Make the answer from the cells of each step. Raises `QuestionError` when it would hold too many groups."""
+    """Make the answer from the cells of each step; beyond `max_groups` the smallest groups become one."""
     start_s, end_s = blocks[0].start_s, blocks[-1].end_s
+    columns = folded(columns, settings.max_groups)
     keys: set[GroupKey] = set().union(*columns)
-    check_group_count(len(keys), settings)
     empty = [RedStep(block.start_s, 0, 0, 0, None, None, None) for block in blocks]
     items = [
         _red_series(labels_of(group_by, key), [column.get(key) for column in columns], empty, end_s - start_s)
@@ -52,11 +55,15 @@ def services_answer(
 ) -> ServicesAnswer:
     """Make the answer from cells by `SUMMARY_FIELDS`; no block crosses the edges of `window` or `recent`.
 
-    `recent` is what health is judged by and may begin before `window`. Raises `QuestionError` as `red_answer` does.
+    `recent` is what health is judged by and may begin before `window`. Beyond `max_groups` the smallest services become
+    one, which is judged as any other; its versions and environments would be a jumble, and are left out.
     """
     in_window = _by_service(blocks, columns, window)
     in_recent = _by_service(blocks, columns, recent)
-    check_group_count(len(in_window), settings)
+    kept = largest(_calls_of(in_window), settings.max_groups, OVERFLOW)
+    if len(kept) < len(in_window):
+        in_recent = _folded({service: in_recent[service] for service in in_window.keys() & in_recent.keys()}, kept)
+        in_window = _folded(in_window, kept)
     summaries = []
     sums = []
     for service, cells in in_window.items():
@@ -71,15 +78,23 @@ def services_answer(
     return ServicesAnswer(window.start_s, window.end_s, tuple(summaries), overall)
 
 
-def _by_service(
-    blocks: Iterable[Block], columns: Iterable[Cells], within: Block
-) -> dict[str, list[tuple[GroupKey, Cell]]]:
+def _by_service(blocks: Iterable[Block], columns: Iterable[Cells], within: Block) -> CellsByService:
     cells_by_service: defaultdict[str, list[tuple[GroupKey, Cell]]] = defaultdict(list)
     for block, column in zip(blocks, columns, strict=True):
         if within.start_s <= block.start_s and block.end_s <= within.end_s:
             for key, cell in column.items():
                 cells_by_service[key[0]].append((key, cell))
     return cells_by_service
+
+
+def _calls_of(cells_by_service: CellsByService) -> dict[str, int]:
+    return {service: sum(cell.calls for _, cell in cells) for service, cells in cells_by_service.items()}
+
+
+def _folded(cells_by_service: CellsByService, kept: Collection[str]) -> CellsByService:
+    folded_cells = {service: cells for service, cells in cells_by_service.items() if service in kept}
+    rest = [cells for service, cells in cells_by_service.items() if service not in kept]
+    return {**folded_cells, OVERFLOW: list(chain.from_iterable(rest))}
 
 
 def _summary(
@@ -93,11 +108,12 @@ def _summary(
 ) -> ServiceSummary:
     recent_total = total_of(recent_sum, recent.end_s - recent.start_s)
     problems = problems_of(recent_total, settings)
+    is_mixed = len({of_service for of_service, *_ in keys}) > 1
     return ServiceSummary(
         service,
-        versions=tuple(sorted({version for _, version, _, _ in keys if version})),
-        environments=tuple(sorted({environment for _, _, environment, _ in keys if environment})),
-        instance_count=len({instance for _, _, _, instance in keys}),
+        versions=() if is_mixed else tuple(sorted({version for _, version, _, _ in keys if version})),
+        environments=() if is_mixed else tuple(sorted({environment for _, _, environment, _ in keys if environment})),
+        instance_count=len({(of_service, instance) for of_service, _, _, instance in keys}),
         total=total_of(total, window.end_s - window.start_s),
         last_seen_s=total.last_s,
         status=status_of(recent_total, problems),

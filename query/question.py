@@ -58,13 +58,6 @@ def check_group_by(group_by: Sequence[GroupBy]) -> None:
         raise QuestionError("group_by", "each field may be named once")
 
 
-def check_group_count(count: int, settings: QuerySettings) -> None:
-    """Raise `QuestionError` when an answer would hold too many groups."""
-    if count > settings.max_groups:
-        allowed = f"at most {settings.max_groups} are allowed: filter by service, or group by fewer fields"
-        raise QuestionError("group_by", f"the answer would have {count} groups, {allowed}")
-
-
 def check_point_count(count: int, settings: QuerySettings) -> None:
     """Raise `QuestionError` when an answer would be made from too many points."""
     if count > settings.max_points:

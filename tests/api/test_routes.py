@@ -12,7 +12,9 @@ from starlette.responses import PlainTextResponse
 from api.component import build
 from api.settings import ApiSettings
 from query import Query, SeriesFilter
+from telemetry import SeriesKey
 from tests.api.conftest import Served
+from tests.support.calls import point
 from tests.support.query_world import NOW_S
 
 
@@ -193,6 +195,18 @@ async def test_the_pipeline_shows_the_counters(served: Served, client: httpx.Asy
     item = {"name": "receiver_accepted_items", "labels": {"signal": "traces", "transport": "grpc"}, "value": 12}
     assert document["items"] == [item]
     assert (await client.get("/api/v1/pipeline?x=1")).status_code == 422
+
+
+async def test_a_sender_of_many_service_names_takes_the_answers_from_nobody(served: Served) -> None:
+    """Both routes answer as without it; the smallest services are one, and every call is counted."""
+    await served.world.commit(*(point(SeriesKey(f"job-{number}"), NOW_S - 5, [0.1]) for number in range(1_500)))
+    async with served.client() as client:
+        services, red = await client.get("/api/v1/services"), await client.get("/api/v1/red")
+    assert (services.status_code, red.status_code) == (200, 200)
+    assert services.json()["total"]["calls"] == 121 + 1_500
+    assert {"slow", "well", "otel.metric.overflow"} <= {item["service"] for item in services.json()["items"]}
+    assert sum(item["total"]["calls"] for item in red.json()["items"]) == 121 + 1_500
+    assert {"service": "otel.metric.overflow"} in [item["labels"] for item in red.json()["items"]]
 
 
 async def test_a_long_answer_is_whole(client: httpx.AsyncClient) -> None:
