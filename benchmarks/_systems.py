@@ -93,7 +93,8 @@ def _start_servers(removing: ExitStack) -> tuple[tuple[str, str, str], dict[str,
         removing.callback(server.remove)
         before = set(servers.RUNNING_PIDS)
         server.start()
-        processes.update({name: psutil.Process(pid) for pid in servers.RUNNING_PIDS - before})
+        for pid in servers.RUNNING_PIDS - before:
+            processes[name] = psutil.Process(pid)
         return server
 
     broker = started("RabbitMQ", servers.rabbitmq_server())

@@ -63,11 +63,11 @@ async def _measure(size: str, measured: Measured, load: Load, page_s: int) -> li
         spans += (await load("prepare_window", services=SERVICES, series=SERIES, seconds=late_s))["spans"]
         await load("send", port=port, in_flight=IN_FLIGHT)
         await _counted(measured, spans)
-    rows += _rows(f"{size}, {SERVICES} x {SERIES} series live for 15 min", measured)
+    rows += _rows(f"{size}, {SERVICES} x {SERIES} series, {max(0, late_s)} s live", measured)
 
     sending = asyncio.create_task(load("steady_series", port=port, services=SERVICES, series=SERIES, seconds=page_s))
     questions_ms = await _ask_as_a_page(measured, sending)
-    rows += _rows(f"{size}, the same with a page's questions", measured)
+    rows += _rows(f"{size}, {page_s} s more and a page's questions", measured)
     name = f"{size}: a page's three questions in the meantime"
     return [*rows, {"name": name, "value": median(questions_ms), "unit": "ms"}]
 
