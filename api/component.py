@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
 
 from api import health, models, problems
+from api.head_requests import HeadRequests
 from api.routes import build_router
 from api.security_headers import SecurityHeaders
 from api.settings import ApiSettings
@@ -34,6 +35,7 @@ def build(
     """Return the app. `checks` are what `/readyz` reports by name; pages may be mounted onto the app afterwards."""
     app = FastAPI(title="ModelWatch", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(HeadRequests)
     problems.register(app)
     app.include_router(build_router(query, counters, now_ns))
     _add_health(app, settings, counters, checks)

@@ -6,12 +6,14 @@ Query parameters of `api/routes.py`; every field's description and examples end 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, get_args
 
+from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
-from query import GroupBy, SeriesFilter
+from query import GroupBy, QuestionError, SeriesFilter
 
 _UNIT_S: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"(\d{1,9})([smhdw]?)")
@@ -19,6 +21,7 @@ _UNIX_S: Final = re.compile(r"\d{1,12}(\.\d{1,9})?")
 _RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
 _LATEST_S: Final = 253_402_300_799
 _LABEL: Final = 1_024
+REPEATABLE: Final = frozenset({"group_by"})
 
 
 def duration_s(text: Any) -> int:
@@ -105,6 +108,14 @@ class FilterParameters(BaseModel, extra="forbid"):
             service_version=self.version,
             http_route=self.route,
         )
+
+
+def refuse_repeats(request: Request) -> None:
+    """Raise `QuestionError` if a parameter that has one value is given several times, of which only one would count."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in counts.items():
+        if count > 1 and name not in REPEATABLE:
+            raise QuestionError(name, f"given {count} times; once is allowed")
 
 
 class NoParameters(BaseModel, extra="forbid"):

@@ -9,13 +9,13 @@ import time
 from typing import Annotated, Any, Final
 
 import anyio.to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi import Query as QueryParameters
 from starlette.responses import Response
 
 from api import documents, models
 from api.examples import PIPELINE_EXAMPLE, RED_EXAMPLE, SERVICES_EXAMPLE
-from api.parameters import NoParameters, RedParameters, ServicesParameters
+from api.parameters import NoParameters, RedParameters, ServicesParameters, refuse_repeats
 from api.problems import MEDIA_TYPE
 from query import Query, nice_step_s
 from telemetry import Counters, NowNs
@@ -47,7 +47,7 @@ _QUESTION_ERRORS: Final[Responses] = {
 
 def build_router(query: Query, counters: Counters, now_ns: NowNs = time.time_ns) -> APIRouter:
     """Return the routes below `/api/v1`."""
-    router = APIRouter(prefix="/api/v1")
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_repeats)])
 
     @router.get(
         "/services",

@@ -34,8 +34,6 @@ def wilson_lower_bound(hits: int, trials: int, z: float = 1.96) -> float:
 
 def problems_of(recent: RedTotal, settings: QuerySettings) -> tuple[Problem, ...]:
     """Return the problems that RED over the health window shows, the worst first."""
-    if recent.calls < settings.health_min_calls:
-        return ()
     found = [problem for problem in (_latency(recent, settings), _errors(recent, settings)) if problem is not None]
     return tuple(sorted(found, key=lambda problem: severity_rank(problem.status)))
 
@@ -48,6 +46,8 @@ def status_of(recent: RedTotal, problems: Iterable[Problem]) -> Status:
 
 
 def _latency(recent: RedTotal, settings: QuerySettings) -> Problem | None:
+    if recent.calls < settings.health_min_calls:
+        return None
     p95_s = recent.p95_s or 0.0
     status, threshold_s = _exceeded(p95_s, settings.p95_degraded_s, settings.p95_critical_s)
     if status is None:
@@ -57,6 +57,8 @@ def _latency(recent: RedTotal, settings: QuerySettings) -> Problem | None:
 
 
 def _errors(recent: RedTotal, settings: QuerySettings) -> Problem | None:
+    if recent.errors < settings.health_min_errors:
+        return None
     sure_rate = wilson_lower_bound(recent.errors, recent.calls)
     status, threshold = _exceeded(sure_rate, settings.error_rate_degraded, settings.error_rate_critical)
     if status is None:

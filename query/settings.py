@@ -50,7 +50,13 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
     health_min_calls: int = Field(
         20,
         ge=1,
-        description="Calls in the health window below which no alarm is raised; below 20, one slow call is the P95.",
+        description="Calls in the health window below which latency is not judged; below 20, one slow call is the P95.",
+    )
+    health_min_errors: int = Field(
+        3,
+        ge=1,
+        description="Errors in the health window below which the error rate is not judged; a model that is seldom "
+        "called and always fails is not an unlucky call or two.",
     )
     p95_degraded_s: float = Field(0.5, gt=0, description="P95 in seconds above which a service is degraded.")
     p95_critical_s: float = Field(1.0, gt=0, description="P95 in seconds above which a service is critical.")

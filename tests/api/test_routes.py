@@ -175,6 +175,21 @@ async def test_a_method_that_is_not_allowed_is_a_json_405(client: httpx.AsyncCli
     assert answer.headers["allow"] == "GET"
 
 
+@pytest.mark.parametrize("path", ["/api/v1/services", "/healthz", "/readyz", "/metrics", "/openapi.json"])
+async def test_head_is_answered_as_get_is(client: httpx.AsyncClient, path: str) -> None:
+    """An uptime check that sends HEAD gets the status and the headers of a GET."""
+    asked, got = await client.head(path), await client.get(path)
+    assert (asked.status_code, asked.headers["content-type"]) == (got.status_code, got.headers["content-type"])
+
+
+@pytest.mark.parametrize("parameters", ["service=well&service=slow", "window=5m&window=1h"])
+async def test_a_parameter_given_twice_is_refused(client: httpx.AsyncClient, parameters: str) -> None:
+    """Two values where one counts are named, rather than one of them passed over."""
+    answer = await client.get(f"/api/v1/services?{parameters}")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["parameter"] == parameters.partition("=")[0]
+
+
 async def test_api_answers_are_never_kept_and_never_guessed_at(client: httpx.AsyncClient) -> None:
     """Answers and errors below /api carry no-store and a closed content policy; everything carries nosniff."""
     for path in ("/api/v1/services", "/api/v1/services?windw=1", "/api/v1/nothing"):

@@ -21,9 +21,12 @@ def recent(calls: int, errors: int = 0, p95_s: float = 0.1) -> RedTotal:
     [
         (recent(0), Status.NO_DATA),
         (recent(3, errors=2), Status.HEALTHY),
-        (recent(19, errors=19, p95_s=9.0), Status.HEALTHY),
-        (recent(20, errors=1), Status.HEALTHY),
-        (recent(20, errors=2), Status.DEGRADED),
+        (recent(3, errors=3), Status.CRITICAL),
+        (recent(14, errors=3), Status.CRITICAL),
+        (recent(19, errors=19, p95_s=9.0), Status.CRITICAL),
+        (recent(19, errors=2, p95_s=9.0), Status.HEALTHY),
+        (recent(20, errors=2), Status.HEALTHY),
+        (recent(60, errors=3), Status.DEGRADED),
         (recent(20, errors=3), Status.CRITICAL),
         (recent(1_000, errors=10), Status.HEALTHY),
         (recent(1_000, errors=20), Status.DEGRADED),
@@ -36,7 +39,7 @@ def recent(calls: int, errors: int = 0, p95_s: float = 0.1) -> RedTotal:
     ],
 )
 def test_status_follows_the_thresholds_once_there_are_enough_calls(total: RedTotal, status: Status) -> None:
-    """One bad call among twenty is no alarm; a rate counts only when it is surely above its threshold."""
+    """One or two bad calls are no alarm; a model that is seldom called and always fails is one."""
     assert status_of(total, problems_of(total, SETTINGS)) == status
 
 
