@@ -5,12 +5,14 @@ Changes nothing: it connects, asks, and closes.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ import sqlalchemy.exc
 
 from modelwatch.roles import HISTORIES, broker_url_of, live_url_of
 from modelwatch.settings import Settings
+from otlp_receiver.listening import is_loopback
 from telemetry import StartError
 
 TIMEOUT_S = 3.0
@@ -54,7 +57,7 @@ def run_doctor(settings: Settings) -> int:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield what is found, one after the other."""
-    for check in (_python, _data_dir, _history, _broker, _live_feed, _ports, _data, _instrumentation):
+    for check in (_python, _data_dir, _history, _broker, _live_feed, _access, _ports, _data, _instrumentation):
         try:
             yield from check(settings)
         except StartError as error:
@@ -69,11 +72,10 @@ def _python(_settings: Settings) -> Iterator[Finding]:
 
 def _data_dir(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir.absolute()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if existing.is_dir() and os.access(existing, os.W_OK):
-        yield Finding("ok", "data folder", str(folder) + ("" if existing == folder else " (will be made)"))
+    if _can_write_below(folder):
+        yield Finding("ok", "data folder", str(folder) + ("" if folder.exists() else " (will be made)"))
     else:
-        yield Finding("problem", "data folder", f"{existing} cannot be written to: set MODELWATCH_DATA_DIR")
+        yield Finding("problem", "data folder", f"{folder} cannot be written to: set MODELWATCH_DATA_DIR")
 
 
 def _history(settings: Settings) -> Iterator[Finding]:
@@ -89,7 +91,11 @@ def _history(settings: Settings) -> Iterator[Finding]:
         raise StartError("the URL cannot be read: set MODELWATCH_DATABASE_URL") from None
     where = url.set(query={}).render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite":
-        yield Finding("ok", "history", f"{where}{'' if Path(url.database or '').exists() else ' (will be made)'}")
+        path = Path(url.database or "").absolute()
+        if _can_write_below(path.parent):
+            yield Finding("ok", "history", f"{where}{'' if path.exists() else ' (will be made)'}")
+        else:
+            yield Finding("problem", "history", f"{path.parent} cannot be written to: set MODELWATCH_DATABASE_URL")
         return
     engine = sqlalchemy.create_engine(url, connect_args={"connect_timeout": int(TIMEOUT_S)})
     try:
@@ -138,36 +144,54 @@ def _live_feed(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "live feed", "Redis")
 
 
+def _access(settings: Settings) -> Iterator[Finding]:
+    """What the start refuses to open to anybody."""
+    if not is_loopback(settings.receiver.host) and not settings.ingest_keys:
+        text = f"{settings.receiver.host} is open to anybody: set MODELWATCH_INGEST_KEYS"
+        yield Finding("problem", "receiver", text)
+    if not is_loopback(settings.api.host) and not settings.api.allow_unauthenticated:
+        text = f"{settings.api.host} is not loopback and there is no login: set MODELWATCH_API__HOST=127.0.0.1"
+        yield Finding("problem", "page and API", text)
+
+
 def _ports(settings: Settings) -> Iterator[Finding]:
-    receiver, api = settings.receiver, settings.api
-    is_running = _get(api.host, api.port, "/healthz") is not None
-    for subject, host, port, variable in (
+    receiver, api, health = settings.receiver, settings.api, settings.health
+    places = [
         ("OTLP/gRPC", receiver.host, receiver.grpc_port, "MODELWATCH_RECEIVER__GRPC_PORT"),
         ("OTLP/HTTP", receiver.host, receiver.http_port, "MODELWATCH_RECEIVER__HTTP_PORT"),
         ("page and API", api.host, api.port, "MODELWATCH_API__PORT"),
-    ):
+    ]
+    if settings.broker_url is not None and health.port:
+        places.append(("health", health.host, health.port, "MODELWATCH_HEALTH__PORT"))
+    is_running = _is_modelwatch(api.host, api.port)
+    for subject, host, port, variable in places:
         where = f"{host}:{port}"
-        if not _is_taken(host, port):
+        error = _bind_error(host, port)
+        if error is None:
             yield Finding("ok", subject, f"{where} is free")
+        elif error != errno.EADDRINUSE:
+            setting = variable.removesuffix("PORT").removesuffix("GRPC_").removesuffix("HTTP_") + "HOST"
+            yield Finding("problem", subject, f"cannot listen on {where} ({os.strerror(error)}): set {setting}")
+        elif _is_modelwatch(host, port):
+            yield Finding("ok", subject, f"ModelWatch answers on {where}")
         elif is_running:
-            yield Finding("ok", subject, f"{where} is in use, and ModelWatch runs on {api.host}:{api.port}")
+            yield Finding("note", subject, f"{where} is in use, as it should be if by the ModelWatch that runs here")
         else:
             yield Finding("problem", subject, f"{where} is taken by another program: set {variable}")
 
 
 def _data(settings: Settings) -> Iterator[Finding]:
-    answer = _get(settings.api.host, settings.api.port, "/api/v1/services?window=1h")
-    if answer is None:
+    api, receiver = settings.api, settings.receiver
+    answer = _get(api.host, api.port, "/api/v1/services?window=1h") if _is_modelwatch(api.host, api.port) else None
+    if not isinstance(answer, dict) or "items" not in answer:
         yield Finding("note", "data", "ModelWatch does not run here now; `modelwatch up` starts it")
         return
-    services = [item["service"] for item in json.loads(answer)["items"]]
-    endpoint = f"http://{settings.receiver.host}:{settings.receiver.grpc_port}"
+    services = [item["service"] for item in answer["items"]]
+    endpoint = f"http://{receiver.host}:{receiver.grpc_port}"
     if services:
         yield Finding("ok", "data", f"{len(services)} services in the past hour: {', '.join(services[:8])}")
     else:
-        yield Finding(
-            "note", "data", f"none in the past hour; set OTEL_EXPORTER_OTLP_ENDPOINT={endpoint} in a model API"
-        )
+        yield Finding("note", "data", f"none in the past hour; point a model API's exporter at {endpoint}")
 
 
 def _instrumentation(_settings: Settings) -> Iterator[Finding]:
@@ -180,24 +204,42 @@ def _instrumentation(_settings: Settings) -> Iterator[Finding]:
         yield Finding("note", "instrumentation", "not installed here; model APIs need modelwatch-instrumentation")
 
 
-def _is_taken(host: str, port: int) -> bool:
+def _can_write_below(folder: Path) -> bool:
+    """Tell whether files can be made in the folder, or in the nearest that exists above it."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            return True
+    except OSError:
+        return False
+
+
+def _bind_error(host: str, port: int) -> int | None:
+    """Return why nothing can be bound there, as an `errno` value; `None` if it can."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return True
-        return False
+        except socket.gaierror:
+            return errno.EADDRNOTAVAIL
+        except OSError as error:
+            return error.errno
+        return None
 
 
-def _get(host: str, port: int, path: str) -> bytes | None:
+def _is_modelwatch(host: str, port: int) -> bool:
+    return _get(host, port, "/healthz") == {"status": "alive"}
+
+
+def _get(host: str, port: int, path: str) -> object:
+    """Return the JSON of a successful answer, `None` for anything else."""
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
         body = response.read()
-        return body if response.status == http.HTTPStatus.OK else None
-    except (OSError, http.client.HTTPException):
+        return json.loads(body) if response.status == http.HTTPStatus.OK else None
+    except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
         connection.close()

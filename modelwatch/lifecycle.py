@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import structlog
@@ -34,7 +34,9 @@ async def stop_all(components: Sequence[Component]) -> None:
         await _stop(component)
 
 
-async def run_until_signal(components: Sequence[Component], ready_message: str, **details: str) -> None:
+async def run_until_signal(
+    components: Sequence[Component], ready_message: str, details: Callable[[], Mapping[str, str]] = dict
+) -> None:
     """Start everything, say `ready_message` with its `details`, wait for SIGTERM or Ctrl-C, stop everything."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -49,7 +51,7 @@ async def run_until_signal(components: Sequence[Component], ready_message: str, 
         return
     try:
         starting.result()
-        log.info(ready_message, **details)
+        log.info(ready_message, **details())
         await waiting
     finally:
         waiting.cancel()

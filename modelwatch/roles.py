@@ -59,7 +59,7 @@ async def run_role(role: str, settings: Settings) -> None:
     """Run a role until SIGTERM or Ctrl-C. Raises `StartError`."""
     assembly = assemble(ROLES[role], settings)
     _calm_garbage_collection()
-    await run_until_signal(assembly.components, f"{role} is ready", **assembly.addresses)
+    await run_until_signal(assembly.components, f"{role} is ready", assembly.addresses)
 
 
 def _calm_garbage_collection() -> None:
@@ -79,12 +79,16 @@ class Assembly:
     counters: Counters = field(default_factory=Counters)
     components: list[Component] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
-    addresses: dict[str, str] = field(default_factory=dict)
+    listeners: dict[str, Callable[[], str]] = field(default_factory=dict)
 
     def add(self, component: Any) -> Any:
         """Append a component, to be started after those before it."""
         self.components.append(component)
         return component
+
+    def addresses(self) -> dict[str, str]:
+        """Return where the started components listen, by name."""
+        return {name: address() for name, address in self.listeners.items()}
 
 
 def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
@@ -100,9 +104,10 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
         consumer = _add_exporter(made, settings) if settings.broker_url else intake
         if consumer is None:
             raise StartError("the receiver needs RabbitMQ to hand its data to: set MODELWATCH_BROKER_URL=amqp://...")
-        made.add(build_receiver(_receiver_settings(settings), consumer, made.counters, settings.ingest_keys))
-        made.addresses["otlp_grpc"] = f"{settings.receiver.host}:{settings.receiver.grpc_port}"
-        made.addresses["otlp_http"] = f"{settings.receiver.host}:{settings.receiver.http_port}"
+        keys, host = settings.ingest_keys, settings.receiver.host
+        receiver = made.add(build_receiver(_receiver_settings(settings), consumer, made.counters, keys))
+        made.listeners["otlp_grpc"] = lambda: f"{host}:{receiver.grpc_port}"
+        made.listeners["otlp_http"] = lambda: f"{host}:{receiver.http_port}"
     elif intake is not None and not settings.broker_url:
         raise StartError("the processor needs RabbitMQ to take its data from: set MODELWATCH_BROKER_URL=amqp://...")
     if history and live and "web" in parts:
@@ -182,7 +187,7 @@ def _add_web(made: Assembly, settings: Settings, query: Query) -> None:
         dash = dash.model_copy(update={"otlp_endpoint": f"http://{reachable}:{settings.receiver.grpc_port}"})
     mount_pages(app, query, dash)
     api = settings.api
-    made.add(
+    server = made.add(
         WebServer(
             app,
             api.host,
@@ -192,7 +197,7 @@ def _add_web(made: Assembly, settings: Settings, query: Query) -> None:
             shutdown_s=api.shutdown_s,
         )
     )
-    made.addresses["page"] = f"http://{api.host}:{api.port}/"
+    made.listeners["page"] = lambda: f"http://{api.host}:{server.port}/"
 
 
 def _add_health(made: Assembly, settings: Settings) -> None:
@@ -200,8 +205,10 @@ def _add_health(made: Assembly, settings: Settings) -> None:
     if health.port:
         app = build_health_app(made.counters, made.checks)
         is_open = health.allow_unauthenticated
-        made.add(WebServer(app, health.host, health.port, "MODELWATCH_HEALTH__PORT", allow_unauthenticated=is_open))
-        made.addresses["health"] = f"http://{health.host}:{health.port}/healthz"
+        server = made.add(
+            WebServer(app, health.host, health.port, "MODELWATCH_HEALTH__PORT", allow_unauthenticated=is_open)
+        )
+        made.listeners["health"] = lambda: f"http://{health.host}:{server.port}/healthz"
 
 
 def _connected(name: str, is_connected: Callable[[], bool]) -> Check:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,20 @@ import pytest
 from modelwatch import __version__
 from modelwatch.cli import COMMANDS
 from tests.support.ports import free_port
-from tests.support.processes import RunningProcess, start_role
+from tests.support.processes import RunningProcess, answers, start_role
+from tests.support.waiting import eventually
+
+
+class ForeignPage(BaseHTTPRequestHandler):
+    """A program that has nothing to do with ModelWatch and answers everything with a page."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>hello</html>")
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -127,3 +143,36 @@ def test_the_doctor_is_content_with_the_defaults(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "All is well" in done.stdout
+
+
+def test_the_doctor_sees_what_the_start_would_refuse(tmp_path: Path) -> None:
+    """An open address, a folder that cannot be made and a foreign program on the page's port are problems."""
+    with HTTPServer(("127.0.0.1", 0), ForeignPage) as foreign:
+        thread = threading.Thread(target=foreign.serve_forever)
+        thread.start()
+        done = run(
+            "doctor",
+            MODELWATCH_DATA_DIR="/proc/nowhere",
+            MODELWATCH_RECEIVER__HOST="0.0.0.0",
+            MODELWATCH_RECEIVER__GRPC_PORT=str(free_port()),
+            MODELWATCH_RECEIVER__HTTP_PORT=str(free_port()),
+            MODELWATCH_API__PORT=str(foreign.server_port),
+        )
+        foreign.shutdown()
+        thread.join()
+    assert done.returncode == 1, done.stderr
+    problems = [line.split(":")[0].split(maxsplit=1)[1] for line in done.stdout.splitlines() if "PROBLEM" in line]
+    assert problems == ["data folder", "receiver", "page and API"]
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_port_chosen_by_the_system_is_told(tmp_path: Path) -> None:
+    """With port 0 the line that says `up is ready` names the port that was taken."""
+    ports = ["MODELWATCH_RECEIVER__GRPC_PORT", "MODELWATCH_RECEIVER__HTTP_PORT", "MODELWATCH_API__PORT"]
+    environment = {"MODELWATCH_DATA_DIR": str(tmp_path), **dict.fromkeys(ports, "0")}
+    running = RunningProcess([sys.executable, "-m", "modelwatch", "up"], environment, tmp_path / "up.log")
+    try:
+        line = await eventually(lambda: next((one for one in running.output().splitlines() if "is ready" in one), None))
+        assert await answers(json.loads(line)["page"] + "healthz")
+    finally:
+        running.stop()
