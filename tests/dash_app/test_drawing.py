@@ -27,7 +27,7 @@ from tests.support.waiting import eventually
 @pytest.fixture
 async def world(model_points: list[RedPoint]) -> World:
     world = make_world()
-    await world.feed.publish(model_points)
+    await world.commit(*model_points)
     return world
 
 
@@ -40,7 +40,7 @@ async def answer_about(*names: str, field: str = "service_name") -> RedAnswer:
     world = make_world()
     for index, name in enumerate(names):
         series = SeriesKey(**{"service_name": "any", field: name})
-        await world.feed.publish([calls(series, NOW_S - 100, [0.1] * (index + 1))])
+        await world.commit(calls(series, NOW_S - 100, [0.1] * (index + 1)))
     end_s = world.query.settled_end_s()
     return await world.query.red(end_s - 300, end_s, 6, ["route" if field == "http_route" else "service"])
 
@@ -64,10 +64,10 @@ async def test_last_step_is_a_rate_over_the_seconds_it_has() -> None:
     """A step that has only begun shows no drop in the traffic."""
     world = make_world()
     series = SeriesKey("steady")
-    await world.feed.publish([calls(series, second, [0.1] * 5) for second in range(NOW_S - 200, NOW_S)])
+    await world.commit(*(calls(series, second, [0.1] * 5) for second in range(NOW_S - 200, NOW_S)))
     for advance in range(6):
         world.advance(1)
-        await world.feed.publish([calls(series, NOW_S + advance, [0.1] * 5)])
+        await world.commit(calls(series, NOW_S + advance, [0.1] * 5))
         snapshot = await take_snapshot(world.query, View())
         figure = figures.throughput(snapshot.by_service, ranked_by(snapshot.by_service, "service"), "r")
         assert figure["data"][0]["y"][-5:] == [5.0] * 5
@@ -90,7 +90,7 @@ async def test_figures_are_plain_json_and_free_of_theme(snapshot: Snapshot) -> N
 async def test_lone_points_are_drawn_as_dots() -> None:
     """A service called once in a while has points that a line alone would not show."""
     world = make_world()
-    await world.feed.publish([calls(SeriesKey("rare"), NOW_S - age, [0.1]) for age in (30, 90, 150)])
+    await world.commit(*(calls(SeriesKey("rare"), NOW_S - age, [0.1]) for age in (30, 90, 150)))
     figure = figures.latency((await take_snapshot(world.query, View())).overall, "r")
     line = figure["data"][1]
     assert [size for size, value in zip(line["marker"]["size"], line["y"], strict=True) if value is not None] == [5] * 3
@@ -220,7 +220,7 @@ async def test_nothing_is_drawn_across_a_gap() -> None:
     async def latency_of(*starts_s: int) -> dict[str, Any]:
         world = make_world()
         for start_s in starts_s:
-            await world.feed.publish([calls(SeriesKey("any"), start_s, [0.1, 0.2])])
+            await world.commit(calls(SeriesKey("any"), start_s, [0.1, 0.2]))
         return figures.latency((await take_snapshot(world.query, View())).overall, "r")
 
     broken = await latency_of(NOW_S - 200, NOW_S - 20)

@@ -96,8 +96,8 @@ class ServedPage:
         self._server = self._task = None
 
     async def publish(self, points: list[RedPoint]) -> None:
-        """Let points appear as the processor does, in the live window."""
-        await self.world.feed.publish(points)
+        """Let points appear as the processor does, in the history and then in the live window."""
+        await self.world.commit(*points)
 
     async def services(self) -> ServicesAnswer:
         """The answer that the page shows now."""
