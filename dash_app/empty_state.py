@@ -5,10 +5,16 @@ Part of the layout; `#page.is-unused` shows the first, `#page.is-empty` the seco
 
 from __future__ import annotations
 
+from typing import Final
+
 from dash import html
 from dash.development.base_component import Component
 
 from dash_app.settings import DashSettings
+
+_INSTALL_AND_START: Final = """\
+pip install ./instrumentation  # from a clone of ModelWatch
+opentelemetry-instrument uvicorn app:app"""
 
 
 def variables(otlp_endpoint: str) -> str:
@@ -42,7 +48,7 @@ def never_any_data(settings: DashSettings) -> Component:
                 className="snippet",
             ),
             html.P("and start it under OpenTelemetry's auto-instrumentation, without a change to its code:"),
-            html.Pre("pip install modelwatch-instrumentation\nopentelemetry-instrument uvicorn app:app"),
+            html.Pre(_INSTALL_AND_START),
             html.P("Its requests appear here within seconds; this page looks every second.", className="hint"),
         ],
         id="no-data-yet",
