@@ -39,7 +39,7 @@ def layout(settings: DashSettings) -> Component:
     """Return the whole page."""
     provider: Component = dmc.MantineProvider(
         id="theme",
-        defaultColorScheme="dark",
+        defaultColorScheme="auto",
         theme={
             "fontFamily": "Inter, system-ui, sans-serif",
             "primaryColor": "indigo",
@@ -69,6 +69,7 @@ def _machinery(settings: DashSettings) -> list[Component]:
         dcc.Store(id="chosen-service"),
         dcc.Store(id="question"),
         dcc.Store(id="receipt"),
+        dcc.Store(id="is-reachable"),
         dcc.Store(id="figures"),
     ]
 
@@ -101,6 +102,7 @@ def _charts() -> Component:
                 [
                     html.Span("Charts and cards show only"),
                     html.Bdi(id="chosen-name"),
+                    html.Span(id="chosen-note", className="chosen-note"),
                     html.Button("Show all services", id="show-all", className="link-button"),
                 ],
                 id="chosen",
@@ -124,7 +126,7 @@ def _chart(name: str, title: str, subtitle: str, legend: list[Component]) -> Com
         [
             html.Div(
                 [
-                    html.H2([title, html.Small(subtitle)]),
+                    html.H2([title, html.Small(subtitle, id=f"{name}-subtitle")]),
                     html.Div(legend, id=f"{name}-legend", className="legend"),
                 ],
                 className="card-head",

@@ -1,12 +1,13 @@
-// Sets the colour scheme that the reader chose before the page is first painted, so that it does not flash.
-// Loaded in the head; Mantine keeps the choice under this key and takes over later.
+// Sets the colour scheme before the page is first painted, so that it does not flash: the one that the reader chose
+// here, else the system's. Loaded in the head; Mantine keeps the choice under this key and takes over later.
 (function () {
+  let chosen = null;
   try {
-    const scheme = localStorage.getItem("mantine-color-scheme-value");
-    if (scheme === "light" || scheme === "dark") {
-      document.documentElement.setAttribute("data-mantine-color-scheme", scheme);
-    }
+    chosen = localStorage.getItem("mantine-color-scheme-value");
   } catch (error) {
-    // Storage may be forbidden; then the default scheme stays.
+    // Storage may be forbidden; then nothing was ever chosen.
   }
+  const system = window.matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
+  const scheme = chosen === "light" || chosen === "dark" ? chosen : system;
+  document.documentElement.setAttribute("data-mantine-color-scheme", scheme);
 })();

@@ -52,7 +52,7 @@ async def new_tab(browser: Browser) -> AsyncIterator[Any]:
 
     async def open_tab(**options: Any) -> Tab:
         context = await browser.new_context(
-            **({"viewport": {"width": 1600, "height": 940}, "timezone_id": "UTC"} | options)
+            **({"viewport": {"width": 1600, "height": 940}, "timezone_id": "UTC", "color_scheme": "dark"} | options)
         )
         contexts.append(context)
         return await watched_tab(context)
