@@ -4,6 +4,7 @@
   "use strict";
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   const SLACK_MS = 150;
+  const PROBE_AFTER_MS = 2000;
 
   const state = {
     number: 0, // of the latest question
@@ -14,6 +15,7 @@
     filled: null, // the latest that came with figures
     isProbing: false,
     isReachable: true,
+    isRefused: false, // whether the latest question found nobody to take it
   };
 
   const clockText = (seconds) => new Date(1000 * seconds).toLocaleTimeString([], { hour12: false });
@@ -30,6 +32,7 @@
     state.receipt = receipt;
     state.waitingSince = null;
     state.isReachable = true;
+    state.isRefused = false;
     if (receipt.state === "filled") state.filled = receipt;
   }
 
@@ -38,15 +41,37 @@
     if (state.isProbing) return;
     state.isProbing = true;
     fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(3000) })
-      .then(
-        () => {
-          if (!state.isReachable) state.search = null;
-          state.isReachable = true;
-        },
-        () => (state.isReachable = false)
-      )
-      .finally(() => (state.isProbing = false));
+      .then(() => true, () => false)
+      .then((isReachable) => {
+        state.isProbing = false;
+        const wasReachable = state.isReachable;
+        state.isReachable = isReachable;
+        if (isReachable && (!wasReachable || state.isRefused)) forgetQuestion();
+        // Not only with the next beat.
+        if (isReachable !== wasReachable) clientside.set_props("is-reachable", { data: isReachable });
+      });
   }
+
+  // The server of now never got the question, so it is asked anew, and the waiting begins anew.
+  function forgetQuestion() {
+    state.search = null;
+    state.waitingSince = null;
+    state.isRefused = false;
+  }
+
+  // Dash tells nobody when its request fails.
+  const send = window.fetch;
+  window.fetch = (...request) => {
+    const sent = send(...request);
+    if (String(request[0]).includes("_dash-update-component")) {
+      sent.catch(() => {
+        if (state.waitingSince === null) return;
+        state.isRefused = true;
+        probe();
+      });
+    }
+    return sent;
+  };
 
   function shouldAsk(search, isPaused, now, constants) {
     if (search === null || search === undefined || document.hidden) return false;
@@ -70,11 +95,11 @@
   function condition(isPaused, now, constants) {
     const silentS = state.waitingSince === null ? 0 : (now - state.waitingSince) / 1000;
     const figures = state.filled ? " The figures are those of " + clockText(state.filled.end_s) + "." : "";
-    if (silentS >= constants.answerTimeoutS) {
-      if (state.isReachable) {
-        return ["behind", "Behind", "ModelWatch has been working on its answer for " + age(silentS) + "." + figures];
-      }
-      return ["cut-off", "Cut off", "ModelWatch has not answered for " + age(silentS) + "; trying again." + figures];
+    if (!state.isReachable) {
+      return ["cut-off", "Cut off", "ModelWatch has not answered for " + age(Math.max(silentS, 1)) + "; trying again." + figures];
+    }
+    if (silentS >= constants.answerTimeoutS && !state.isRefused) {
+      return ["behind", "Behind", "ModelWatch has been working on its answer for " + age(silentS) + "." + figures];
     }
     const receipt = state.receipt;
     if (!receipt) return ["loading", "Loading", ""];
@@ -95,11 +120,12 @@
   });
 
   const pulse = {
-    beat: function (_beats, search, receipt, clicks, constants) {
+    beat: function (_beats, search, receipt, clicks, _isReachable, constants) {
       const now = Date.now();
       const isPaused = (clicks || 0) % 2 === 1;
       take(receipt);
-      if (state.waitingSince !== null && now - state.waitingSince >= 1000 * constants.answerTimeoutS) probe();
+      const isSilent = state.waitingSince !== null && now - state.waitingSince >= PROBE_AFTER_MS;
+      if (isSilent || !state.isReachable) probe();
       const question = shouldAsk(search, isPaused, now, constants) ? ask(search, now) : clientside.no_update;
       const [name, title, notice] = condition(isPaused, now, constants);
       const shown = state.receipt && state.receipt.end_s !== null ? state.receipt : state.filled;
