@@ -29,6 +29,7 @@ _OUTPUTS: Final = {
     "rows": Output("services", "rowData"),
     "problems": Output("problems", "children"),
     "problem_count": Output("problem-count", "children"),
+    "chosen_note": Output("chosen-note", "children"),
     "environments": Output("environment", "data"),
     "has_no_environments": Output("environment-box", "hidden"),
 }
@@ -75,6 +76,7 @@ def _everything(receipt: Receipt, snapshot: Snapshot) -> dict[str, Any]:
         "rows": rows_of(snapshot),
         "problems": cards.problem_list(snapshot.services),
         "problem_count": cards.problem_count(snapshot.services),
+        "chosen_note": cards.missing_service(snapshot.services, snapshot.view),
         **_environments(snapshot),
     }
 
@@ -117,7 +119,9 @@ def _reactions() -> list[tuple[str, list[Output | Input | State]]]:
             [
                 Output("view", "data"),
                 Output("chosen-name", "children"),
+                Output("chosen-name", "className"),
                 Output("chosen", "hidden"),
+                Output("latency-subtitle", "children"),
                 Input("range", "value"),
                 Input("environment", "value"),
                 Input("chosen-service", "data"),
@@ -140,6 +144,7 @@ def _reactions() -> list[tuple[str, list[Output | Input | State]]]:
                 Input("view", "data"),
                 Input("receipt", "data"),
                 Input("live", "n_clicks"),
+                Input("is-reachable", "data"),
                 State("constants", "data"),
             ],
         ),

@@ -12,12 +12,14 @@ from dash import html
 from dash.development.base_component import Component
 
 from dash_app import formatting
-from dash_app.components import Sparkline, attributes
+from dash_app.components import ServiceLink, Sparkline, attributes
 from dash_app.kpis import Kpi
+from dash_app.names import is_blank, visible
 from dash_app.ranking import Ranked
-from query import Problem, ProblemKind, ServicesAnswer, ServiceSummary, Status
+from dash_app.view import View
+from query import ProblemKind, ServicesAnswer, ServiceSummary, Status
 
-_MOST_PROBLEMS: Final = 30
+_MOST_ENTRIES: Final = 30
 _LEGEND_NAMES: Final = 3
 _KIND_NAMES: Final = {
     ProblemKind.HIGH_LATENCY: "High latency",
@@ -86,43 +88,69 @@ def throughput_legend(ranked: Ranked) -> list[Component]:
 
 
 def problem_list(answer: ServicesAnswer) -> list[Component]:
-    """Return the recognised problems with their evidence, the worst services first, or the good news."""
-    found = [(item, problem) for item in answer.items for problem in item.problems]
-    if not found:
-        return [
-            html.Div(
-                [
-                    html.B("No problems recognised"),
-                    html.Div(f"{formatting.plural(len(answer.items), 'service')} watched for latency and errors."),
-                ],
-                className="no-problems",
-            )
-        ]
-    shown = [_problem(item, problem) for item, problem in found[:_MOST_PROBLEMS]]
-    if left := len(found) - len(shown):
-        shown.append(html.Div(f"and {left} more", className="more-problems"))
-    return shown
+    """Return the recognised problems with their evidence, the worst services first, then who is silent.
+
+    Without any problem there is the good news, of those services that are called.
+    """
+    entries = [
+        _entry(item, problem.status, _KIND_NAMES[problem.kind].lower(), problem.evidence)
+        for item in answer.items
+        for problem in item.problems
+    ]
+    silent = _silent(answer)
+    news = [] if entries or len(silent) == len(answer.items) else [_no_problems(len(answer.items), len(silent))]
+    entries += [
+        _entry(item, item.status, "", f"No calls for {formatting.age(answer.end_s - item.last_seen_s)}")
+        for item in silent
+    ]
+    if left := len(entries[_MOST_ENTRIES:]):
+        return [*news, *entries[:_MOST_ENTRIES], html.Div(f"and {left} more", className="more-problems")]
+    return [*news, *entries]
 
 
 def problem_count(answer: ServicesAnswer) -> str:
-    """Return how many problems there are, for the panel's head."""
-    number = sum(len(item.problems) for item in answer.items)
-    return f"{number} now" if number else ""
+    """Return how many problems there are, and apart from them how many silent services, for the panel's head."""
+    problems, silent = sum(len(item.problems) for item in answer.items), len(_silent(answer))
+    return ", ".join(text for text in (f"{problems} now" * bool(problems), f"{silent} silent" * bool(silent)) if text)
 
 
-def _problem(item: ServiceSummary, problem: Problem) -> Component:
+def _silent(answer: ServicesAnswer) -> list[ServiceSummary]:
+    return [item for item in answer.items if item.status is Status.NO_DATA]
+
+
+def _no_problems(services: int, silent: int) -> Component:
+    """The good news; without its mark where it does not hold for all."""
+    watched = formatting.plural(services - silent, "service")
     return html.Div(
         [
-            html.Span(STATUS_NAMES[problem.status], className=f"pill is-{problem.status.value}"),
+            html.B("No problems recognised", className="" if silent else "is-good"),
+            html.Div(f"{watched} watched for latency and errors."),
+        ],
+        className="no-problems",
+    )
+
+
+def _entry(item: ServiceSummary, status: Status, what: str, evidence: str) -> Component:
+    """One entry of the panel, which leads to the charts of its service."""
+    name = html.Bdi(visible(item.service), className="is-blank" if is_blank(item.service) else "")
+    return ServiceLink(
+        item.service,
+        [
+            html.Span(STATUS_NAMES[status], className=f"pill is-{status.value}"),
             html.Div(
                 [
-                    html.Div(
-                        [html.Bdi(item.service), html.Span(f" {_KIND_NAMES[problem.kind].lower()}")],
-                        className="problem-title",
-                    ),
-                    html.Div(problem.evidence, className="problem-evidence"),
+                    html.Div([name, html.Span(f" {what}")], className="problem-title"),
+                    html.Div(evidence, className="problem-evidence"),
                 ]
             ),
         ],
-        className="problem",
+        "problem",
     )
+
+
+def missing_service(answer: ServicesAnswer, view: View) -> str:
+    """Return what to say of a chosen service that the range holds no call of; else nothing."""
+    if view.service is None or any(item.service == view.service for item in answer.items):
+        return ""
+    place = f" in the environment {visible(view.environment)}" if view.environment is not None else ""
+    return f"– it has no calls{place} in the last {view.range.words}."

@@ -1,4 +1,4 @@
-"""Our own small components: a sparkline and an icon, drawn as SVG by `assets/components.js`.
+"""Our own small components, drawn by `assets/components.js`: a sparkline, an icon, the link to a service.
 
 Dash resolves a component by namespace and type among the browser's globals, so an asset is enough: no build step.
 """
@@ -54,3 +54,13 @@ class Icon(_Own):
 
     def __init__(self, name: IconName) -> None:
         super().__init__(name=name)
+
+
+class ServiceLink(_Own):
+    """A link to the charts of one service, in the range and environment of the page; followed without a reload."""
+
+    _namespace = _NAMESPACE
+    _type = "ServiceLink"
+
+    def __init__(self, service: str, children: Sequence[Component], class_name: str) -> None:
+        super().__init__(children=list(children), service=service, className=class_name)

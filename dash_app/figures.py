@@ -7,11 +7,11 @@ are left to `assets/charts.css`. Times are epoch milliseconds, which Plotly show
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Any, Final
 
 from dash_app import palette
+from dash_app.names import visible
 from dash_app.ranking import Ranked
 from query import RedAnswer, RedSeries
 
@@ -85,12 +85,8 @@ def step_seconds(answer: RedAnswer, start_s: int) -> int:
 
 
 def plain(name: str) -> str:
-    """Return a name that Plotly shows letter by letter: it reads a few HTML tags and entities in any text.
-
-    Control characters become visible marks: one that turns the direction of text would turn the figures behind it.
-    """
-    short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-    short = "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cf") else letter for letter in short)
+    """Return a name that Plotly shows letter by letter: it reads a few HTML tags and entities in any text."""
+    short = visible(name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…")
     return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

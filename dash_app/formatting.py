@@ -70,6 +70,12 @@ def percent(ratio: float | None) -> Figure:
     return Figure(f"{share:.2f}" if share < 9.995 else f"{share:.1f}" if ratio < 1 else "100", "%")
 
 
+def age(seconds: float) -> str:
+    """Return how long ago something was in one unit, rounded down: "45 s", "2 min", "3 h"."""
+    size, unit = (1, "s") if seconds < 60 else (60, "min") if seconds < 3_600 else (3_600, "h")
+    return f"{int(max(seconds, 0) // size)}\u00a0{unit}"
+
+
 def count(number: int) -> str:
     """Return a whole number with its thousands apart."""
     return f"{number:,}"

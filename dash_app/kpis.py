@@ -115,19 +115,25 @@ def _latency(snapshot: Snapshot, name: str, value_of: Callable[[RedStep | RedTot
 def _unhealthy(snapshot: Snapshot) -> Kpi:
     items = snapshot.services.items
     shares = tuple((status, sum(item.status is status for item in items)) for status in _WORST_FIRST)
-    critical, degraded = dict(shares)[Status.CRITICAL], dict(shares)[Status.DEGRADED]
-    text = f"{critical} critical" if critical else f"{degraded} degraded" if degraded else "all well"
+    critical, degraded, _, silent = (number for _, number in shares)
     return Kpi(
         "unhealthy",
         "Unhealthy",
         Figure(formatting.count(critical + degraded), f"of {formatting.plural(len(items), 'service')}"),
         "",
-        Change(text, "bad" if critical or degraded else "good"),
+        _worst(critical, degraded, silent),
         (),
         "accent",
-        "Services that are critical or degraded now, of those seen in the range",
+        "Services that are critical or degraded now, of those seen in the range; silent ones are not called any more",
         shares,
     )
+
+
+def _worst(critical: int, degraded: int, silent: int) -> Change:
+    """How many have the worst status there is. A service that is not called any more may be dead: it is not well."""
+    if critical or degraded:
+        return Change(f"{critical} critical" if critical else f"{degraded} degraded", "bad")
+    return Change(f"{silent} silent", "neutral") if silent else Change("all well", "good")
 
 
 def _relative(

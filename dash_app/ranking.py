@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dash_app import palette
+from dash_app.names import visible
 from query import GroupBy, RedAnswer, RedSeries
 
 UNNAMED = "(no name)"
@@ -36,6 +37,6 @@ def ranked_by(answer: RedAnswer, field: GroupBy, limit: int = len(palette.SERIES
     shown = sorted(busiest[:limit], key=lambda item: item.labels[field])
     colours = palette.colours_of((item.labels[field] for item in shown), (item.labels[field] for item in answer.items))
     return Ranked(
-        tuple(Entry(item.labels[field] or UNNAMED, colours[item.labels[field]], item) for item in shown),
+        tuple(Entry(visible(item.labels[field] or UNNAMED), colours[item.labels[field]], item) for item in shown),
         tuple(busiest[limit:]),
     )

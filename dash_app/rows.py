@@ -9,6 +9,7 @@ from typing import Any
 
 from dash_app import formatting
 from dash_app.figures import step_seconds
+from dash_app.names import is_blank, visible
 from dash_app.snapshot import Snapshot
 from query import ProblemKind, RedAnswer, RedSeries, ServiceSummary, Status
 
@@ -29,6 +30,8 @@ def _row(item: ServiceSummary, rank: int, course: RedSeries | None, answer: RedA
     total, steps = item.total, course.steps if course else ()
     return {
         "service": item.service,
+        "name": visible(item.service),
+        "is_blank": is_blank(item.service),
         "version": _versions(item),
         "details": _details(item),
         "status": item.status.value,
@@ -53,20 +56,20 @@ def _row(item: ServiceSummary, rank: int, course: RedSeries | None, answer: RedA
 
 def _versions(item: ServiceSummary) -> str:
     named = [version for version in item.versions if version]
-    return named[0] if len(named) == 1 else f"{len(named)} versions" if named else ""
+    return visible(named[0]) if len(named) == 1 else f"{len(named)} versions" if named else ""
 
 
 def _details(item: ServiceSummary) -> str:
     """What the row's tooltip says."""
     parts = [
-        item.service,
+        visible(item.service),
         f"{formatting.count(item.total.calls)} calls, {formatting.plural(item.total.errors, 'error')}",
         formatting.plural(item.instance_count, "instance"),
     ]
     for title, values in (("version", item.versions), ("environment", item.environments)):
         if named := [value for value in values if value]:
             parts.append(f"{title}{'s' if len(named) > 1 else ''} {', '.join(named[:5])}{' …' if named[5:] else ''}")
-    return " · ".join(parts)
+    return visible(" · ".join(parts))
 
 
 def _tone(item: ServiceSummary, kind: ProblemKind) -> str:

@@ -1,4 +1,4 @@
-// Our own components as SVG: what components.py names, and what the table's cells are drawn with.
+// Our own components: what components.py names, and what the table's cells are drawn with.
 (function () {
   "use strict";
   const element = React.createElement;
@@ -66,5 +66,21 @@
     );
   }
 
-  window.modelwatch_components = { Sparkline, Icon };
+  // Leads to the charts of one service and keeps the rest of the address. A plain click needs no reload.
+  function ServiceLink(props) {
+    const address = new URLSearchParams(window.location.search);
+    address.set("service", props.service);
+    const choose = (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+      event.preventDefault();
+      window.dash_clientside.set_props("chosen-service", { data: props.service });
+    };
+    return element(
+      "a",
+      { href: "?" + address.toString(), className: props.className, onClick: choose, title: props.title },
+      props.children
+    );
+  }
+
+  window.modelwatch_components = { Sparkline, Icon, ServiceLink };
 })();

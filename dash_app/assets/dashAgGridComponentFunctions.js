@@ -6,19 +6,13 @@
   const TROUBLED = ["critical", "degraded"];
 
   cells.Service = function (props) {
-    const name = props.value;
-    const address = new URLSearchParams(window.location.search);
-    address.set("service", name);
-    const choose = (event) => {
-      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-      event.preventDefault();
-      window.dash_clientside.set_props("chosen-service", { data: name });
-    };
+    const row = props.data;
+    const nameClass = "service-name" + (row.is_blank ? " is-blank" : "");
     return element(
-      "a",
-      { href: "?" + address.toString(), className: "service", onClick: choose, title: props.data.details },
-      element("bdi", { className: "service-name" }, name),
-      element("bdi", { className: "service-version" }, props.data.version)
+      window.modelwatch_components.ServiceLink,
+      { service: row.service, className: "service", title: row.details },
+      element("bdi", { className: nameClass, key: "name" }, row.name),
+      element("bdi", { className: "service-version", key: "version" }, row.version)
     );
   };
 

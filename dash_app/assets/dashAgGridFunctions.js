@@ -8,9 +8,10 @@
   functions.isFiltered = () => Boolean(wanted.text) || wanted.onlyUnhealthy;
   functions.passesFilter = (params) => {
     const row = params.data;
-    const isTroubled = row.status === "critical" || row.status === "degraded";
-    const text = (row.service + " " + row.version).toLowerCase();
-    return (!wanted.onlyUnhealthy || isTroubled) && text.includes(wanted.text);
+    // A silent service may be a dead one, so it stays in sight.
+    const isWell = row.status === "healthy";
+    const text = (row.service + " " + row.name + " " + row.version).toLowerCase();
+    return !(wanted.onlyUnhealthy && isWell) && text.includes(wanted.text);
   };
 
   // Narrow screens show less: a tablet without two of the percentiles, a phone what raises alarms.

@@ -26,6 +26,10 @@
     latest = asked;
   }
 
+  // As names.py does for all other names.
+  const isBlank = (name) => name.trim() === "";
+  const visible = (name) => (isBlank(name) ? "(blank)" : name.replace(/[\p{Cc}\p{Cf}]/gu, "\ufffd"));
+
   const view = {
     restore: function (search, constants) {
       const fields = new URLSearchParams(search || "");
@@ -45,7 +49,13 @@
       const filters = { q: text, show: health === "unhealthy" ? "unhealthy" : "" };
       remember(withFields(asked), withFields({ ...asked, ...filters }));
       window.dashAgGridFunctions.filterServices(text || "", health === "unhealthy");
-      return [withFields(asked), service || "", !service];
+      return [
+        withFields(asked),
+        service ? visible(service) : "",
+        service && isBlank(service) ? "is-blank" : "",
+        !service,
+        service ? "requests of this service" : "all requests",
+      ];
     },
 
     showAll: function () {

@@ -11,7 +11,7 @@ import pytest
 from dash._utils import to_json
 
 from dash_app import cards, figures, palette
-from dash_app.kpis import kpis_of
+from dash_app.kpis import Change, kpis_of
 from dash_app.ranking import UNNAMED, ranked_by
 from dash_app.receipt import receipt_of, receipt_of_failure
 from dash_app.rows import rows_of
@@ -169,7 +169,57 @@ async def test_problems_are_listed_with_their_evidence(snapshot: Snapshot, world
     assert cards.problem_count(snapshot.services) == "3 now"
     healthy = await world.query.services(300, SeriesFilter(service_name="churn-xgb"))
     assert "No problems recognised" in to_json(cards.problem_list(healthy))
+    assert "is-good" in to_json(cards.problem_list(healthy))
     assert cards.problem_count(healthy) == ""
+
+
+async def test_silence_is_not_called_well(world: World) -> None:
+    """Services that are not called any more are named with the time since; that is no problem, but no good news."""
+    world.advance(100)
+    silent = await take_snapshot(world.query, View())
+    number = len(silent.services.items)
+    assert kpis_of(silent)[-1].change == Change(f"{number} silent", "neutral")
+    entries = to_json(cards.problem_list(silent.services))
+    assert all(item.service in entries for item in silent.services.items)
+    assert entries.count("No calls for 1\u00a0min") == number
+    assert "No problems" not in entries
+    assert cards.problem_count(silent.services) == f"{number} silent"
+    await world.commit(calls(SeriesKey("alive"), NOW_S + 90, [0.1] * 50))
+    partly = await take_snapshot(world.query, View())
+    entries = to_json(cards.problem_list(partly.services))
+    assert "No problems recognised" in entries
+    assert "1 service watched" in entries
+    assert "is-good" not in entries
+    assert kpis_of(partly)[-1].change == Change(f"{number} silent", "neutral")
+
+
+async def test_missing_service_is_said_to_be_missing(snapshot: Snapshot) -> None:
+    """An address may name a service without calls in the range; one that has calls needs no words."""
+    assert cards.missing_service(snapshot.services, View()) == ""
+    assert cards.missing_service(snapshot.services, View(service="doc-ocr")) == ""
+    missing = View(RANGES["1h"], "prod", "nope")
+    assert cards.missing_service(snapshot.services, missing) == (
+        "– it has no calls in the environment prod in the last hour."
+    )
+
+
+async def test_names_that_cannot_be_seen_are_made_visible() -> None:
+    """Spaces alone and letters that turn the direction of text are shown wherever the name is, and kept as its key."""
+    world = make_world()
+    for name in (" ", "\u202egnp.exe"):
+        await world.commit(*(calls(SeriesKey(name, name), NOW_S - age, [9.0] * 20, 20) for age in range(3, 40)))
+    snapshot = await take_snapshot(world.query, View())
+    rows = {row["service"]: row for row in rows_of(snapshot)}
+    assert {name: (row["name"], row["is_blank"]) for name, row in rows.items()} == {
+        " ": ("(blank)", True),
+        "\u202egnp.exe": ("\ufffdgnp.exe", False),
+    }
+    ranked = ranked_by(snapshot.by_service, "service")
+    assert [entry.label for entry in ranked.shown] == ["(blank)", "\ufffdgnp.exe"]
+    shown = [row["details"] + row["version"] for row in rows.values()]
+    shown += [entry.children[1].children[0].children[0].children for entry in cards.problem_list(snapshot.services)]
+    assert len(shown) == 6
+    assert not any("\u202e" in text or text == " " for text in shown)
 
 
 async def test_receipt_tells_an_empty_view_from_no_data(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -22,6 +23,10 @@ HOSTILE = (
     '<a href="javascript:alert(2)">x</a>',
     "&lt;i&gt; 100% %{y} \u202etxet",
 )
+
+
+def _visible(name: str) -> str:
+    return name.replace("\u202e", "\ufffd")
 
 
 async def _cells(tab: Any) -> dict[str, dict[str, str]]:
@@ -69,6 +74,9 @@ async def test_numbers_on_the_page_equal_the_answers(busy: ServedPage, new_tab: 
     await tab.page.click("#scheme")
     await tab.until(":root[data-mantine-color-scheme=light]")
     await tab.page.screenshot(path=artifacts / "overview-light.png")
+    await tab.page.reload()
+    await tab.until_filled()
+    await tab.until(":root[data-mantine-color-scheme=light]")
     assert tab.complaints == []
     assert tab.outside == []
 
@@ -87,6 +95,18 @@ async def test_page_moves_with_the_data_and_points_out_silence(busy: ServedPage,
     assert "No service has been called for 44 s, since 22:13:21." in await tab.text("#notice")
 
 
+_OVERLAPS = """() => [...document.querySelectorAll('.kpi')].filter(card => {
+    const [title, figure, change] = ['title', 'figure', 'change'].map(
+        part => card.querySelector('.kpi-' + part).getBoundingClientRect());
+    const range = document.createRange();
+    range.selectNodeContents(card.querySelector('.kpi-title'));
+    const text = range.getBoundingClientRect();
+    return (change.top < figure.bottom && figure.top < change.bottom) ||
+        (change.top < text.bottom && text.top < change.bottom && change.left < text.right);
+}).map(card => card.innerText)"""
+"""Cards on which the change is printed over the title or the figure."""
+
+
 async def test_narrow_screens_need_no_sideways_scrolling(busy: ServedPage, new_tab: Any, artifacts: Path) -> None:
     """Everything fits the width of a phone and of a tablet."""
     tab = await new_tab(viewport={"width": 390, "height": 844}, timezone_id="UTC", has_touch=True, is_mobile=True)
@@ -100,6 +120,7 @@ async def test_narrow_screens_need_no_sideways_scrolling(busy: ServedPage, new_t
         widths = await tab.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert headers == columns
         assert widths[0] <= widths[1] == width
+        assert await tab.page.evaluate(_OVERLAPS) == []
         await tab.page.screenshot(path=artifacts / f"overview-{width}.png", full_page=True)
     assert tab.complaints == []
 
@@ -107,8 +128,11 @@ async def test_narrow_screens_need_no_sideways_scrolling(busy: ServedPage, new_t
 async def test_empty_page_says_where_to_export_to(
     served: ServedPage, new_tab: Any, artifacts: Path, model_points: list[RedPoint]
 ) -> None:
-    """Before any data there are the address and three variables to copy; the first data replaces them."""
-    tab = await new_tab(permissions=["clipboard-read", "clipboard-write"])
+    """Before any data there are the address and three variables to copy; the first data replaces them.
+
+    It fits a phone, and a first visit has the colours that the reader's system prefers.
+    """
+    tab = await new_tab(permissions=["clipboard-read", "clipboard-write"], color_scheme="light")
     await tab.open(served.url)
     await tab.until("#page.is-unused")
     assert OTLP_ENDPOINT in await tab.text("#no-data-yet h1")
@@ -122,6 +146,10 @@ async def test_empty_page_says_where_to_export_to(
     await tab.until("#copy:text-is('Copied')")
     assert (await tab.page.evaluate("navigator.clipboard.readText()")).splitlines() == lines
     await tab.page.screenshot(path=artifacts / "empty.png")
+    await tab.until(":root[data-mantine-color-scheme=light]")
+    await tab.page.set_viewport_size({"width": 390, "height": 844})
+    assert await tab.page.evaluate("document.documentElement.scrollWidth") == 390
+    await tab.page.screenshot(path=artifacts / "empty-390.png")
     await served.publish(model_points)
     await tab.until_filled()
     assert not await tab.page.is_visible("#no-data-yet")
@@ -157,8 +185,16 @@ async def test_trouble_is_explained_and_the_last_figures_kept(busy: ServedPage, 
     busy.query.error = None
     await tab.until("#page.is-live")
     assert tab.complaints == []
+    await tab.page.evaluate(
+        """() => {
+            window.notices = [];
+            const notice = document.querySelector('#notice');
+            new MutationObserver(() => window.notices.push(notice.textContent)).observe(
+                notice, {childList: true, characterData: true, subtree: true});
+        }"""
+    )
     await busy.stop()
-    await tab.until("#page.is-cut-off")
+    await tab.until("#page.is-cut-off", timeout_s=4)
     assert "has not answered" in await tab.text("#notice")
     assert await tab.text("#live-state") == "Cut off"
     assert await tab.text("[data-kpi=requests] .kpi-number") == before
@@ -166,6 +202,7 @@ async def test_trouble_is_explained_and_the_last_figures_kept(busy: ServedPage, 
     await tab.page.screenshot(path=artifacts / "cut-off.png")
     await busy.start()
     await tab.until("#page.is-live")
+    assert not [notice for notice in await tab.page.evaluate("window.notices") if "working" in notice]
 
 
 async def test_names_are_never_markup(served: ServedPage, new_tab: Any, artifacts: Path) -> None:
@@ -176,7 +213,7 @@ async def test_names_are_never_markup(served: ServedPage, new_tab: Any, artifact
     tab = await new_tab()
     await tab.open(served.url)
     await tab.until_filled()
-    assert set(await _cells(tab)) == set(HOSTILE)
+    assert set(await _cells(tab)) == {_visible(name) for name in HOSTILE}
     assert (
         await tab.page.evaluate("document.querySelectorAll('.content b, .content script, a[href^=javascript]').length")
         == 0
@@ -186,12 +223,18 @@ async def test_names_are_never_markup(served: ServedPage, new_tab: Any, artifact
     await tab.until("#throughput .hoverlayer .legendtext")
     legend = await tab.page.locator("#throughput .hoverlayer").text_content()
     for name in HOSTILE:
-        assert name.replace("\u202e", "\ufffd") in legend
-        assert name in await tab.text("#problems")
+        assert _visible(name) in legend
+        assert _visible(name) in await tab.text("#problems")
     await tab.page.screenshot(path=artifacts / "hostile-names.png")
     await tab.page.click(f".service-name:text-is('{HOSTILE[1]}')")
     await tab.until("#chosen:not([hidden])")
     assert await tab.text("#chosen-name") == HOSTILE[1]
+    await tab.page.click(f".problem:has-text('{_visible(HOSTILE[3])}')")
+    await tab.until(f"#chosen-name:text-is('{_visible(HOSTILE[3])}')")
+    assert parse_qs(urlsplit(tab.page.url).query)["service"] == [HOSTILE[3]]
+    await tab.open(f"{served.url}?service=+")
+    await tab.until("#chosen-note:has-text('no calls in the last 5 minutes')")
+    assert await tab.text("#chosen-name.is-blank") == "(blank)"
     assert tab.complaints == []
     assert tab.outside == []
 
@@ -255,9 +298,12 @@ async def test_view_is_in_the_address(busy: ServedPage, new_tab: Any, artifacts:
     item = next(item for item in (await busy.services()).items if item.service == "speech-intent")
     shown = await tab.text("[data-kpi=p95] .kpi-number")
     assert shown == formatting.duration(item.total.p95_s).number
+    assert await tab.text("#latency-subtitle") == "requests of this service"
     await tab.page.screenshot(path=artifacts / "one-service.png")
     await tab.page.go_back()
     await tab.until("#chosen[hidden]")
+    problem = tab.page.locator(".problem", has_text="speech-intent").first
+    assert await problem.get_attribute("href") == "?service=speech-intent"
     await tab.page.click("#range >> text=15m")
     await tab.page.click("#health-filter >> text=Unhealthy")
     await tab.page.fill("#service-filter", "mod")
