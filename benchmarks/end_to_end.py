@@ -22,10 +22,10 @@ from processor.component import build_decoder
 from processor.settings import ProcessorSettings
 from tests.support.waiting import eventually
 
-ROUNDS = 5
-REQUESTS = 100  # of 512 spans in each round
+ROUNDS = 3
+REQUESTS = 256  # of 512 spans in each round
 ALONE = 20
-IN_FLIGHT = 32
+IN_FLIGHT = 64
 WITHIN_S = 3.0
 EXACT_WITHIN_S = 60.0
 

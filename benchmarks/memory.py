@@ -27,7 +27,7 @@ IN_FLIGHT = 32
 SERVICES, SERIES = 50, 8
 WINDOW_S = 900
 LATE_MARGIN_S = 10
-PAGE_S = 10
+PAGE_S = 6
 """How long every series is also called live and an open page is imitated."""
 SETTLE_S = 1.0
 COUNTED_WITHIN_S = 60.0
