@@ -13,7 +13,9 @@ from dash.development.base_component import Component
 from dash_app.settings import DashSettings
 
 _INSTALL_AND_START: Final = """\
-pip install ./instrumentation  # from a clone of ModelWatch
+# from a clone of ModelWatch
+pip install ./instrumentation
+# where your model API is
 opentelemetry-instrument uvicorn app:app"""
 
 

@@ -93,6 +93,12 @@ async def test_page_moves_with_the_data_and_points_out_silence(busy: ServedPage,
     busy.world.advance(40)
     await tab.until("#page.is-behind")
     assert "No service has been called for 44 s, since 22:13:21." in await tab.text("#notice")
+    busy.world.advance(40)
+    await tab.until("[data-kpi=unhealthy] .is-neutral:has-text('silent')")
+    await tab.page.click("#health-filter >> text=Unhealthy")
+    await eventually(lambda: tab.page.url.endswith("?show=unhealthy"))
+    assert "Silent" in (await _cells(tab))["brand-new"]["status"]
+    assert "No calls for 1\u00a0min" in await tab.text(".problem:has-text('brand-new')")
 
 
 _OVERLAPS = """() => [...document.querySelectorAll('.kpi')].filter(card => {
