@@ -28,6 +28,9 @@ ALONE = 20
 IN_FLIGHT = 64
 WITHIN_S = 3.0
 EXACT_WITHIN_S = 60.0
+STEADY_SPANS_PER_S = 500
+STEADY_SERVICES = 10
+STEADY_S = 5.0
 
 Account = Counter[tuple[str, str]]
 
@@ -60,6 +63,7 @@ async def _measure(size: str, measured: Measured, load: Load, alone_rate: float)
     alone = await _round(measured, load, sent, ALONE, 1)
     await asyncio.sleep(1)
     await _assert_exact(measured, sent)  # nothing is added afterwards either
+    steady = await _steady_share(measured, load)
 
     def middle(of: Callable[[Mapping[str, float]], float]) -> float:
         return median(map(of, rounds))
@@ -78,6 +82,8 @@ async def _measure(size: str, measured: Measured, load: Load, alone_rate: float)
     ]
     if measured.servers:
         rows.append(_row(f"{size}: the same, servers included", spans / sum(used_s.values()), "spans/CPU s"))
+    name = f"{size}: CPU of ModelWatch at {STEADY_SPANS_PER_S} spans/s from {STEADY_SERVICES} services"
+    rows.append(_row(name, steady * 100, "% of a core"))
     return rows + [
         _row(f"{size}: CPU per million spans, {name}", seconds / spans * 1e6, "CPU s")
         for name, seconds in used_s.items()
@@ -107,6 +113,19 @@ async def _round(measured: Measured, load: Load, sent: Account, requests: int, i
         "acknowledged_s": answer["elapsed_s"],
         "counted_s": counted_s,
     }
+
+
+async def _steady_share(measured: Measured, load: Load) -> float:
+    """Send at the pace of a small site, and nobody looks; return the CPU time of all roles by the clock's."""
+    before_s, began = sum(map(cpu_s, measured.roles.values())), time.perf_counter()
+    await load(
+        "steady",
+        port=measured.system.grpc_port,
+        spans_per_s=STEADY_SPANS_PER_S,
+        services=STEADY_SERVICES,
+        seconds=STEADY_S,
+    )
+    return (sum(map(cpu_s, measured.roles.values())) - before_s) / (time.perf_counter() - began)
 
 
 async def _assert_exact(measured: Measured, sent: Account) -> None:
