@@ -38,6 +38,11 @@ def is_complete(feed: RedisLiveFeed) -> bool:
     return feed.window.complete_since_s is not None
 
 
+def last_ms(admin: Any) -> int:
+    """Return when the stream's last entry was added, in Unix milliseconds."""
+    return int(admin.xrevrange(STREAM, count=1)[0][0].split(b"-")[0])
+
+
 @pytest.fixture
 def admin(redis_server: Any) -> Any:
     with redis.Redis.from_url(redis_server.url) as client:
@@ -204,11 +209,13 @@ async def test_an_interruption_that_lost_nothing_costs_no_completeness(redis_ser
     assert calls_of(reader, "before") == 1
 
 
-async def test_an_emptied_stream_is_a_reset_that_writers_report(redis_server: Any, started: Make) -> None:
+async def test_an_emptied_stream_is_a_reset_that_writers_report(redis_server: Any, started: Make, admin: Any) -> None:
     """The next publishing finds the stream gone and begins a new one with a reset."""
     writer, reader = await started(is_mirrored=False), await started()
     await writer.publish([red_point("before", now_s())])
     await eventually(lambda: calls_of(reader, "before") == 1)
+    # Ids are milliseconds: a stream emptied and begun anew within one would have the same ones.
+    await eventually(lambda: time.time() * 1_000 > last_ms(admin) + 1)
     flushed_at = now_s()
     redis_server.flush()
     await writer.publish([red_point("after", now_s())])
