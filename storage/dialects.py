@@ -49,14 +49,7 @@ class Dialect:
     """How many writers can work at once, `None` for as many as there are."""
 
 
-def _open_sqlite(url: URL, settings: StorageSettings) -> Engine:
-    if sqlite3.sqlite_version_info < (3, 35):
-        raise StartError(
-            f"SQLite {sqlite3.sqlite_version} is too old, 3.35 is needed: set MODELWATCH_DATABASE_URL to PostgreSQL"
-        )
-    if not url.database or url.database == ":memory:":
-        raise StartError("the SQLite URL names no file: set MODELWATCH_DATABASE_URL to sqlite:////folder/modelwatch.db")
-    folder = Path(url.database).absolute().parent
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -64,6 +57,17 @@ def _open_sqlite(url: URL, settings: StorageSettings) -> Engine:
             f"the folder {folder} for the database cannot be made ({error.strerror}): "
             "set MODELWATCH_DATA_DIR or MODELWATCH_DATABASE_URL"
         ) from error
+
+
+def _open_sqlite(url: URL, settings: StorageSettings) -> Engine:
+    if sqlite3.sqlite_version_info < (3, 35):
+        raise StartError(
+            f"SQLite {sqlite3.sqlite_version} is too old, 3.35 is needed: set MODELWATCH_DATABASE_URL to PostgreSQL"
+        )
+    if not url.database or url.database == ":memory:":
+        raise StartError("the SQLite URL names no file: set MODELWATCH_DATABASE_URL to sqlite:////folder/modelwatch.db")
+    if not url.database.startswith("file:"):  # a URI of SQLite's own, whose folder is left to whoever writes one
+        _make_folder(Path(url.database).absolute().parent)
     engine = create_engine(
         url,
         pool_size=1 + settings.read_threads,
