@@ -64,10 +64,10 @@ def _add_health(app: FastAPI, settings: ApiSettings, counters: Counters, checks:
         """Asks everything that the process depends on, such as the database."""
         return await health.readiness(checks, settings.check_timeout_s)
 
-    @app.get("/metrics", response_class=PlainTextResponse, summary="Counters for Prometheus", tags=list(tags))
+    @app.get("/metrics", response_class=PlainTextResponse, summary="Figures for Prometheus", tags=list(tags))
     async def metrics() -> Response:
-        """The counters as `modelwatch_<name>_total`, in Prometheus' text format."""
-        return health.metrics(counters)
+        """Counters as `modelwatch_<name>_total` and gauges as `modelwatch_<name>`, in Prometheus' text format."""
+        return health.metrics(counters.figures())
 
 
 def _document(app: FastAPI, routes: Iterable[BaseRoute]) -> None:

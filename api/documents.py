@@ -13,7 +13,6 @@ from starlette.responses import Response
 
 from api.parameters import rfc_3339
 from query import RedAnswer, RedSeries, RedStep, RedTotal, ServicesAnswer, ServiceSummary
-from telemetry import Counters
 
 Json = dict[str, Any]
 
@@ -43,15 +42,6 @@ def red_document(answer: RedAnswer) -> Json:
         "source": answer.source,
         "items": [_series(item, times) for item in answer.items],
     }
-
-
-def pipeline_document(counters: Counters) -> Json:
-    """Return `models.Pipeline`."""
-    items = [
-        {"name": name, "labels": dict(labels), "value": value}
-        for (name, labels), value in sorted(counters.snapshot().items())
-    ]
-    return {"scope": "process", "items": items}
 
 
 def _service(summary: ServiceSummary) -> Json:

@@ -66,7 +66,13 @@ RED_EXAMPLE: Final[dict[str, Any]] = {
 PIPELINE_EXAMPLE: Final[dict[str, Any]] = {
     "scope": "process",
     "items": [
-        {"name": "processor_stored_items", "labels": {"signal": "traces"}, "value": 1180},
-        {"name": "receiver_accepted_items", "labels": {"signal": "traces", "transport": "grpc"}, "value": 1180},
+        {"kind": "counter", "name": "processor_stored_items", "labels": {"signal": "traces"}, "value": 1180},
+        {
+            "kind": "counter",
+            "name": "receiver_accepted_items",
+            "labels": {"signal": "traces", "transport": "grpc"},
+            "value": 1180,
+        },
+        {"kind": "gauge", "name": "receiver_in_flight_requests", "labels": {}, "value": 3},
     ],
 }

@@ -1,4 +1,4 @@
-"""A tiny app with health and metrics, for the roles that do not serve the API.
+"""A tiny app with health and figures, for the roles that do not serve the API.
 
 Run by a `WebServer` on the role's own health port.
 """
@@ -11,13 +11,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api import health
-from telemetry import Counters
+from api.figures import ReadFigures, Scope
 
 
 def build_health_app(
-    counters: Counters, checks: health.Checks, check_timeout_s: float = health.CHECK_TIMEOUT_S
+    read: ReadFigures,
+    checks: health.Checks,
+    check_timeout_s: float = health.CHECK_TIMEOUT_S,
+    *,
+    scope: Scope = "process",
 ) -> Starlette:
-    """Return an app that answers `/healthz`, `/readyz` and `/metrics` for GET and HEAD."""
+    """Return an app that answers `/healthz`, `/readyz`, `/metrics` and `/api/v1/pipeline` for GET and HEAD.
+
+    `read` returns the figures of `scope`; it is asked anew for each answer.
+    """
 
     async def healthz(request: Request) -> Response:
         return health.liveness()
@@ -26,6 +33,10 @@ def build_health_app(
         return await health.readiness(checks, check_timeout_s)
 
     async def metrics(request: Request) -> Response:
-        return health.metrics(counters)
+        return health.metrics(await read())
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+    async def pipeline(request: Request) -> Response:
+        return health.pipeline(await read(), scope)
+
+    endpoints = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics, "/api/v1/pipeline": pipeline}
+    return Starlette(routes=[Route(path, endpoint) for path, endpoint in endpoints.items()])

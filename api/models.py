@@ -106,19 +106,22 @@ class Red(Document):
     items: list[Series]
 
 
-class Counter(Document):
-    """What one component counted since its process started."""
+class Figure(Document):
+    """What one component counted since its process started, or holds now."""
 
+    kind: Literal["counter", "gauge"] = Field(description="A `counter` only grows; a `gauge` is what is true now.")
     name: str = Field(examples=["receiver_accepted_items"])
     labels: dict[str, str]
-    value: Count
+    value: float = Field(ge=0, description="Counters are whole numbers.")
 
 
 class Pipeline(Document):
-    """The counters of the process that answers; other processes serve their own at `/metrics`."""
+    """The figures of the process that answers; other processes serve their own, on their health ports."""
 
-    scope: Literal["process"]
-    items: list[Counter]
+    scope: Literal["process", "workers"] = Field(
+        description="`process`: of the process that answers. `workers`: the sum over its workers."
+    )
+    items: list[Figure] = Field(description="Counters, then gauges, each by name and labels.")
 
 
 class Check(Document):

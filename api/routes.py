@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends
 from fastapi import Query as QueryParameters
 from starlette.responses import Response
 
-from api import documents, models
+from api import documents, health, models
 from api.examples import PIPELINE_EXAMPLE, RED_EXAMPLE, SERVICES_EXAMPLE
 from api.parameters import NoParameters, RedParameters, ServicesParameters, refuse_repeats
 from api.problems import MEDIA_TYPE
@@ -91,11 +91,14 @@ def build_router(query: Query, counters: Counters, now_ns: NowNs = time.time_ns)
         "/pipeline",
         response_model=models.Pipeline,
         responses={**_answers(PIPELINE_EXAMPLE), 422: _QUESTION_ERRORS[422]},
-        summary="What the process counted",
+        summary="What the process counted and holds",
         tags=["ModelWatch itself"],
     )
     async def pipeline(parameters: Annotated[NoParameters, QueryParameters()]) -> Response:
-        """Items received, stored, refused and set aside since this process started; the same as in `/metrics`."""
-        return documents.json_response(documents.pipeline_document(counters))
+        """Items received, stored, refused and set aside since this process started, and what it holds now.
+
+        The same figures as in `/metrics`.
+        """
+        return health.pipeline(counters.figures())
 
     return router

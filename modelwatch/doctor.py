@@ -24,8 +24,8 @@ import redis
 import sqlalchemy
 import sqlalchemy.exc
 
-from modelwatch.roles import HISTORIES, broker_url_of, live_url_of
 from modelwatch.settings import Settings
+from modelwatch.urls import HISTORIES, broker_url_of, live_url_of
 from otlp_receiver.listening import is_loopback
 from telemetry import StartError
 

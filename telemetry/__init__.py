@@ -5,18 +5,20 @@ Every room imports this one and this one imports none; what crosses from room to
 
 from telemetry.batch import Batch, Signal
 from telemetry.component import Component, Consumer, NowNs
-from telemetry.counters import Counters
+from telemetry.counters import Counters, Figures
 from telemetry.errors import ModelWatchError, PermanentError, RetryableError, StartError
 from telemetry.exponential_histogram import ExponentialHistogram
 from telemetry.red_point import RedPoint, merge_red_points
-from telemetry.series import SeriesKey, SpanKind
+from telemetry.series import REQUEST_KINDS, SeriesKey, SpanKind
 
 __all__ = [
+    "REQUEST_KINDS",
     "Batch",
     "Component",
     "Consumer",
     "Counters",
     "ExponentialHistogram",
+    "Figures",
     "ModelWatchError",
     "NowNs",
     "PermanentError",

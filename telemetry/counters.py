@@ -5,10 +5,13 @@ Components add to the counters they are given; `modelwatch/` owns them, `api/` s
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal
 
 Labels = tuple[tuple[str, str], ...]
 """Label names and values, sorted by name."""
@@ -50,6 +53,8 @@ CounterName = Literal[
     # storage
     "live_feed_resets",
     "live_feed_failures",
+    # modelwatch: a receiver of several processes
+    "worker_restarts",
 ]
 
 GaugeName = Literal[
@@ -57,7 +62,72 @@ GaugeName = Literal[
     "receiver_in_flight_bytes",
     "spill_batches",
     "spill_bytes",
+    "workers_ready",
 ]
+FigureName = CounterName | GaugeName
+
+HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
+    {
+        "receiver_accepted_items": "Items of requests that were answered with success: safe at the next stage.",
+        "receiver_refused_items": "Items of requests that were refused for now, to be sent again.",
+        "receiver_rejected_items": "Items that were rejected for good, because they or their request are invalid.",
+        "receiver_refused_requests": "Requests refused for now before their items could be counted.",
+        "receiver_rejected_requests": "Requests rejected for good whose items cannot be counted.",
+        "receiver_received_bytes": "Bytes of request bodies as they were sent, compressed or not.",
+        "exporter_published_batches": "Batches that RabbitMQ confirmed.",
+        "exporter_failed_batches": "Batches that could not be published.",
+        "exporter_reconnects": "Connections of the exporter to RabbitMQ that were lost and came back.",
+        "spill_written_batches": "Batches written to the spill because RabbitMQ could not take them.",
+        "spill_written_items": "Items of the batches written to the spill.",
+        "spill_drained_batches": "Batches of the spill that RabbitMQ confirmed later.",
+        "spill_drained_items": "Items of the batches of the spill that RabbitMQ confirmed later.",
+        "spill_refused_batches": "Batches that neither RabbitMQ nor the spill could take, refused for now.",
+        "spill_quarantined_records": "Stretches of the spill that could not be read and are kept aside.",
+        "processor_received_items": "Items that reached the processor.",
+        "processor_received_batches": "Batches that reached the processor.",
+        "processor_stored_items": "Items whose figures are committed to the history.",
+        "processor_duplicate_items": "Items of batches that had been stored before.",
+        "processor_duplicate_batches": "Batches that had been stored before.",
+        "processor_poison_items": "Items of batches that can never be stored.",
+        "processor_poison_batches": "Batches that can never be stored.",
+        "processor_refused_items": "Items handed back for now: no room, stopping, or a commit that failed.",
+        "processor_failed_commits": "Commits to the history that failed.",
+        "processor_skipped_items": "Stored items of a kind that RED figures are not derived from.",
+        "processor_invalid_items": "Items set aside because they are impossible by themselves.",
+        "rabbit_source_dead_lettered_batches": "Batches moved to the queue of dead letters.",
+        "rabbit_source_requeued_batches": "Batches given back to RabbitMQ unfinished at a stop.",
+        "rabbit_source_reconnects": "Connections of the source to RabbitMQ that were lost and came back.",
+        "live_feed_resets": "Times that the live window had to begin anew.",
+        "live_feed_failures": "Failures to write or to read the live feed.",
+        "worker_restarts": "Worker processes of the receiver that ended by themselves and were started again.",
+        "receiver_in_flight_requests": "Requests being read or waiting for the next stage now.",
+        "receiver_in_flight_bytes": "Bytes of the requests in flight now.",
+        "spill_batches": "Batches that wait in the spill now.",
+        "spill_bytes": "Bytes that the spill takes on the disk now.",
+        "workers_ready": "Worker processes of the receiver that take requests now.",
+    }
+)
+"""What each figure means, in one sentence; Prometheus shows it beside the name."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What all counters and gauges read at one moment, by name and sorted labels."""
+
+    counters: Mapping[tuple[CounterName, Labels], int] = field(default_factory=dict)
+    gauges: Mapping[tuple[GaugeName, Labels], float] = field(default_factory=dict)
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Figures]) -> Figures:
+        """Add up figures of the same name and labels."""
+        counters: defaultdict[tuple[CounterName, Labels], int] = defaultdict(int)
+        gauges: defaultdict[tuple[GaugeName, Labels], float] = defaultdict(float)
+        for part in parts:
+            for counter, count in part.counters.items():
+                counters[counter] += count
+            for gauge, value in part.gauges.items():
+                gauges[gauge] += value
+        return cls(dict(counters), dict(gauges))
 
 
 class Counters:
@@ -75,6 +145,11 @@ class Counters:
         """Add `amount` to the counter `name` with these labels."""
         with self._lock:
             self._values[name, tuple(sorted(labels.items()))] += amount
+
+    def declare(self, name: CounterName, **labels: Iterable[str]) -> None:
+        """Let the counter read 0 for every combination of these label values, so that its first increase is seen."""
+        for values in itertools.product(*labels.values()):
+            self.add(name, 0, **dict(zip(labels, values, strict=True)))
 
     def total(self, name: CounterName) -> int:
         """Return the counter's value over all labels."""
@@ -99,3 +174,7 @@ class Counters:
         with self._lock:
             readers = dict(self._gauges)
         return {key: read() for key, read in readers.items()}
+
+    def figures(self) -> Figures:
+        """Return what counters and gauges read now."""
+        return Figures(self.snapshot(), self.gauges())

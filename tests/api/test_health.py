@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from api.health import prometheus_text
+from api.figures import prometheus_text
 from api.health_app import build_health_app
 from storage.ports import StorageUnavailableError
-from telemetry import Counters
+from telemetry import Counters, Figures
 from tests.api.conftest import Served
 
 
@@ -39,7 +39,11 @@ async def probe(request: pytest.FixtureRequest, served: Served) -> Any:
         if request.param == "api":
             client = served.client()
         else:
-            app = build_health_app(served.counters, checks, 0.2)
+
+            async def read() -> Figures:
+                return served.counters.figures()
+
+            app = build_health_app(read, checks, 0.2)
             client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://modelwatch.test")
         async with client:
             return await client.get(path)
@@ -76,23 +80,51 @@ async def test_not_ready_says_which_check_fails_and_leaks_nothing(probe: Any) ->
 
 
 async def test_metrics_are_prometheus_text(served: Served, probe: Any) -> None:
-    """Counters appear under their fixed names, grouped by metric."""
+    """Counters and gauges appear under their fixed names, grouped by metric, each with its type and its meaning."""
     served.counters.add("receiver_accepted_items", 7, signal="traces")
     served.counters.add("receiver_accepted_items", 2, signal="logs")
     served.counters.add("exporter_reconnects")
+    served.counters.observe("spill_bytes", lambda: 12)
+    served.counters.observe("spill_batches", lambda: 2.5, worker="1")
     answer = await probe("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert answer.text == (
+        "# HELP modelwatch_exporter_reconnects_total "
+        "Connections of the exporter to RabbitMQ that were lost and came back.\n"
         "# TYPE modelwatch_exporter_reconnects_total counter\n"
         "modelwatch_exporter_reconnects_total 1\n"
+        "# HELP modelwatch_receiver_accepted_items_total "
+        "Items of requests that were answered with success: safe at the next stage.\n"
         "# TYPE modelwatch_receiver_accepted_items_total counter\n"
         'modelwatch_receiver_accepted_items_total{signal="logs"} 2\n'
         'modelwatch_receiver_accepted_items_total{signal="traces"} 7\n'
+        "# HELP modelwatch_spill_batches Batches that wait in the spill now.\n"
+        "# TYPE modelwatch_spill_batches gauge\n"
+        'modelwatch_spill_batches{worker="1"} 2.5\n'
+        "# HELP modelwatch_spill_bytes Bytes that the spill takes on the disk now.\n"
+        "# TYPE modelwatch_spill_bytes gauge\n"
+        "modelwatch_spill_bytes 12\n"
     )
+
+
+async def test_the_pipeline_has_the_same_figures_as_the_metrics(served: Served, probe: Any) -> None:
+    """What `/metrics` says to Prometheus, `/api/v1/pipeline` says as JSON: counters, then gauges."""
+    served.counters.add("receiver_accepted_items", 7, signal="traces", transport="grpc")
+    served.counters.observe("receiver_in_flight_requests", lambda: 3)
+    answer = await probe("/api/v1/pipeline")
+    assert answer.headers["content-type"] == "application/json"
+    labels = {"signal": "traces", "transport": "grpc"}
+    assert answer.json() == {
+        "scope": "process",
+        "items": [
+            {"kind": "counter", "name": "receiver_accepted_items", "labels": labels, "value": 7},
+            {"kind": "gauge", "name": "receiver_in_flight_requests", "labels": {}, "value": 3},
+        ],
+    }
 
 
 def test_label_values_are_escaped() -> None:
     """Quotes, backslashes and line ends cannot break the format."""
     counters = Counters()
     counters.add("exporter_reconnects", reason='a"b\\c\nd')
-    assert 'reason="a\\"b\\\\c\\nd"' in prometheus_text(counters)
+    assert 'reason="a\\"b\\\\c\\nd"' in prometheus_text(counters.figures())

@@ -102,6 +102,7 @@ async def test_every_example_of_an_answer_has_the_promised_shape(document: dict[
 async def test_real_answers_have_the_promised_shape(served: Served, document: dict[str, Any]) -> None:
     """With data, without, and when something is wrong."""
     served.counters.add("receiver_accepted_items", signal="traces")
+    served.counters.observe("spill_bytes", lambda: 0.5)
     async with served.client() as client:
         for url in (
             "/api/v1/services",

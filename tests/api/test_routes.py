@@ -202,13 +202,17 @@ async def test_api_answers_are_never_kept_and_never_guessed_at(client: httpx.Asy
     assert headers["x-frame-options"] == "SAMEORIGIN"
 
 
-async def test_the_pipeline_shows_the_counters(served: Served, client: httpx.AsyncClient) -> None:
-    """What components counted in this process, by name and labels."""
+async def test_the_pipeline_shows_the_figures(served: Served, client: httpx.AsyncClient) -> None:
+    """What components counted in this process and hold now, by name and labels."""
     served.counters.add("receiver_accepted_items", 12, signal="traces", transport="grpc")
+    served.counters.observe("spill_batches", lambda: 4)
     document = (await client.get("/api/v1/pipeline")).json()
     assert document["scope"] == "process"
-    item = {"name": "receiver_accepted_items", "labels": {"signal": "traces", "transport": "grpc"}, "value": 12}
-    assert document["items"] == [item]
+    labels = {"signal": "traces", "transport": "grpc"}
+    assert document["items"] == [
+        {"kind": "counter", "name": "receiver_accepted_items", "labels": labels, "value": 12},
+        {"kind": "gauge", "name": "spill_batches", "labels": {}, "value": 4},
+    ]
     assert (await client.get("/api/v1/pipeline?x=1")).status_code == 422
 
 

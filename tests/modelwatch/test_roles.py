@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from modelwatch.assembly import assemble
 from modelwatch.lifecycle import start_all, stop_all
-from modelwatch.roles import ROLES, assemble
+from modelwatch.roles import ROLES
 from modelwatch.settings import Settings
 from modelwatch.settings_sources import load
 from telemetry import StartError
@@ -55,3 +58,29 @@ def test_an_unknown_scheme_is_refused_without_the_password(variable: str, value:
         assemble(ROLES["up"], settings_for(tmp_path, **{variable: value}))
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+NOT_LOADED = {
+    "receiver": {"dash", "plotly", "fastapi", "sqlalchemy", "redis", "storage.history", "processor.intake"},
+    "processor": {"dash", "plotly", "fastapi", "grpc", "otlp_receiver.component"},
+    "dashboard": {"grpc", "otlp_receiver.component", "processor.intake"},
+}
+LOADED = {"receiver": "otlp_receiver.component", "processor": "processor.intake", "dashboard": "dash_app.component"}
+
+
+@pytest.mark.parametrize("role", NOT_LOADED)
+def test_a_role_loads_only_what_it_runs(role: str, tmp_path: Path) -> None:
+    """A process of its own holds its own room, and neither the libraries nor the rooms of the other roles."""
+    settings = f"Settings(data_dir={str(tmp_path)!r}, broker_url='amqp://localhost')"
+    program = (
+        "import sys, modelwatch.cli\n"
+        "from modelwatch.assembly import assemble\n"
+        "from modelwatch.roles import ROLES\n"
+        "from modelwatch.settings import Settings\n"
+        f"assemble(ROLES[{role!r}], {settings})\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.split())
+    assert LOADED[role] in loaded
+    assert not loaded & NOT_LOADED[role]
