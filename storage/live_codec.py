@@ -19,7 +19,7 @@ from typing import Final
 from telemetry import ExponentialHistogram, RedPoint, SeriesKey
 from telemetry.exponential_histogram import BUCKET_DTYPE
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _HEAD: Final = struct.Struct("<BII")
 _LENGTH: Final = struct.Struct("<I")

@@ -49,6 +49,11 @@ STEPS: Final[Sequence[Step]] = (
         ) {written_once}""",
         "CREATE INDEX batches_by_time ON batches (committed_s)",
     ),
+    (
+        "ALTER TABLE series ADD COLUMN peer TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE series ADD COLUMN operation TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE series ADD COLUMN overflow TEXT NOT NULL DEFAULT ''",
+    ),
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 

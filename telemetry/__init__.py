@@ -13,6 +13,7 @@ from telemetry.series import REQUEST_KINDS, SeriesKey, SpanKind
 
 __all__ = [
     "REQUEST_KINDS",
+    "REQUEST_KINDS",
     "Batch",
     "Component",
     "Consumer",

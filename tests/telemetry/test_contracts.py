@@ -55,3 +55,10 @@ def test_counters_count_from_many_threads() -> None:
         thread.join()
     assert counters.total("processor_received_items") == 8_000
     assert counters.snapshot() == {("processor_received_items", (("signal", "traces"),)): 8_000}
+
+
+def test_series_keep_the_ids_that_they_were_stored_under() -> None:
+    """The ids are in databases: fields added to the key must not change those of series that do not use them."""
+    known = SeriesKey("fraud-model", "1.4.2", "i-1", "production", "fraud", "7", "SERVER", "POST", "/predict", "2xx")
+    assert series_id_of(known) == 8723980961057512199
+    assert len({series_id_of(known._replace(**{field: "x"})) for field in ("peer", "operation", "overflow")}) == 3
