@@ -115,7 +115,15 @@ def _add_receiver(made: Assembly, settings: Settings, consumer: Consumer) -> Non
     from otlp_receiver.component import build as build_receiver
 
     keys, host = settings.ingest_keys, settings.receiver.host
-    receiver = made.add(build_receiver(_receiver_settings(settings), consumer, made.counters, keys))
+    receiver = made.add(
+        build_receiver(
+            _receiver_settings(settings),
+            consumer,
+            made.counters,
+            keys,
+            ingest_keys_file=settings.ingest_keys_file,
+        )
+    )
     made.listeners["otlp_grpc"] = lambda: f"{host}:{receiver.grpc_port}"
     made.listeners["otlp_http"] = lambda: f"{host}:{receiver.http_port}"
 
@@ -141,7 +149,8 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, live: Live
         host = settings.receiver.host
         # Who listens on every address is best reached by name; the wildcard itself is no address to send to.
         reachable = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-        dash = dash.model_copy(update={"otlp_endpoint": f"http://{reachable}:{settings.receiver.grpc_port}"})
+        scheme = "https" if settings.receiver.tls_cert_file else "http"
+        dash = dash.model_copy(update={"otlp_endpoint": f"{scheme}://{reachable}:{settings.receiver.grpc_port}"})
     mount_pages(app, query, dash)
     api = settings.api
     server = made.add(

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from modelwatch.processes import Program
 from modelwatch.settings import Settings
 from modelwatch.settings_sources import variable_of
+from otlp_receiver.key_file import read_keys
 from telemetry import StartError
 
 MODELWATCH, TRAFFIC = "modelwatch", "traffic"
@@ -121,10 +122,9 @@ def _otel_environ(settings: Settings, name: str, version: str) -> dict[str, str]
         "OTEL_RESOURCE_ATTRIBUTES": f"service.version={version},deployment.environment.name=demo",
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
     }
-    if settings.ingest_keys:
-        environ["OTEL_EXPORTER_OTLP_HEADERS"] = (
-            f"x-modelwatch-key={quote(settings.ingest_keys[0].get_secret_value(), safe='')}"
-        )
+    keys = settings.ingest_keys or (read_keys(settings.ingest_keys_file) if settings.ingest_keys_file else ())
+    if keys:
+        environ["OTEL_EXPORTER_OTLP_HEADERS"] = f"x-modelwatch-key={quote(keys[0].get_secret_value(), safe='')}"
     return environ
 
 

@@ -26,6 +26,8 @@ import sqlalchemy.exc
 
 from modelwatch.settings import Settings
 from modelwatch.urls import HISTORIES, broker_url_of, live_url_of
+from otlp_receiver.credentials import require_closed
+from otlp_receiver.key_file import read_keys
 from otlp_receiver.listening import is_loopback
 from telemetry import StartError
 
@@ -146,9 +148,14 @@ def _live_feed(settings: Settings) -> Iterator[Finding]:
 
 def _access(settings: Settings) -> Iterator[Finding]:
     """What the start refuses to open to anybody."""
-    if not is_loopback(settings.receiver.host) and not settings.ingest_keys:
-        text = f"{settings.receiver.host} is open to anybody: set MODELWATCH_INGEST_KEYS"
-        yield Finding("problem", "receiver", text)
+    file = settings.ingest_keys_file
+    try:
+        count = len(settings.ingest_keys) + (len(read_keys(file)) if file else 0)
+        require_closed(settings.receiver, has_keys=count > 0)
+    except StartError as error:
+        yield Finding("problem", "receiver", str(error))
+    else:
+        yield Finding("ok", "receiver", f"asks senders for one of {count} keys" if count else "asks for no key")
     if not is_loopback(settings.api.host) and not settings.api.allow_unauthenticated:
         text = f"{settings.api.host} is not loopback and there is no login: set MODELWATCH_API__HOST=127.0.0.1"
         yield Finding("problem", "page and API", text)

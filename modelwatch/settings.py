@@ -65,7 +65,12 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     ingest_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas)] = Field(
         (),
         description="Keys that OTLP clients must send, separated by commas: as `Authorization: Bearer KEY` or "
-        "`x-modelwatch-key: KEY`. Empty: none is asked for, and the receiver listens on loopback only.",
+        "`x-modelwatch-key: KEY`. Without any, and without a file of them, the receiver listens on loopback only.",
+    )
+    ingest_keys_file: Path | None = Field(
+        None,
+        description="File of further keys, separated by commas or line ends, with comments after `#`. It is read again "
+        "while the receiver runs: a key added or removed counts within two seconds.",
     )
     health: HealthSettings = HealthSettings()
     log: LogSettings = LogSettings()

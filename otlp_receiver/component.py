@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 from pydantic import SecretStr
 
-from otlp_receiver.credentials import Credentials
+from otlp_receiver.credentials import Credentials, require_closed
 from otlp_receiver.grpc_server import GrpcServer
 from otlp_receiver.http_server import HttpServer
 from otlp_receiver.intake import Intake
-from otlp_receiver.listening import is_loopback
+from otlp_receiver.key_file import KEYS_FILE_SETTING, parse_keys
 from otlp_receiver.settings import ReceiverSettings
-from telemetry import Consumer, Counters, NowNs, StartError
+from otlp_receiver.watched_files import WatchedFiles
+from telemetry import Consumer, Counters, NowNs
 
 
 def build(
@@ -27,18 +29,20 @@ def build(
     counters: Counters,
     ingest_keys: Sequence[SecretStr] = (),
     now_ns: NowNs = time.time_ns,
+    *,
+    share_ports: bool = False,
+    ingest_keys_file: Path | None = None,
 ) -> OtlpReceiver:
     """Return a receiver that hands batches to `consumer`.
 
-    Raises `StartError` if a key is empty, or if it would listen off loopback without any: closed by default.
+    `share_ports` lets several receivers, each in a process of its own, listen on the same ports. The keys in
+    `ingest_keys_file` count beside `ingest_keys`, and are read again while it runs.
+
+    Raises `StartError` if a key is empty, or if anybody on the network could send without one: closed by default.
     """
-    credentials = Credentials(ingest_keys)
-    if not credentials.has_keys and not is_loopback(settings.host):
-        raise StartError(
-            f"the receiver would listen on {settings.host} to anybody: set MODELWATCH_INGEST_KEYS, "
-            "or MODELWATCH_RECEIVER__HOST to 127.0.0.1"
-        )
-    return OtlpReceiver(settings, consumer, counters, credentials, now_ns)
+    credentials = Credentials(ingest_keys, expects_more=ingest_keys_file is not None)
+    require_closed(settings, has_keys=credentials.asks_for_key)
+    return OtlpReceiver(settings, consumer, counters, credentials, now_ns, share_ports, ingest_keys_file)
 
 
 class OtlpReceiver:
@@ -51,12 +55,16 @@ class OtlpReceiver:
         counters: Counters,
         credentials: Credentials,
         now_ns: NowNs,
+        share_ports: bool,
+        ingest_keys_file: Path | None,
     ) -> None:
         self._settings = settings
         self._consumer = consumer
         self._counters = counters
         self._credentials = credentials
         self._now_ns = now_ns
+        self._share_ports = share_ports
+        self._ingest_keys_file = ingest_keys_file
         self._running: _Running | None = None
 
     @property
@@ -70,14 +78,15 @@ class OtlpReceiver:
         return self._started().http_server.port
 
     async def start(self) -> None:
-        """Return when both ports are served. Raises `StartError` if one cannot be had; then neither is."""
+        """Return when both ports are served.
+
+        Raises `StartError` if one cannot be had, or if the file of the keys is of no use; then neither is served.
+        """
         if self._running is not None:
             return
-        intake = Intake(self._settings, self._consumer, self._counters, self._credentials, self._now_ns)
-        running = _Running(intake, GrpcServer(self._settings, intake), HttpServer(self._settings, intake))
+        running = self._made()
         try:
-            await running.http_server.start()
-            await running.grpc_server.start()
+            await running.start()
         except BaseException:
             await running.stop(grace_s=0)
             raise
@@ -92,6 +101,19 @@ class OtlpReceiver:
         if running is not None:
             await running.stop(self._settings.stop_grace_s)
 
+    def _made(self) -> _Running:
+        settings = self._settings
+        watched = []
+        if self._ingest_keys_file is not None:
+            watched.append(_watched_keys(self._ingest_keys_file, self._credentials))
+        intake = Intake(settings, self._consumer, self._counters, self._credentials, self._now_ns)
+        return _Running(
+            watched,
+            intake,
+            GrpcServer(settings, intake),
+            HttpServer(settings, intake, share_ports=self._share_ports),
+        )
+
     def _started(self) -> _Running:
         if self._running is None:
             raise RuntimeError("the receiver is not started")
@@ -101,12 +123,27 @@ class OtlpReceiver:
 class _Running:
     """What exists between a start and a stop."""
 
-    def __init__(self, intake: Intake, grpc_server: GrpcServer, http_server: HttpServer) -> None:
+    def __init__(
+        self, watched: Sequence[WatchedFiles], intake: Intake, grpc_server: GrpcServer, http_server: HttpServer
+    ) -> None:
+        self.watched = watched
         self.intake = intake
         self.grpc_server = grpc_server
         self.http_server = http_server
+
+    async def start(self) -> None:
+        for files in self.watched:
+            await files.start()
+        await self.http_server.start()
+        await self.grpc_server.start()
 
     async def stop(self, grace_s: float) -> None:
         await self.intake.drain(grace_s)
         await asyncio.gather(self.grpc_server.stop(), self.http_server.stop())
         self.intake.close()
+        for files in self.watched:
+            await files.stop()
+
+
+def _watched_keys(path: Path, credentials: Credentials) -> WatchedFiles:
+    return WatchedFiles({KEYS_FILE_SETTING: path}, lambda contents: credentials.renew(parse_keys(path, contents[0])))

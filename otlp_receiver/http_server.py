@@ -26,9 +26,10 @@ _FLUSH_S: Final = 1
 class HttpServer:
     """Serves `HttpApp` on the configured port."""
 
-    def __init__(self, settings: ReceiverSettings, intake: Intake) -> None:
+    def __init__(self, settings: ReceiverSettings, intake: Intake, *, share_ports: bool = False) -> None:
         self._settings = settings
         self._intake = intake
+        self._share_ports = share_ports
         self._server: _GuestServer | None = None
         self._serving: asyncio.Task[None] | None = None
         self.port = 0
@@ -36,7 +37,7 @@ class HttpServer:
     async def start(self) -> None:
         """Bind the port and serve. Raises `StartError` if the port cannot be had."""
         settings = self._settings
-        listener = await bound_socket(settings.host, settings.http_port, PORT_SETTING)
+        listener = await bound_socket(settings.host, settings.http_port, PORT_SETTING, share_port=self._share_ports)
         self.port = listener.getsockname()[1]
         self._server = _GuestServer(_config(HttpApp(self._intake, settings.max_request_bytes), settings))
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="otlp-http")

@@ -28,8 +28,12 @@ def format_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def bound_socket(host: str, port: int, port_setting: str) -> socket.socket:
-    """Return a TCP socket bound to the address, not listening yet. Raises `StartError` with the reason in one line."""
+async def bound_socket(host: str, port: int, port_setting: str, *, share_port: bool = False) -> socket.socket:
+    """Return a TCP socket bound to the address, not listening yet. Raises `StartError` with the reason in one line.
+
+    With `share_port` other processes that say so too may listen on the same port, and the system deals connections out
+    among them; without, a port that anybody has, shared or not, is taken.
+    """
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -38,6 +42,8 @@ async def bound_socket(host: str, port: int, port_setting: str) -> socket.socket
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
     except OSError as error:
         listener.close()
@@ -46,9 +52,9 @@ async def bound_socket(host: str, port: int, port_setting: str) -> socket.socket
     return listener
 
 
-async def require_bindable(host: str, port: int, port_setting: str) -> None:
+async def require_bindable(host: str, port: int, port_setting: str, *, share_port: bool = False) -> None:
     """Raise `StartError` if the address cannot be bound now, for servers that bind by themselves and hide why not."""
-    (await bound_socket(host, port, port_setting)).close()
+    (await bound_socket(host, port, port_setting, share_port=share_port)).close()
 
 
 def _reason(error: OSError, host: str, port: int, port_setting: str) -> str:

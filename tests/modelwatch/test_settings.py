@@ -38,12 +38,16 @@ def test_ingest_keys_are_separated_by_commas() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "key,", ",", "a, ,b"])
-def test_an_empty_ingest_key_is_refused(text: str, tmp_path: Path) -> None:
-    """A key that is empty, as from an empty file, stops the start instead of opening the receiver."""
-    path = tmp_path / "keys"
-    path.write_text(text)
+def test_an_empty_ingest_key_is_refused(text: str) -> None:
+    """A key that is empty, as from an empty variable, stops the start instead of opening the receiver."""
     with pytest.raises(StartError, match="MODELWATCH_INGEST_KEYS"):
-        load(Settings, {"MODELWATCH_INGEST_KEYS_FILE": str(path)})
+        load(Settings, {"MODELWATCH_INGEST_KEYS": text})
+
+
+def test_the_file_of_the_ingest_keys_is_a_path(tmp_path: Path) -> None:
+    """It is not read with the settings, like other secrets' files, because the receiver reads it again and again."""
+    settings = load(Settings, {"MODELWATCH_INGEST_KEYS_FILE": str(tmp_path / "keys")})
+    assert (settings.ingest_keys, settings.ingest_keys_file) == ((), tmp_path / "keys")
 
 
 @pytest.mark.parametrize("variable", ["MODELWATCH_RECEIVER__GRPC_PORT", "MODELWATCH_API__PORT"])

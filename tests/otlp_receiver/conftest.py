@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -67,9 +68,11 @@ async def start_receiver(
     """Start a receiver with other settings than the defaults: `await start_receiver(max_request_bytes=1000)`."""
     started: list[OtlpReceiver] = []
 
-    async def start(*, ingest_keys: tuple[object, ...] = (), **settings: object) -> OtlpReceiver:
+    async def start(
+        *, ingest_keys: tuple[object, ...] = (), ingest_keys_file: Path | None = None, **settings: object
+    ) -> OtlpReceiver:
         chosen = ReceiverSettings.model_validate({"grpc_port": 0, "http_port": 0, "stop_grace_s": 1.0} | settings)
-        receiver = build(chosen, consumer, counters, ingest_keys, clock)  # type: ignore[arg-type]
+        receiver = build(chosen, consumer, counters, ingest_keys, clock, ingest_keys_file=ingest_keys_file)  # type: ignore[arg-type]
         await receiver.start()
         started.append(receiver)
         return receiver
