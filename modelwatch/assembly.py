@@ -105,8 +105,9 @@ def _add_exporter(made: Assembly, settings: Settings) -> Consumer:
     from rabbit_exporter.component import build as build_exporter
 
     url = broker_url_of(settings)
-    exporter = made.add(build_exporter(settings.rabbit_exporter, settings.rabbitmq, url, made.counters))
-    made.checks["rabbitmq_exporter"] = _connected("the RabbitMQ exporter", lambda: exporter.is_connected)
+    made_from = (settings.rabbit_exporter, settings.rabbitmq, url, made.counters, settings.data_dir)
+    exporter = made.add(build_exporter(*made_from))
+    made.checks["rabbitmq_exporter"] = exporter.check
     consumer: Consumer = exporter
     return consumer
 

@@ -4,6 +4,7 @@ Below the exporter and the processor, which use it from the two ends of the queu
 """
 
 from rabbitmq.backoff import pause_s
+from rabbitmq.confirms import Verdict
 from rabbitmq.connection import Channel, Connection
 from rabbitmq.link import RabbitLink
 from rabbitmq.message import Message, batch_of, dead_letter_of, message_of
@@ -21,6 +22,7 @@ __all__ = [
     "RabbitLink",
     "RabbitSettings",
     "Subscription",
+    "Verdict",
     "batch_of",
     "dead_letter_of",
     "declare_topology",

@@ -49,15 +49,16 @@ class RabbitLink:
             return None
         return self._connection
 
-    async def start(self) -> None:
+    async def start(self, *, must_connect: bool = True) -> None:
         """Connect and set up, trying for `start_timeout_s`. Raises `StartError` after it, or at once if it is hopeless.
 
         Wrong credentials, a wrong virtual host and queues that were declared otherwise do not mend themselves.
+        Without `must_connect` a broker that does not answer the first attempt is tried further while all else runs.
         """
         if self._keeper is not None:
             return
         parameters = parameters_of(self._url, self._settings, self._name)
-        self._connection = await self._connect_first(parameters)
+        self._connection = await (self._connect_first(parameters) if must_connect else self._connect_once(parameters))
         self._keeper = asyncio.create_task(self._keep(parameters), name=f"{self._name}: keep the connection")
 
     async def stop(self) -> None:
@@ -80,8 +81,7 @@ class RabbitLink:
                     try:
                         return await self._connect(parameters)
                     except BrokerUnavailableError as error:
-                        if error.code in (ACCESS_REFUSED, NOT_ALLOWED):
-                            raise StartError(f"{error} at {address}: set MODELWATCH_BROKER_URL") from error
+                        self._raise_if_hopeless(error, parameters)
                         last = str(error)
                         _log.info("waiting for RabbitMQ", connection=self._name, address=address, reason=last)
                     await asyncio.sleep(self._pause_s(attempt))
@@ -91,6 +91,19 @@ class RabbitLink:
                 f"RabbitMQ at {address} does not answer after {self._settings.start_timeout_s:g} s ({last}): "
                 "start it or set MODELWATCH_BROKER_URL"
             ) from None
+
+    async def _connect_once(self, parameters: pika.URLParameters) -> Connection | None:
+        try:
+            return await self._connect(parameters)
+        except BrokerUnavailableError as error:
+            self._raise_if_hopeless(error, parameters)
+            address = redacted(parameters)
+            _log.warning("starting without RabbitMQ", connection=self._name, address=address, reason=str(error))
+            return None
+
+    def _raise_if_hopeless(self, error: BrokerUnavailableError, parameters: pika.URLParameters) -> None:
+        if error.code in (ACCESS_REFUSED, NOT_ALLOWED):
+            raise StartError(f"{error} at {redacted(parameters)}: set MODELWATCH_BROKER_URL") from error
 
     async def _connect(self, parameters: pika.URLParameters) -> Connection:
         try:

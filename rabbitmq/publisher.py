@@ -62,9 +62,17 @@ class ConfirmedPublisher:
         """Whether a message could be published now."""
         return self._link.connection is not None
 
-    async def start(self) -> None:
-        """Return when connected, with the topology declared. Raises `StartError`."""
-        await self._link.start()
+    @property
+    def is_blocked(self) -> bool:
+        """Whether RabbitMQ said that it is short of memory or disk."""
+        return self._link.connection is not None and self._link.connection.is_blocked
+
+    async def start(self, *, must_connect: bool = True) -> None:
+        """Return when connected, with the topology declared. Raises `StartError`.
+
+        Without `must_connect` a broker that does not answer is no error: `publish` fails until it does.
+        """
+        await self._link.start(must_connect=must_connect)
 
     async def stop(self) -> None:
         """Close the connection; whoever still waits for a confirm gets `RetryableError`."""
@@ -80,7 +88,7 @@ class ConfirmedPublisher:
         Raises `RetryableError` when it has not, or when that is not known: after a timeout or a lost connection the
         message may have arrived, so that a repetition must do no harm.
         """
-        verdict = self._send(exchange, message)
+        verdict = self.send(exchange, message)
         try:
             async with asyncio.timeout(self._limits.timeout_s):
                 error = await verdict
@@ -89,7 +97,16 @@ class ConfirmedPublisher:
         if error is not None:
             raise error
 
-    def _send(self, exchange: str, message: Message) -> Verdict:
+    def drop_connection(self, reason: str) -> None:
+        """Begin anew on another connection."""
+        if self._link.connection is not None:
+            self._link.connection.drop(reason)
+
+    def send(self, exchange: str, message: Message) -> Verdict:
+        """Publish without waiting. The verdict comes when RabbitMQ has spoken or the connection is gone.
+
+        Raises `RetryableError` when nothing was sent.
+        """
         connection, channel = self._link.connection, self._channel
         if connection is None or channel is None:
             raise BrokerUnavailableError("no connection to RabbitMQ now")

@@ -83,8 +83,8 @@ async def running(one: RabbitSource) -> AsyncIterator[RabbitSource]:
 
 async def publish(view: RabbitView, batches: list[Batch]) -> None:
     """Send batches through a real exporter."""
-    settings = RabbitExporterSettings(max_unconfirmed_messages=10_000)
-    exporter = build(settings, QUICK, view.url, Counters())
+    settings = RabbitExporterSettings(max_unconfirmed_messages=10_000, spill_max_bytes=0)
+    exporter = build(settings, QUICK, view.url, Counters(), Path("no spill"))
     await exporter.start()
     try:
         await asyncio.gather(*(exporter.consume(batch) for batch in batches))

@@ -1,9 +1,10 @@
-"""The exporter against a real broker that confirms, refuses, freezes, dies and comes back."""
+"""The exporter without a spill, against a real broker that confirms, refuses, freezes, dies and comes back."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from tests.support.waiting import eventually
 
 
 def exporter(view: RabbitView, counters: Counters, rabbit: RabbitSettings = QUICK, **options: Any) -> RabbitExporter:
-    return build(RabbitExporterSettings(**options), rabbit, view.url, counters)
+    settings = RabbitExporterSettings(spill_max_bytes=0, **options)
+    return build(settings, rabbit, view.url, counters, Path("no spill"))
 
 
 @pytest.fixture
