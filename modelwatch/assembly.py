@@ -11,11 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import SecretStr
+
 from modelwatch.settings import Settings
 from modelwatch.urls import POSTGRES, broker_url_of, history_url_of, live_url_of
 from telemetry import Component, Consumer, Counters, Figures, RetryableError, StartError
 
 if TYPE_CHECKING:
+    from api.figures import ReadFigures, Scope
     from api.health import Check
     from otlp_receiver.settings import ReceiverSettings
     from storage.history import SqlHistory
@@ -38,6 +41,10 @@ class Assembly:
         self.components.append(component)
         return component
 
+    async def read_figures(self) -> Figures:
+        """Return what the counters and gauges of this process read now."""
+        return self.counters.figures()
+
     def addresses(self) -> dict[str, str]:
         """Return where the started components listen, by name."""
         return {name: address() for name, address in self.listeners.items()}
@@ -53,16 +60,33 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
         live = made.add(_live_feed(settings, made.counters, parts))
     intake = _add_processor(made, settings, history, live) if history and live and "processor" in parts else None
     if "receiver" in parts:
-        consumer = _add_exporter(made, settings) if settings.broker_url else intake
-        if consumer is None:
-            raise StartError("the receiver needs RabbitMQ to hand its data to: set MODELWATCH_BROKER_URL=amqp://...")
-        _add_receiver(made, settings, consumer)
+        _add_receiver(made, settings, intake if intake and not settings.broker_url else _add_exporter(made, settings))
     elif intake is not None and not settings.broker_url:
         raise StartError("the processor needs RabbitMQ to take its data from: set MODELWATCH_BROKER_URL=amqp://...")
     if history and live and "web" in parts:
         _add_web(made, settings, history, live)
     else:
-        _add_health(made, settings)
+        _add_health(made, settings, made.read_figures)
+    return made
+
+
+def assemble_workers(settings: Settings) -> Assembly:
+    """Return what a receiver of several processes consists of in the one that keeps the others. Raises `StartError`."""
+    from modelwatch.workers import Workers
+
+    made = Assembly()
+    _require_broker(settings)
+    workers = made.add(Workers(settings, made.counters))
+    made.checks.update(workers.checks())
+    _name_ports(made, settings, workers)
+    _add_health(made, settings, workers.figures, "workers")
+    return made
+
+
+def assemble_worker(settings: Settings) -> Assembly:
+    """Return what one of those others consists of; it shares its ports. Raises `StartError`."""
+    made = Assembly()
+    _add_receiver(made, settings, _add_exporter(made, settings), share_ports=True)
     return made
 
 
@@ -101,10 +125,16 @@ def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live
     return consumer
 
 
+def _require_broker(settings: Settings) -> SecretStr:
+    if settings.broker_url is None:
+        raise StartError("the receiver needs RabbitMQ to hand its data to: set MODELWATCH_BROKER_URL=amqp://...")
+    return broker_url_of(settings)
+
+
 def _add_exporter(made: Assembly, settings: Settings) -> Consumer:
     from rabbit_exporter.component import build as build_exporter
 
-    url = broker_url_of(settings)
+    url = _require_broker(settings)
     made_from = (settings.rabbit_exporter, settings.rabbitmq, url, made.counters, settings.data_dir)
     exporter = made.add(build_exporter(*made_from))
     made.checks["rabbitmq_exporter"] = exporter.check
@@ -112,19 +142,22 @@ def _add_exporter(made: Assembly, settings: Settings) -> Consumer:
     return consumer
 
 
-def _add_receiver(made: Assembly, settings: Settings, consumer: Consumer) -> None:
+def _add_receiver(made: Assembly, settings: Settings, consumer: Consumer, *, share_ports: bool = False) -> None:
     from otlp_receiver.component import build as build_receiver
 
-    keys, host = settings.ingest_keys, settings.receiver.host
-    receiver = made.add(
-        build_receiver(
-            _receiver_settings(settings),
-            consumer,
-            made.counters,
-            keys,
-            ingest_keys_file=settings.ingest_keys_file,
-        )
+    receiver = build_receiver(
+        _receiver_settings(settings),
+        consumer,
+        made.counters,
+        settings.ingest_keys,
+        share_ports=share_ports,
+        ingest_keys_file=settings.ingest_keys_file,
     )
+    _name_ports(made, settings, made.add(receiver))
+
+
+def _name_ports(made: Assembly, settings: Settings, receiver: Any) -> None:
+    host = settings.receiver.host
     made.listeners["otlp_grpc"] = lambda: f"{host}:{receiver.grpc_port}"
     made.listeners["otlp_http"] = lambda: f"{host}:{receiver.http_port}"
 
@@ -167,16 +200,13 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, live: Live
     made.listeners["page"] = lambda: f"http://{api.host}:{server.port}/"
 
 
-def _add_health(made: Assembly, settings: Settings) -> None:
+def _add_health(made: Assembly, settings: Settings, read: ReadFigures, scope: Scope = "process") -> None:
     health = settings.health
     if health.port:
         from api.health_app import build_health_app
         from api.web_server import WebServer
 
-        async def read() -> Figures:
-            return made.counters.figures()
-
-        app = build_health_app(read, made.checks)
+        app = build_health_app(read, made.checks, scope=scope)
         is_open = health.allow_unauthenticated
         server = made.add(
             WebServer(app, health.host, health.port, "MODELWATCH_HEALTH__PORT", allow_unauthenticated=is_open)

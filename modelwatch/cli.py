@@ -15,10 +15,11 @@ import uvloop
 
 from modelwatch import __version__, logs
 from modelwatch.settings import Settings
-from modelwatch.settings_sources import CONFIG_VARIABLE, load
+from modelwatch.settings_sources import CONFIG_VARIABLE, load, variable_of
 from telemetry import StartError
 
 EXIT_CANNOT_START = 2
+WORKERS_VARIABLE = variable_of(("receiver", "workers"))
 
 DESCRIPTION = "ModelWatch watches machine-learning model APIs live, on OpenTelemetry."
 EPILOG = (
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.config:
         os.environ[CONFIG_VARIABLE] = options.config  # where the demo's own ModelWatch finds it too
+    if options.workers is not None:
+        os.environ[WORKERS_VARIABLE] = options.workers
     try:
         settings = load(Settings, os.environ)
         logs.configure(settings.log)
@@ -58,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=EPILOG
         )
         command.add_argument("--config", metavar="FILE", help="settings file (default: modelwatch.yaml if it is there)")
+        command.set_defaults(workers=None)
+        if name == "receiver":
+            command.add_argument(
+                "--workers", metavar="N", help="processes that share the ports (default: 1)"
+            )
     return parser
 
 

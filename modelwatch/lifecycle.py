@@ -29,16 +29,22 @@ async def start_all(components: Sequence[Component]) -> None:
 
 
 async def stop_all(components: Sequence[Component]) -> None:
-    """Stop in reverse order, each within `STOP_TIMEOUT_S`; a failure is logged, the rest are stopped."""
+    """Stop in reverse order, each in bounded time; a failure is logged, the rest are stopped.
+
+    The bound is `STOP_TIMEOUT_S`, or the component's own `stop_timeout_s` if it has one.
+    """
     for component in reversed(components):
         await _stop(component)
 
 
 async def run_until_signal(
-    components: Sequence[Component], ready_message: str, details: Callable[[], Mapping[str, str]] = dict
+    components: Sequence[Component],
+    ready_message: str,
+    details: Callable[[], Mapping[str, str]] = dict,
+    ended: asyncio.Event | None = None,
 ) -> None:
-    """Start everything, say `ready_message` with its `details`, wait for SIGTERM or Ctrl-C, stop everything."""
-    ended = asyncio.Event()
+    """Start everything, say `ready_message` with `details`, wait for SIGTERM, Ctrl-C or `ended`, stop everything."""
+    ended = ended or asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
@@ -62,11 +68,11 @@ async def run_until_signal(
 
 
 async def _stop(component: Component) -> None:
-    name = type(component).__name__
+    name, timeout_s = type(component).__name__, getattr(component, "stop_timeout_s", STOP_TIMEOUT_S)
     try:
-        async with asyncio.timeout(STOP_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             await component.stop()
     except TimeoutError:
-        log.error("did not stop in time", component=name, timeout_s=STOP_TIMEOUT_S)
+        log.error("did not stop in time", component=name, timeout_s=timeout_s)
     except Exception:
         log.exception("failed to stop", component=name)

@@ -23,8 +23,8 @@ class LogSettings(BaseModel, frozen=True, extra="forbid"):
     )
 
 
-def configure(settings: LogSettings) -> None:
-    """Send our own and the libraries' logs through one chain to standard error."""
+def configure(settings: LogSettings, **fields: int) -> None:
+    """Send our own and the libraries' logs through one chain to standard error, each line with these `fields`."""
     is_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
     level = getattr(logging, settings.level.upper())
     shared: list[Any] = [
@@ -32,6 +32,7 @@ def configure(settings: LogSettings) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if is_text else "iso", utc=not is_text),
         structlog.stdlib.ExtraAdder(),
+        lambda _logger, _method, event: {**event, **fields},
         _on_one_line,
     ]
     rendering: list[Any] = (

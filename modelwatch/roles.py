@@ -8,9 +8,10 @@ from __future__ import annotations
 import gc
 from collections.abc import Mapping
 
-from modelwatch.assembly import Part, assemble
+from modelwatch.assembly import Assembly, Part, assemble, assemble_workers
 from modelwatch.lifecycle import run_until_signal
 from modelwatch.settings import Settings
+from telemetry import StartError
 
 ROLES: Mapping[str, frozenset[Part]] = {
     "up": frozenset({"receiver", "processor", "web"}),
@@ -22,9 +23,18 @@ ROLES: Mapping[str, frozenset[Part]] = {
 
 async def run_role(role: str, settings: Settings) -> None:
     """Run a role until SIGTERM or Ctrl-C. Raises `StartError`."""
-    assembly = assemble(ROLES[role], settings)
+    assembly = _assemble(role, settings)
     calm_garbage_collection()
     await run_until_signal(assembly.components, f"{role} is ready", assembly.addresses)
+
+
+def _assemble(role: str, settings: Settings) -> Assembly:
+    parts = ROLES[role]
+    if settings.receiver.workers == 1 or "receiver" not in parts:
+        return assemble(parts, settings)
+    if parts != {"receiver"}:
+        raise StartError(f"`{role}` is one process: leave MODELWATCH_RECEIVER__WORKERS at 1, or run `receiver` alone")
+    return assemble_workers(settings)
 
 
 def calm_garbage_collection() -> None:
