@@ -13,7 +13,6 @@ from telemetry.series import REQUEST_KINDS, SeriesKey, SpanKind
 
 __all__ = [
     "REQUEST_KINDS",
-    "REQUEST_KINDS",
     "Batch",
     "Component",
     "Consumer",
