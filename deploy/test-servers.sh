@@ -1,6 +1,8 @@
 #!/bin/sh
-# See to it that the servers and the browser that the tests start are there; on Debian as root install what is missing.
+# See to it that the servers, the browser and the JavaScript clients that the tests start are there; on Debian as root
+# install what is missing.
 set -eu
+cd "$(dirname "$0")/.."
 missing=""
 need() { # PACKAGE VARIABLE FILE-OR-COMMAND...
     package=$1 variable=$2; shift 2
@@ -16,9 +18,10 @@ need rabbitmq-server MODELWATCH_TEST_RABBITMQ_URL /usr/lib/rabbitmq/bin/rabbitmq
 need postgresql MODELWATCH_TEST_POSTGRES_URL '/usr/lib/postgresql/*/bin/postgres'
 need redis-server MODELWATCH_TEST_REDIS_URL redis-server
 need chromium MODELWATCH_TEST_CHROMIUM chromium chromium-browser google-chrome
-[ -z "$missing" ] && exit 0
+need nodejs "" node
+need npm "" npm
 
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+install_packages() {
     echo "tests: installing$missing"
     # Only the programs are wanted: the tests start private instances, so the packages must not start theirs.
     policy=/usr/sbin/policy-rc.d
@@ -30,12 +33,28 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     apt-get update -qq
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-    exit 0
-fi
-cat >&2 <<TEXT
+}
+
+# OpenTelemetry's JavaScript exporters, as package-lock.json has them; its copy beside them tells which ones are there.
+install_clients() {
+    clients=tests/clients/js
+    installed=$clients/node_modules/.installed-lock.json
+    cmp -s "$clients/package-lock.json" "$installed" && return 0
+    echo "tests: installing the JavaScript exporters of tests/clients/js"
+    npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund --no-progress --loglevel=error >/dev/null
+    cp "$clients/package-lock.json" "$installed"
+}
+
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        cat >&2 <<TEXT
 tests: missing:$missing
 Install them (Debian, Ubuntu: sudo apt-get install$missing), or give the addresses of running servers:
   MODELWATCH_TEST_RABBITMQ_URL=amqp://...  MODELWATCH_TEST_POSTGRES_URL=postgresql+psycopg://...
   MODELWATCH_TEST_REDIS_URL=redis://...    MODELWATCH_TEST_CHROMIUM=/path/to/chromium
 TEXT
-exit 1
+        exit 1
+    fi
+    install_packages
+fi
+install_clients
