@@ -13,7 +13,7 @@ from binascii import a2b_base64, unhexlify
 from collections.abc import Callable
 from typing import Final
 
-_DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+_DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _LONGEST_NUMBER: Final = 64
 """Characters of a number in quotes. Every double can be written in 24."""
 _LONGEST_INT: Final = 20
