@@ -20,7 +20,7 @@ from rabbit_exporter.settings import RabbitExporterSettings
 from rabbit_exporter.spill import Spill
 from rabbit_exporter.spill_store import Held, SpillStore
 from rabbitmq import ConfirmedPublisher, Verdict, message_of, pause_s
-from telemetry import Counters, RetryableError
+from telemetry import Counters, PermanentError, RetryableError
 from telemetry.queues import EXCHANGE
 
 _log = structlog.get_logger(__name__)
@@ -139,7 +139,7 @@ class Drain:
 
     async def _exchange(self, store: SpillStore, window: deque[_Entry]) -> bool:
         """Publish, wait for RabbitMQ to speak, and note what it said; return whether it takes nothing now."""
-        is_refused = not self._stopping.is_set() and self._publish(window)
+        is_refused = not self._stopping.is_set() and await self._publish(store, window)
         if not is_refused and _is_under_way(window):
             try:
                 async with asyncio.timeout(_STALL_S):
@@ -150,7 +150,7 @@ class Drain:
         self._spoken.clear()
         return await self._settle(store, window) or is_refused
 
-    def _publish(self, window: deque[_Entry]) -> bool:
+    async def _publish(self, store: SpillStore, window: deque[_Entry]) -> bool:
         """Send what was not sent yet; after a failure a single one, as a probe. Return whether it is refused."""
         for entry in window:
             if entry.is_done or entry.verdict is not None or entry.held.batch is None:
@@ -162,6 +162,9 @@ class Drain:
             except RetryableError as error:
                 self._breaker.open(str(error))
                 return True
+            except PermanentError as error:
+                await self._set_aside(store, entry, error)
+                continue
             entry.sent_at = asyncio.get_running_loop().time()
             self._watch(entry, verdict)
         return False
@@ -174,6 +177,8 @@ class Drain:
             error = entry.verdict.result()
             if error is None:
                 self._note_confirmed(entry)
+            elif isinstance(error, PermanentError):
+                await self._set_aside(store, entry, error)
             else:
                 entry.verdict, is_failing = None, True
                 self._breaker.open(str(error))
@@ -189,6 +194,11 @@ class Drain:
             signal = entry.held.batch.signal
             self._counters.add("spill_drained_batches", signal=signal)
             self._counters.add("spill_drained_items", entry.held.batch.item_count, signal=signal)
+
+    async def _set_aside(self, store: SpillStore, entry: _Entry, error: PermanentError) -> None:
+        """Let one batch that can never be published not hold up those behind it."""
+        await self._spill.set_aside(store, entry.held, str(error))
+        entry.is_done = True
 
     def _watch(self, entry: _Entry, verdict: Verdict) -> None:
         entry.verdict = verdict

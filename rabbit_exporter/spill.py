@@ -28,6 +28,7 @@ from telemetry import Batch, Counters, RetryableError, Signal
 _log = structlog.get_logger(__name__)
 
 _READ_BYTES: Final = 1024**2
+_STOP_TIMEOUT_S: Final = 3.0
 T = TypeVar("T")
 
 
@@ -62,6 +63,7 @@ class Spill:
         self._writing: asyncio.Task[None] | None = None
         self._late: dict[Position, Verdict] = {}
         self._trouble = ""
+        self._full_at = settings.spill_max_bytes
         self.arrived = asyncio.Event()
         """Set whenever a batch was written."""
 
@@ -73,7 +75,7 @@ class Spill:
     @property
     def has_room(self) -> bool:
         """Whether the next batch is likely to be taken."""
-        return self._own is not None and not self._trouble and self._bytes_used() < self._settings.spill_max_bytes
+        return self._own is not None and not self._trouble and self._bytes_used() < self._full_at
 
     def batches(self, signal: Signal) -> int:
         """Return how many batches of a signal are held, in slots of dead processes too."""
@@ -99,19 +101,23 @@ class Spill:
 
     async def stop(self) -> None:
         """Finish what is being written; the rest stays on the disk for the next start."""
-        if self._writing is not None:
-            await asyncio.wait({self._writing})
         opened, self._own, self._adopted = self._opened(), None, []
         thread, self._thread = self._thread, None
         self._late.clear()
         if thread is None:
             return
-        for one in opened:
-            await asyncio.get_running_loop().run_in_executor(thread, _close, one)
+        loop = asyncio.get_running_loop()
+        closing = [loop.run_in_executor(thread, _close, one) for one in opened]
         thread.shutdown(wait=False)
+        last = {*closing, *([self._writing] if self._writing is not None else [])}
+        late = (await asyncio.wait(last, timeout=_STOP_TIMEOUT_S))[1] if last else set()
+        if late:
+            _log.error("the spill's disk does not answer", folder=str(self._root))
+        for job in late:
+            job.cancel()
 
     async def append(self, batch: Batch, verdict: Verdict | None = None) -> None:
-        """Return once the batch is on the disk. Raises `RetryableError` when it is not, and then nothing was kept.
+        """Return once the batch is on the disk. Raises `RetryableError` when it is not, or when that is not known.
 
         `verdict` is that of a publish which took too long: should RabbitMQ confirm it after all, the drain need not
         repeat it.
@@ -120,13 +126,19 @@ class Spill:
         if self._own is None:
             raise RetryableError("the spill is closed")
         if self._bytes_used() + size > self._settings.spill_max_bytes:
+            self._full_at = self._bytes_used()
             raise RetryableError("the spill is full")
+        if self._waiting_bytes and self._waiting_bytes + size > self._settings.max_unconfirmed_bytes:
+            raise RetryableError("too many batches wait for the spill's disk")
         waiting = _Waiting(batch, verdict, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._waiting_bytes += size
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(self._own.store), name="write to the spill")
-        error = await waiting.is_kept
+        await asyncio.wait({waiting.is_kept}, timeout=self._settings.publish_timeout_s)
+        if not waiting.is_kept.done():
+            raise RetryableError(f"the spill's disk did not answer within {self._settings.publish_timeout_s:g} s")
+        error = waiting.is_kept.result()
         if error is not None:
             raise error
 
@@ -178,6 +190,9 @@ class Spill:
             group = self._next_group()
             try:
                 places = await self._run(store.add, [waiting.batch for waiting in group])
+            except asyncio.CancelledError:
+                self._refuse([*group, *self._waiting], OSError("the disk does not answer"))
+                raise
             except Exception as error:
                 self._refuse(group, error)
             else:
@@ -194,7 +209,7 @@ class Spill:
         return group
 
     def _accept(self, group: list[_Waiting], places: list[Position]) -> None:
-        self._trouble = ""
+        self._trouble, self._full_at = "", self._settings.spill_max_bytes
         for waiting, place in zip(group, places, strict=True):
             signal = waiting.batch.signal
             self._counters.add("spill_written_batches", signal=signal)
@@ -206,9 +221,15 @@ class Spill:
         self.arrived.set()
 
     def _refuse(self, group: list[_Waiting], error: Exception) -> None:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else type(error).__name__
+        is_of_the_disk = isinstance(error, OSError)
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else type(error).__name__
         if not self._trouble:
-            _log.error("cannot write to the spill", folder=str(self._root), exc_info=error)
+            _log.error(
+                "cannot write to the spill",
+                folder=str(self._root),
+                reason=reason,
+                exc_info=None if is_of_the_disk else error,
+            )
         self._trouble = reason
         for waiting in group:
             if not waiting.is_kept.done():

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from rabbitmq.errors import BrokerRefusedError, BrokerUnavailableError
-from telemetry import RetryableError
+from rabbitmq.errors import BrokerRefusedError, BrokerUnavailableError, MessageTooLargeError, max_message_bytes_in
+from telemetry import PermanentError, RetryableError
 
-Verdict = asyncio.Future[RetryableError | None]
+Verdict = asyncio.Future[RetryableError | PermanentError | None]
 """Done with `None` once the message is safe, or with the error to raise."""
 
 
@@ -71,12 +71,19 @@ class ConfirmWindow:
             _settle(entry.verdict, refusal)
 
     def take_loss(self, reason: str) -> None:
-        """The channel is gone: nothing more will be heard of what is in the window."""
+        """The channel is gone: nothing more will be heard of what is in the window.
+
+        When a message that is too large has closed it, every such message in the window is refused for good.
+        """
         lost, self._open, self._open_bytes = self._open, {}, 0
+        limit = max_message_bytes_in(reason)
         for entry in lost.values():
-            _settle(entry.verdict, BrokerUnavailableError(reason))
+            if limit is not None and entry.body_bytes > limit:
+                _settle(entry.verdict, MessageTooLargeError(entry.body_bytes, limit))
+            else:
+                _settle(entry.verdict, BrokerUnavailableError(reason))
 
 
-def _settle(verdict: Verdict, error: RetryableError | None) -> None:
+def _settle(verdict: Verdict, error: RetryableError | PermanentError | None) -> None:
     if not verdict.done():
         verdict.set_result(error)

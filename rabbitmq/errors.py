@@ -1,19 +1,23 @@
 """The errors that this room raises, and the one place where pika's exceptions become ours.
 
-Whoever publishes or consumes sees `RetryableError` and `StartError` only; both kinds here are children of the first.
+Whoever publishes or consumes sees `RetryableError`, `StartError`, and for a message beyond RabbitMQ's own limit
+`PermanentError`; the kinds here are children of the first and the last.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import pika.exceptions
 
-from telemetry import RetryableError
+from telemetry import PermanentError, RetryableError
 
 ACCESS_REFUSED: Final = 403
 PRECONDITION_FAILED: Final = 406
 NOT_ALLOWED: Final = 530
+
+_TOO_LARGE: Final = re.compile(r"message size \d+ is larger than (?:configured )?max size (\d+)")
 
 
 class BrokerUnavailableError(RetryableError):
@@ -26,6 +30,22 @@ class BrokerUnavailableError(RetryableError):
 
 class BrokerRefusedError(RetryableError):
     """RabbitMQ answers, and will not take the message now: a queue is full or missing, or memory or disk is short."""
+
+
+class MessageTooLargeError(PermanentError):
+    """The message is larger than RabbitMQ's `max_message_size`, which it tells of by closing the channel."""
+
+    def __init__(self, body_bytes: int, max_message_bytes: int) -> None:
+        super().__init__(
+            f"the request has {body_bytes} bytes, more than RabbitMQ takes in a message ({max_message_bytes}, its "
+            "max_message_size): send smaller batches, and set MODELWATCH_RABBIT_EXPORTER__MAX_MESSAGE_BYTES alike"
+        )
+
+
+def max_message_bytes_in(reason: str) -> int | None:
+    """Return the limit that a closed channel's reason names, or `None` if it was closed for another reason."""
+    found = _TOO_LARGE.search(reason)
+    return int(found[1]) if found else None
 
 
 def unavailable(error: BaseException) -> BrokerUnavailableError:

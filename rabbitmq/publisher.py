@@ -19,7 +19,13 @@ from pydantic import SecretStr
 
 from rabbitmq.confirms import ConfirmWindow, Verdict
 from rabbitmq.connection import Channel, Connection
-from rabbitmq.errors import BrokerRefusedError, BrokerUnavailableError, unavailable
+from rabbitmq.errors import (
+    BrokerRefusedError,
+    BrokerUnavailableError,
+    MessageTooLargeError,
+    max_message_bytes_in,
+    unavailable,
+)
 from rabbitmq.link import RabbitLink
 from rabbitmq.message import Message
 from rabbitmq.settings import RabbitSettings
@@ -27,6 +33,8 @@ from rabbitmq.topology import declare_topology
 from telemetry import RetryableError, StartError
 
 _log = structlog.get_logger(__name__)
+
+_MEND_DELAY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,7 @@ class ConfirmedPublisher:
         self._channel: Channel | None = None
         self._window = ConfirmWindow(limits.max_messages, limits.max_bytes)
         self._mending: asyncio.Task[None] | None = None
+        self._max_message_bytes: int | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -86,7 +95,8 @@ class ConfirmedPublisher:
         """Return once RabbitMQ has written the message to every queue that it was routed to.
 
         Raises `RetryableError` when it has not, or when that is not known: after a timeout or a lost connection the
-        message may have arrived, so that a repetition must do no harm.
+        message may have arrived, so that a repetition must do no harm. Raises `PermanentError` when the message is
+        larger than RabbitMQ takes.
         """
         verdict = self.send(exchange, message)
         try:
@@ -105,13 +115,15 @@ class ConfirmedPublisher:
     def send(self, exchange: str, message: Message) -> Verdict:
         """Publish without waiting. The verdict comes when RabbitMQ has spoken or the connection is gone.
 
-        Raises `RetryableError` when nothing was sent.
+        Raises `RetryableError` when nothing was sent, `PermanentError` when it is known to be too large.
         """
         connection, channel = self._link.connection, self._channel
         if connection is None or channel is None:
             raise BrokerUnavailableError("no connection to RabbitMQ now")
         if connection.is_blocked:
             raise BrokerRefusedError("RabbitMQ is short of memory or disk and takes no messages")
+        if self._max_message_bytes is not None and len(message.body) > self._max_message_bytes:
+            raise MessageTooLargeError(len(message.body), self._max_message_bytes)
         if not self._window.has_room(len(message.body)):
             raise BrokerRefusedError("too many messages wait for RabbitMQ to confirm them")
         try:
@@ -126,8 +138,13 @@ class ConfirmedPublisher:
         window = ConfirmWindow(self._limits.max_messages, self._limits.max_bytes)
         channel.raw.add_on_return_callback(partial(self._on_return, window))
         await channel.call(channel.raw.confirm_delivery, partial(_on_confirm, window))
-        channel.closed.add_done_callback(lambda closed: window.take_loss(str(closed.result())))
+        channel.closed.add_done_callback(lambda closed: self._on_closed(window, str(closed.result())))
         self._channel, self._window = channel, window
+
+    def _on_closed(self, window: ConfirmWindow, reason: str) -> None:
+        # Asked for again, it would cost the connection again, and with it the confirms of its neighbours.
+        self._max_message_bytes = max_message_bytes_in(reason) or self._max_message_bytes
+        window.take_loss(reason)
 
     def _on_return(
         self,
@@ -142,7 +159,12 @@ class ConfirmedPublisher:
             self._mending = asyncio.create_task(self._mend(), name="declare RabbitMQ's queues again")
 
     async def _mend(self) -> None:
-        """Put back the queue or binding that somebody deleted; if that fails, the next return tries again."""
+        """Put back the queue or binding that somebody deleted; if that fails, the next return tries again.
+
+        Not at once: of a queue that is deleted and declared again in the same moment, RabbitMQ 3.10 does not tell the
+        consumers. It hands them messages of the new queue that never arrive, for as long as their connections stand.
+        """
+        await asyncio.sleep(_MEND_DELAY_S)
         connection = self._link.connection
         if connection is None:
             return

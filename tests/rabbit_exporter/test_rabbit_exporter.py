@@ -167,9 +167,6 @@ async def test_a_killed_broker_is_refused_meanwhile_and_found_again(
     async def is_confirmed() -> bool:
         return await outcome_of(one, batch_number(20_001)) == "confirmed"
 
-    print([await outcome_of(one, batch_number(20_001)) for _ in range(3)])
-    await asyncio.sleep(3)
-    print([await outcome_of(one, batch_number(20_001)) for _ in range(3)])
     await eventually(is_confirmed, timeout_s=10)
     await one.stop()
     confirmed = {batch_number(index).batch_id for index, outcome in outcomes.items() if outcome == "confirmed"}
