@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
-ROUTES = ("/predict", "/predict/batch", "/items/{id}", "/health")
+ROUTES = ("/predict", "/predict/batch", "/items/{id}", "/explain")
 SERVICES = 4
 INSTANCES = 4  # of each service
 SPANS_PER_REQUEST = 512  # what a Python SDK exports at once by default

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import time
 
+from processor.exclusions import excluder
 from processor.group_commit import GroupCommit, RunInWorker
 from processor.intake import Intake
+from processor.path_templates import PathTemplates
 from processor.settings import ProcessorSettings
 from processor.span_columns import SpanDecoder
 from storage.ports import History, LiveFeed
@@ -28,6 +30,7 @@ def build(
             counters,
             now_ns=now_ns,
             max_future_ns=int(settings.max_future_s * 1e9),
+            max_late_ns=int(settings.max_late_s * 1e9),
             run_in_worker=run_in_worker,
         )
 
@@ -41,4 +44,6 @@ def build_decoder(settings: ProcessorSettings) -> SpanDecoder:
         attribute_limit=settings.attribute_cache_size,
         resource_limit=settings.resource_cache_size,
         combination_limit=settings.combination_cache_size,
+        paths=PathTemplates(settings.max_path_templates, settings.resource_cache_size),
+        is_excluded=excluder(settings.excluded_routes),
     )

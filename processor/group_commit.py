@@ -48,6 +48,7 @@ class GroupCommit:
         *,
         now_ns: NowNs,
         max_future_ns: int,
+        max_late_ns: int,
         run_in_worker: RunInWorker,
     ) -> None:
         self._decoder = decoder
@@ -56,6 +57,7 @@ class GroupCommit:
         self._counters = counters
         self._now_ns = now_ns
         self._max_future_ns = max_future_ns
+        self._max_late_ns = max_late_ns
         self._run_in_worker = run_in_worker
         self._shown_ids: dict[bytes, None] = {}  # oldest first
 
@@ -71,12 +73,13 @@ class GroupCommit:
         return [self._settle(batch, columns, result) for batch, columns in zip(batches, decoded, strict=True)]
 
     def _decode_all(self, batches: Sequence[Batch]) -> list[SpanColumns | PermanentError]:
-        latest_end_ns = self._now_ns() + self._max_future_ns
-        return [self._decode(batch, latest_end_ns) for batch in batches]
+        now_ns = self._now_ns()
+        return [self._decode(batch, now_ns) for batch in batches]
 
-    def _decode(self, batch: Batch, latest_end_ns: int) -> SpanColumns | PermanentError:
+    def _decode(self, batch: Batch, now_ns: int) -> SpanColumns | PermanentError:
+        earliest_ns, latest_ns = now_ns - self._max_late_ns, now_ns + self._max_future_ns
         try:
-            return self._decoder.decode(batch.body, latest_end_ns=latest_end_ns)
+            return self._decoder.decode(batch.body, earliest_end_ns=earliest_ns, latest_end_ns=latest_ns)
         except PermanentError as error:
             return error
         except Exception as error:
@@ -148,9 +151,11 @@ class GroupCommit:
             self._counters.add("processor_refused_items", batch.item_count, signal=signal)
         elif isinstance(columns, SpanColumns) and batch.batch_id in result.stored:
             result.stored.remove(batch.batch_id)
-            self._counters.add("processor_stored_items", columns.item_count - columns.invalid_count, signal=signal)
+            self._counters.add("processor_stored_items", columns.stored_count, signal=signal)
             self._counters.add("processor_skipped_items", columns.skipped_count, signal=signal)
+            self._counters.add("processor_excluded_items", columns.excluded_count, signal=signal)
             self._counters.add("processor_invalid_items", columns.invalid_count, signal=signal)
+            self._counters.add("processor_late_items", columns.late_count, signal=signal)
         else:
             self._counters.add("processor_duplicate_batches", signal=signal)
             self._counters.add("processor_duplicate_items", batch.item_count, signal=signal)

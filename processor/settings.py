@@ -40,6 +40,28 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
         description="Spans that end more than this many seconds ahead of this machine's clock are set aside as "
         "invalid: they are counted, but in no RED figure.",
     )
+    max_late_s: float = Field(
+        169_200,
+        ge=3600,
+        le=31_536_000,
+        description="Spans that ended more than this many seconds ago are set aside as late: they are counted, but in "
+        "no RED figure. The default is 47 hours, an hour less than points of the finest resolution are kept.",
+    )
+    excluded_routes: tuple[str, ...] = Field(
+        (
+            *("/health", "/health/*", "/healthz", "/healthcheck", "/livez", "/live", "/readyz", "/ready", "/startupz"),
+            *("/ping", "/metrics", "/v2/health/*"),
+        ),
+        description="Routes of SERVER spans that are left out of all RED figures: probes and scrapes. `*` stands for "
+        "any characters.",
+    )
+    max_path_templates: int = Field(
+        100,
+        ge=0,
+        le=10_000,
+        description="Most routes that are made up for one service from the paths of spans that name no route; further "
+        "ones have no route.",
+    )
     text_limit_chars: int = Field(
         256,
         ge=16,

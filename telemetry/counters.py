@@ -23,6 +23,7 @@ CounterName = Literal[
     "receiver_rejected_items",
     "receiver_refused_requests",  # refused before they were read, so that their items cannot be counted
     "receiver_rejected_requests",  # rejected for good, and the items cannot be counted because they cannot be read
+    "receiver_refused_connections",  # closed at once because too many were open; no request was read from them
     "receiver_received_bytes",  # of request bodies as they were sent, compressed or not, whatever became of them
     # rabbit_exporter
     "exporter_published_batches",
@@ -35,7 +36,7 @@ CounterName = Literal[
     "spill_drained_items",
     "spill_refused_batches",  # neither RabbitMQ nor the spill could take them: refused as retryable
     "spill_quarantined_records",  # stretches of the spill that could not be read, kept aside for inspection
-    # processor: received = stored + invalid + duplicate + poison + refused + in hand
+    # processor: received = stored + invalid + late + duplicate + poison + refused + in hand
     "processor_received_items",
     "processor_received_batches",
     "processor_stored_items",
@@ -46,7 +47,9 @@ CounterName = Literal[
     "processor_refused_items",  # answered as retryable: no room, stopping, or the commit failed
     "processor_failed_commits",
     "processor_skipped_items",  # stored as part of a batch, but of a kind that RED figures are not derived from
+    "processor_excluded_items",  # stored as part of a batch, but left out of RED figures by a rule, such as probes
     "processor_invalid_items",  # set aside because the item itself is impossible, such as a span that ends before 1970
+    "processor_late_items",  # set aside because they ended longer ago than late data is taken in
     "rabbit_source_dead_lettered_batches",
     "rabbit_source_requeued_batches",
     "rabbit_source_reconnects",
@@ -73,6 +76,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "receiver_rejected_items": "Items that were rejected for good, because they or their request are invalid.",
         "receiver_refused_requests": "Requests refused for now before their items could be counted.",
         "receiver_rejected_requests": "Requests rejected for good whose items cannot be counted.",
+        "receiver_refused_connections": "Connections refused for now because too many were open.",
         "receiver_received_bytes": "Bytes of request bodies as they were sent, compressed or not.",
         "exporter_published_batches": "Batches that RabbitMQ confirmed.",
         "exporter_failed_batches": "Batches that could not be published.",
@@ -93,6 +97,8 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "processor_refused_items": "Items handed back for now: no room, stopping, or a commit that failed.",
         "processor_failed_commits": "Commits to the history that failed.",
         "processor_skipped_items": "Stored items of a kind that RED figures are not derived from.",
+        "processor_excluded_items": "Stored items that a rule leaves out of RED figures, such as health probes.",
+        "processor_late_items": "Items set aside because they ended too long ago.",
         "processor_invalid_items": "Items set aside because they are impossible by themselves.",
         "rabbit_source_dead_lettered_batches": "Batches moved to the queue of dead letters.",
         "rabbit_source_requeued_batches": "Batches given back to RabbitMQ unfinished at a stop.",

@@ -33,7 +33,9 @@ def columns_of(rows: Sequence[tuple[int, int, int, bool]], series: Sequence[Seri
         np.array(is_error, dtype=np.bool_),
         item_count=len(rows),
         skipped_count=0,
+        excluded_count=0,
         invalid_count=0,
+        late_count=0,
     )
 
 

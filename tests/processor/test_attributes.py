@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from processor.attributes import AttributeCache, ResourceCache
-from processor.derivation import RESOURCE_KEYS, SPAN_KEYS
+from processor.derivation import KEYS_OF, RESOURCE_KEYS
 from processor.projection import load_projection
+from telemetry import SpanKind
 from tests.support.otlp import any_value, key_values, resource
 from tests.support.plain_red import plain_value
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 PROJECTION = load_projection()
+SPAN_KEYS = KEYS_OF[SpanKind.SERVER]
 KEYS = [*sorted(SPAN_KEYS), "http.target", "http.routes", "url.path", "", "client.port"]
 
 

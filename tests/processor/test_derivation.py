@@ -12,7 +12,13 @@ LIMIT = 64
 
 def series(resource: dict[str, Scalar] | None = None, **span: Scalar) -> SeriesKey:
     attributes = {key.replace("__", "."): value for key, value in span.items()}
-    return series_of(SpanKind.SERVER, resource or {}, attributes, LIMIT)
+    return of_kind(SpanKind.SERVER, resource, attributes)
+
+
+def of_kind(kind: SpanKind, resource: dict[str, Scalar] | None, attributes: dict[str, Scalar]) -> SeriesKey:
+    found = series_of(kind, resource or {}, attributes, LIMIT)
+    assert found is not None
+    return found
 
 
 def test_old_and_new_http_conventions_name_the_same_series() -> None:
@@ -100,7 +106,7 @@ def test_status_codes_are_read_as_numbers_or_digits(value: Scalar, code: int | N
 )
 def test_errors_are_span_errors_and_5xx(status: int, code: int | None, failed: bool) -> None:
     """4xx alone are no errors of the service."""
-    assert is_error(status, {} if code is None else {"http.status_code": code}) is failed
+    assert is_error(SpanKind.SERVER, status, {} if code is None else {"http.status_code": code}) is failed
 
 
 @pytest.mark.parametrize(
@@ -122,4 +128,122 @@ def test_texts_are_bounded_and_storable(value: Scalar | None, text: str) -> None
 
 def test_consumers_are_series_of_their_own() -> None:
     """A worker's spans are not mixed with a server's."""
-    assert series_of(SpanKind.CONSUMER, {}, {}, LIMIT).span_kind == "CONSUMER"
+    assert of_kind(SpanKind.CONSUMER, {}, {}).span_kind == "CONSUMER"
+
+
+SHAPES: list[tuple[str, SpanKind, dict[str, Scalar], dict[str, str]]] = [
+    (
+        "Go, otelhttp with both conventions",
+        SpanKind.SERVER,
+        {"http.request.method": "GET", "http.method": "GET", "http.route": "/a/{b}", "http.response.status_code": 404},
+        {"http_method": "GET", "http_route": "/a/{b}", "http_status_class": "4xx"},
+    ),
+    (
+        "ASP.NET leaves out the first slash",
+        SpanKind.SERVER,
+        {"http.request.method": "GET", "http.route": "api/items/{id}", "http.response.status_code": 200},
+        {"http_route": "/api/items/{id}"},
+    ),
+    (
+        "gRPC server in Java, old names",
+        SpanKind.SERVER,
+        {"rpc.system": "grpc", "rpc.service": "fraud.Scorer", "rpc.method": "Score", "rpc.grpc.status_code": 0},
+        {"operation": "fraud.Scorer/Score", "http_route": "", "peer": ""},
+    ),
+    (
+        "gRPC server, new names",
+        SpanKind.SERVER,
+        {"rpc.system.name": "grpc", "rpc.method": "fraud.Scorer/Score", "rpc.response.status_code": "OK"},
+        {"operation": "fraud.Scorer/Score"},
+    ),
+    (
+        "Kafka consumer",
+        SpanKind.CONSUMER,
+        {"messaging.system": "kafka", "messaging.destination.name": "orders"},
+        {"operation": "orders"},
+    ),
+    (
+        "a reply queue with a name of its own",
+        SpanKind.CONSUMER,
+        {"messaging.destination.name": "amq.gen-JzTY20", "messaging.destination.temporary": True},
+        {"operation": "(temporary)"},
+    ),
+    (
+        "a destination with a template",
+        SpanKind.PRODUCER,
+        {"messaging.system": "nats", "messaging.destination.template": "a.{id}", "messaging.destination.name": "a.42"},
+        {"operation": "a.{id}", "peer": "nats"},
+    ),
+    (
+        "an HTTP client without a named peer",
+        SpanKind.CLIENT,
+        {"http.request.method": "POST", "server.address": "features", "http.response.status_code": 200},
+        {"peer": "features", "http_method": "POST", "http_status_class": "2xx", "operation": ""},
+    ),
+    (
+        "a named peer wins over its address",
+        SpanKind.CLIENT,
+        {"service.peer.name": "features", "server.address": "10.0.0.7", "url.template": "/v1/{key}"},
+        {"peer": "features", "http_route": "/v1/{key}"},
+    ),
+    (
+        "a database, new names",
+        SpanKind.CLIENT,
+        {"db.system.name": "postgresql", "db.operation.name": "SELECT", "db.collection.name": "users"},
+        {"peer": "postgresql", "operation": "SELECT users"},
+    ),
+    (
+        "a database, old names",
+        SpanKind.CLIENT,
+        {"db.system": "redis", "db.operation": "HGET", "net.peer.name": "10.0.0.7"},
+        {"peer": "redis", "operation": "HGET"},
+    ),
+    (
+        "a large language model",
+        SpanKind.CLIENT,
+        {"gen_ai.provider.name": "some.provider", "gen_ai.operation.name": "chat", "gen_ai.request.model": "m-7"},
+        {"peer": "some.provider", "operation": "chat", "model_name": "m-7"},
+    ),
+    (
+        "a step of a model",
+        SpanKind.INTERNAL,
+        {"ml.model.name": "fraud", "ml.model.version": "7"},
+        {"model_name": "fraud", "model_version": "7", "operation": ""},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "expected"), [shape[1:] for shape in SHAPES], ids=[s[0] for s in SHAPES]
+)
+def test_shapes_in_the_wild(kind: SpanKind, attributes: dict[str, Scalar], expected: dict[str, str]) -> None:
+    """What other languages, protocols and versions send maps to the same few fields."""
+    found = of_kind(kind, {}, attributes)._asdict()
+    assert found["span_kind"] == kind
+    assert {field: found[field] for field in expected} == expected
+
+
+def test_internal_spans_without_a_model_have_no_series() -> None:
+    """Middleware, serialisation and the sending of responses are no figures of their own."""
+    assert series_of(SpanKind.INTERNAL, {"ml.model.name": "fraud"}, {}, LIMIT) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "failed"),
+    [
+        (SpanKind.CLIENT, {"http.response.status_code": 404}, True),
+        (SpanKind.CLIENT, {"http.response.status_code": 302}, False),
+        (SpanKind.SERVER, {"rpc.grpc.status_code": 3}, False),
+        (SpanKind.SERVER, {"rpc.grpc.status_code": 13}, True),
+        (SpanKind.SERVER, {"rpc.response.status_code": "UNAVAILABLE"}, True),
+        (SpanKind.SERVER, {"rpc.response.status_code": "NOT_FOUND"}, False),
+        (SpanKind.CLIENT, {"rpc.grpc.status_code": 5}, True),
+        (SpanKind.CLIENT, {"rpc.grpc.status_code": 0}, False),
+        (SpanKind.CLIENT, {"rpc.response.status_code": "OK"}, False),
+    ],
+)
+def test_a_callers_mistake_is_an_error_of_the_caller_only(
+    kind: SpanKind, attributes: dict[str, Scalar], failed: bool
+) -> None:
+    """A client's 4xx is its error, a server's is not; gRPC's codes are divided the same way."""
+    assert is_error(kind, 0, attributes) is failed

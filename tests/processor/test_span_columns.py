@@ -40,6 +40,10 @@ def decode(decoder: SpanDecoder, request: ExportTraceServiceRequest | bytes) -> 
     return decoder.decode(body, latest_end_ns=LATEST_NS)
 
 
+def routes_of(columns: SpanColumns) -> list[str]:
+    return [columns.series[index].http_route for index in columns.series_index]
+
+
 def assert_equals_plain(decoder: SpanDecoder, *bodies: bytes) -> None:
     fast = aggregate([decode(decoder, body) for body in bodies])
     assert by_series_and_second(fast) == by_series_and_second(plain_red_points(bodies, latest_end_ns=LATEST_NS))
@@ -68,11 +72,11 @@ def test_a_request_without_spans_has_no_rows(decoder: SpanDecoder, body: bytes) 
     assert columns.item_count == columns.series_index.size == 0
 
 
-def test_other_kinds_are_skipped_and_counted(decoder: SpanDecoder) -> None:
-    """Only SERVER and CONSUMER spans have rows; the others are counted."""
+def test_spans_without_a_series_are_skipped_and_counted(decoder: SpanDecoder) -> None:
+    """INTERNAL spans without a model have no row, nor have kinds that are not known; they are counted."""
     spans = [span(kind=kind) for kind in (0, 1, 2, 3, 4, 5, 6, 100)]  # type: ignore[arg-type]
     columns = decode(decoder, trace_request(spans))
-    assert (columns.item_count, columns.skipped_count, columns.series_index.size) == (8, 6, 2)
+    assert (columns.item_count, columns.skipped_count, columns.series_index.size) == (8, 4, 4)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +99,66 @@ def test_impossible_times_are_set_aside_and_counted(decoder: SpanDecoder, start_
     columns = decode(decoder, trace_request([wrong, server_span(), span()]))
     assert (columns.item_count, columns.skipped_count, columns.invalid_count) == (3, 1, 1)
     assert columns.duration_ns.tolist() == [50_000_000]
+
+
+def test_probes_are_left_out_and_counted(decoder: SpanDecoder) -> None:
+    """They are stored as a part of their batch, and are in no figure."""
+    spans = [server_span(route="/health"), server_span(route="/predict"), server_span(route="/health", status_code=500)]
+    columns = decode(decoder, trace_request(spans))
+    assert (columns.item_count, columns.excluded_count, columns.skipped_count, columns.stored_count) == (3, 2, 0, 3)
+    assert routes_of(columns) == ["/predict"]
+
+
+def test_spans_that_ended_too_long_ago_are_set_aside_and_counted(decoder: SpanDecoder) -> None:
+    """The limit is exact, and impossible times are not called late."""
+    body = trace_request([span(kind=2, end_ns=END_NS + shift) for shift in (-1, 0, 1)] + [span(kind=2, end_ns=5, duration_ns=1)])
+    columns = decoder.decode(body.SerializeToString(), earliest_end_ns=END_NS, latest_end_ns=LATEST_NS)
+    assert (columns.late_count, columns.invalid_count, columns.series_index.size, columns.stored_count) == (1, 1, 2, 2)
+
+
+@pytest.mark.parametrize("key", ["url.path", "http.target", "http.url"])
+def test_a_span_without_a_route_gets_one_from_its_path(decoder: SpanDecoder, key: str) -> None:
+    """Values are taken out of the path; the same template is one series, whatever order the spans come in."""
+    paths = ["/users/1", "/users/2?x=1", "/orders/7", "/users/3"]
+    spans = [server_span(route=None, attributes={key: path}) for path in paths]
+    for _ in range(2):
+        assert routes_of(decode(decoder, trace_request(spans))) == [
+            "/users/{id}",
+            "/users/{id}",
+            "/orders/{id}",
+            "/users/{id}",
+        ]
+
+
+def test_paths_that_the_server_did_not_know_are_no_routes(decoder: SpanDecoder) -> None:
+    """A scanner's guesses are one series."""
+    spans = [
+        server_span(route=None, status_code=404, attributes={"url.path": f"/{word}"})
+        for word in ("admin", "login", "wp")
+    ]
+    assert routes_of(decode(decoder, trace_request(spans))) == ["", "", ""]
+
+
+def test_made_up_routes_are_bounded() -> None:
+    """Beyond the limit a span has no route, and costs no memory."""
+    decoder = build_decoder(ProcessorSettings(max_path_templates=3))
+    letters = "abcdefgh"
+    spans = [server_span(route=None, attributes={"url.path": f"/{a}{b}"}) for a in letters for b in letters]
+    assert len(set(routes_of(decode(decoder, trace_request(spans))))) == 4
+
+
+def test_steps_of_a_model_are_told_apart_by_their_names(decoder: SpanDecoder) -> None:
+    """An INTERNAL span with a model is a step; its name says which."""
+    model = {"ml.model.name": "fraud"}
+    spans = [span("preprocess", attributes=model), span("predict", attributes=model), span("predict", attributes=model)]
+    columns = decode(decoder, trace_request([*spans, span("predict")]))
+    steps = [columns.series[index] for index in columns.series_index]
+    assert [(step.span_kind, step.model_name, step.operation) for step in steps] == [
+        ("INTERNAL", "fraud", "preprocess"),
+        ("INTERNAL", "fraud", "predict"),
+        ("INTERNAL", "fraud", "predict"),
+    ]
+    assert columns.skipped_count == 1
 
 
 @pytest.mark.parametrize("start_ns", [END_NS + 1, END_NS + 10**12, MAX_U64])

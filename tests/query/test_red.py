@@ -48,6 +48,16 @@ async def test_red_equals_a_plain_count(
     check_red(answer, calls, group_by, where)
 
 
+@pytest.mark.parametrize("kind", ["CLIENT", "PRODUCER", "INTERNAL"])
+async def test_only_a_services_own_requests_are_its_calls(world: World, kind: str) -> None:
+    """What it asks of others, and the steps of its models, are stored beside them and are no calls of it."""
+    other = CHURN._replace(span_kind=kind, http_route="", peer="features", operation="predict")
+    await world.commit(point(CHURN, NOW_S - 10, [0.1]), point(other, NOW_S - 10, [5.0, 5.0]))
+    red = await world.query.red(NOW_S - 60, NOW_S, 1)
+    services = await world.query.services(60)
+    assert red.items[0].total.calls == services.total.calls == 1
+
+
 async def test_a_call_at_an_edge_belongs_to_the_later_of_two_adjoining_ranges(world: World) -> None:
     """Ranges are half-open: a call in the second where one range ends and the next begins is counted once."""
     edge_s = NOW_S - 100

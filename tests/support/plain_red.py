@@ -15,6 +15,19 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from telemetry import ExponentialHistogram, RedPoint, SeriesKey
 
 YEAR_2000_NS = 946_684_800_000_000_000
+KINDS = {0: "INTERNAL", 1: "INTERNAL", 2: "SERVER", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
+EXCLUDED = {
+    "/health",
+    "/healthz",
+    "/healthcheck",
+    "/livez",
+    "/live",
+    "/readyz",
+    "/ready",
+    "/startupz",
+    "/ping",
+    "/metrics",
+}
 METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 
 
@@ -28,12 +41,16 @@ def plain_red_points(bodies: Iterable[bytes], *, latest_end_ns: int) -> list[Red
             for scope_spans in resource_spans.scope_spans:
                 for span in scope_spans.spans:
                     start_ns, end_ns = span.start_time_unix_nano, span.end_time_unix_nano
-                    if span.kind not in (2, 5) or min(start_ns, end_ns) < YEAR_2000_NS or end_ns > latest_end_ns:
+                    if span.kind not in KINDS or min(start_ns, end_ns) < YEAR_2000_NS or end_ns > latest_end_ns:
                         continue
                     attributes = plain_attributes(span.attributes)
-                    group = plain_series(span.kind, resource, attributes), end_ns // 10**9
+                    series = plain_series(span, resource, attributes)
+                    if series is None or (series.span_kind == "SERVER" and series.http_route in EXCLUDED):
+                        continue
+                    group = series, end_ns // 10**9
                     durations[group].append(max(0, end_ns - start_ns))
-                    errors[group] += span.status.code == 2 or (plain_status_code(attributes) or 0) >= 500
+                    threshold = {2: 500, 3: 400, 5: 500}.get(span.kind, 10**20)
+                    errors[group] += span.status.code == 2 or (plain_status_code(attributes) or 0) >= threshold
     return [
         RedPoint(series, second, len(group), errors[series, second], ExponentialHistogram.of(group))
         for (series, second), group in durations.items()
@@ -55,7 +72,9 @@ def plain_value(value: AnyValue) -> str | int | float | bool | None:
     return getattr(value, kind) if kind in ("string_value", "int_value", "double_value", "bool_value") else None
 
 
-def plain_series(kind: int, resource: dict[str, Any], attributes: dict[str, Any]) -> SeriesKey:
+def plain_series(span: Any, resource: dict[str, Any], attributes: dict[str, Any]) -> SeriesKey | None:
+    """Return the series; of RPC, messaging and databases it knows nothing, which spans made for it must not mention."""
+
     def text(*values: Any) -> str:
         for value in values:
             if value is not None and value != "":
@@ -63,20 +82,59 @@ def plain_series(kind: int, resource: dict[str, Any], attributes: dict[str, Any]
                 return shown[:1024].replace("\0", "\ufffd")
         return ""
 
+    kind = KINDS[span.kind]
+    model = text(attributes.get("ml.model.name"))
+    if kind == "INTERNAL" and not model:
+        return None
     method = text(attributes.get("http.request.method"), attributes.get("http.method")).upper()
+    has_http = kind in ("SERVER", "CLIENT", "CONSUMER")
+    method = method if has_http else ""
     code = plain_status_code(attributes)
+    route = _route(text(attributes.get("http.route"))) if kind in ("SERVER", "CONSUMER") else ""
+    paths = [attributes[key] for key in ("url.path", "http.target", "http.url") if attributes.get(key)]
+    if kind == "SERVER" and method and not route and code != 404 and paths:
+        route = plain_template(str(paths[0]))
     return SeriesKey(
         text(resource.get("service.name")) or "unknown_service",
         text(resource.get("service.version")),
         text(resource.get("service.instance.id")),
         text(resource.get("deployment.environment.name"), resource.get("deployment.environment")),
-        text(attributes.get("ml.model.name"), resource.get("ml.model.name")),
+        model or text(resource.get("ml.model.name")),
         text(attributes.get("ml.model.version"), resource.get("ml.model.version")),
-        "SERVER" if kind == 2 else "CONSUMER",
+        kind,
         method if method in METHODS or not method else "_OTHER",
-        text(attributes.get("http.route")),
-        f"{str(code)[0]}xx" if code is not None and 100 <= code < 600 else "",
+        route,
+        f"{str(code)[0]}xx" if has_http and code is not None and 100 <= code < 600 else "",
+        operation=text(span.name) if kind == "INTERNAL" else "",
     )
+
+
+def plain_template(path: str) -> str:
+    """Return the path, values replaced, as far as paths of up to eight segments and 1024 characters go."""
+    for mark in "?#;":
+        path = path.split(mark)[0]
+    if "://" in path:
+        path = path[path.index("://") + 3 :]
+        path = path[path.index("/") :] if "/" in path else ""
+    return "/" + "/".join(part if _is_word(part) else "{id}" for part in path.split("/") if part)
+
+
+def _is_word(part: str) -> bool:
+    letters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    digits = set("0123456789")
+    if len(part) >= 8 and set(part) <= digits | set("abcdefABCDEF"):
+        return False
+    if part[0] == "v" and 2 <= len(part) <= 4 and set(part[1:]) <= digits:
+        return True
+    if part[0] not in letters:
+        return False
+    if len(part) <= 32 and set(part) <= letters | set("_.-"):
+        return True
+    return len(part) <= 17 and part[-1] in digits and set(part[:-1]) <= letters | set("_-")
+
+
+def _route(route: str) -> str:
+    return route if not route or route.startswith(("/", "*")) else "/" + route
 
 
 def plain_status_code(attributes: dict[str, Any]) -> int | None:
