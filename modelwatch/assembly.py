@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
+from modelwatch.declared_series import declare_series
 from modelwatch.settings import Settings
 from modelwatch.urls import POSTGRES, broker_url_of, history_url_of, live_url_of
 from telemetry import Component, Consumer, Counters, Figures, RetryableError, StartError
@@ -76,10 +77,12 @@ def assemble_workers(settings: Settings) -> Assembly:
 
     made = Assembly()
     _require_broker(settings)
-    workers = made.add(Workers(settings, made.counters))
+    workers = Workers(settings, made.counters)
     made.checks.update(workers.checks())
-    _name_ports(made, settings, workers)
+    # First, since it depends on nothing: a taken port is found before any worker is started, readiness can be asked
+    # while they start, and at a stop the workers are told at once.
     _add_health(made, settings, workers.figures, "workers")
+    _name_ports(made, settings, made.add(workers))
     return made
 
 
@@ -115,10 +118,12 @@ def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live
     from processor.rabbit_source import RabbitSource
     from storage.component import build_retention
 
+    declare_series(made.counters, "processor")
     made.add(build_retention(settings.storage, history))
     intake = made.add(build_intake(settings.processor, history, live, made.counters))
     if settings.broker_url:
         url = broker_url_of(settings)
+        declare_series(made.counters, "rabbit_source")
         source = made.add(RabbitSource(settings.rabbit_source, settings.rabbitmq, url, intake, made.counters))
         made.checks["rabbitmq_source"] = _connected("the RabbitMQ source", lambda: source.is_connected)
     consumer: Consumer = intake
@@ -135,6 +140,7 @@ def _add_exporter(made: Assembly, settings: Settings) -> Consumer:
     from rabbit_exporter.component import build as build_exporter
 
     url = _require_broker(settings)
+    declare_series(made.counters, "exporter")
     made_from = (settings.rabbit_exporter, settings.rabbitmq, url, made.counters, settings.data_dir)
     exporter = made.add(build_exporter(*made_from))
     made.checks["rabbitmq_exporter"] = exporter.check
@@ -145,6 +151,7 @@ def _add_exporter(made: Assembly, settings: Settings) -> Consumer:
 def _add_receiver(made: Assembly, settings: Settings, consumer: Consumer, *, share_ports: bool = False) -> None:
     from otlp_receiver.component import build as build_receiver
 
+    declare_series(made.counters, "receiver")
     receiver = build_receiver(
         _receiver_settings(settings),
         consumer,

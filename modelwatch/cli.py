@@ -63,9 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--config", metavar="FILE", help="settings file (default: modelwatch.yaml if it is there)")
         command.set_defaults(workers=None)
         if name == "receiver":
-            command.add_argument(
-                "--workers", metavar="N", help="processes that share the ports (default: 1)"
-            )
+            command.add_argument("--workers", metavar="N", help="processes that share the ports (default: 1)")
     return parser
 
 

@@ -23,12 +23,13 @@ ROLES: Mapping[str, frozenset[Part]] = {
 
 async def run_role(role: str, settings: Settings) -> None:
     """Run a role until SIGTERM or Ctrl-C. Raises `StartError`."""
-    assembly = _assemble(role, settings)
+    assembly = assemble_role(role, settings)
     calm_garbage_collection()
     await run_until_signal(assembly.components, f"{role} is ready", assembly.addresses)
 
 
-def _assemble(role: str, settings: Settings) -> Assembly:
+def assemble_role(role: str, settings: Settings) -> Assembly:
+    """Return what a role consists of: its parts, or workers that have them. Raises `StartError`."""
     parts = ROLES[role]
     if settings.receiver.workers == 1 or "receiver" not in parts:
         return assemble(parts, settings)

@@ -10,6 +10,7 @@ import multiprocessing
 import signal
 import socket
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from typing import Final
 
 from modelwatch.settings import Settings
@@ -85,7 +86,8 @@ class WorkerProcess:
 
     def _start(self) -> None:
         # Ctrl-C on a terminal reaches every process; only the parent is to act on it, and a blocked signal stays
-        # blocked in a process that is started meanwhile.
+        # blocked in a process that is started meanwhile. The first start would unblock it for its tracker.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process.start()

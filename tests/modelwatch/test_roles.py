@@ -10,7 +10,7 @@ import pytest
 
 from modelwatch.assembly import assemble
 from modelwatch.lifecycle import start_all, stop_all
-from modelwatch.roles import ROLES
+from modelwatch.roles import ROLES, assemble_role
 from modelwatch.settings import Settings
 from modelwatch.settings_sources import load
 from telemetry import StartError
@@ -42,6 +42,16 @@ def test_a_part_alone_needs_a_broker(role: str, tmp_path: Path) -> None:
     """Receiver and processor in processes of their own say that they need RabbitMQ, and which variable names it."""
     with pytest.raises(StartError, match="MODELWATCH_BROKER_URL"):
         assemble(ROLES[role], settings_for(tmp_path))
+
+
+def test_only_the_receiver_alone_has_workers(tmp_path: Path) -> None:
+    """The whole in one process says so when it is told to be several, rather than be one in silence."""
+    several = {"MODELWATCH_RECEIVER__WORKERS": "2"}
+    with pytest.raises(StartError, match="MODELWATCH_RECEIVER__WORKERS"):
+        assemble_role("up", settings_for(tmp_path, **several))
+    several["MODELWATCH_BROKER_URL"] = "amqp://localhost"
+    assert set(assemble_role("receiver", settings_for(tmp_path, **several)).checks) == {"worker_1", "worker_2"}
+    assert set(assemble_role("processor", settings_for(tmp_path, **several)).checks) == {"history", "rabbitmq_source"}
 
 
 @pytest.mark.parametrize(
