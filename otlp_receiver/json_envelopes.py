@@ -11,25 +11,27 @@ from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from otlp_receiver.json_messages import MessageEncoders, alternatives, require_one
+from otlp_receiver.errors import TooLargeError
+from otlp_receiver.json_messages import Encode, MessageEncoders, alternatives, require_one
 from otlp_receiver.json_texts import JsonText
 from otlp_receiver.json_values import JsonError, wrong_kind
 from otlp_receiver.json_wire import LENGTH, tag_of, with_length
 
 Walk = Callable[[JsonText, int], bytes]
-"""From a text that stands before a value, and the depth of the message it belongs to, to bytes of the wire format."""
+"""From a text that stands before a value, and the most bytes that may come of it, to bytes of the wire format."""
 
 _KEY_VALUE: Final = "opentelemetry.proto.common.v1.KeyValue"
 
 
-def envelope_walk(descriptor: Descriptor, encoders: MessageEncoders) -> Walk:
-    """Return what reads an envelope, and through its fields all that it contains."""
+def envelope_walk(descriptor: Descriptor, encoders: MessageEncoders, depth: int = 1) -> Walk:
+    """Return what reads an envelope at this depth, and through its fields all that it contains."""
     groups = alternatives(descriptor)
     fields = {
-        field.json_name: _field(field, encoders) for field in sorted(descriptor.fields, key=lambda field: field.number)
+        field.json_name: _field(field, encoders, depth)
+        for field in sorted(descriptor.fields, key=lambda field: field.number)
     }
 
-    def walk(text: JsonText, depth: int) -> bytes:
+    def walk(text: JsonText, max_bytes: int) -> bytes:
         if text.peek() != "{":
             raise wrong_kind("an object", text.value())
         given: dict[str, bytes] = {}
@@ -43,7 +45,7 @@ def envelope_walk(descriptor: Descriptor, encoders: MessageEncoders) -> Walk:
                     text.value()
                     continue
                 name = member
-                given[name] = field(text, depth)
+                given[name] = field(text, max_bytes)
                 name = ""
             for group in groups:
                 require_one(group, given)
@@ -55,13 +57,13 @@ def envelope_walk(descriptor: Descriptor, encoders: MessageEncoders) -> Walk:
     return walk
 
 
-def _field(field: FieldDescriptor, encoders: MessageEncoders) -> Walk:
+def _field(field: FieldDescriptor, encoders: MessageEncoders, depth: int) -> Walk:
     if field.message_type is not None and _is_envelope(field.message_type):
-        envelope = _submessage(tag_of(field.number, LENGTH), envelope_walk(field.message_type, encoders))
+        envelope = _submessage(tag_of(field.number, LENGTH), envelope_walk(field.message_type, encoders, depth + 1))
         return _repeated(envelope) if field.is_repeated else envelope
     if field.message_type is not None and field.is_repeated:
-        return _repeated(_whole(encoders.message_field(field.number, field.message_type)))
-    return _whole(encoders.field(field))
+        return _repeated(_whole(encoders.message_field(field.number, field.message_type), depth))
+    return _whole(encoders.field(field), depth)
 
 
 def _is_envelope(descriptor: Descriptor) -> bool:
@@ -72,21 +74,21 @@ def _is_envelope(descriptor: Descriptor) -> bool:
 
 
 def _submessage(tag: bytes, envelope: Walk) -> Walk:
-    def walk(text: JsonText, depth: int) -> bytes:
-        return tag + with_length(envelope(text, depth + 1))
+    def walk(text: JsonText, max_bytes: int) -> bytes:
+        return tag + with_length(envelope(text, max_bytes))
 
     return walk
 
 
-def _whole(encode: Callable[[object, int], bytes]) -> Walk:
-    def walk(text: JsonText, depth: int) -> bytes:
+def _whole(encode: Encode, depth: int) -> Walk:
+    def walk(text: JsonText, _: int) -> bytes:
         return encode(text.value(), depth)
 
     return walk
 
 
 def _repeated(one: Walk) -> Walk:
-    def walk(text: JsonText, depth: int) -> bytes:
+    def walk(text: JsonText, max_bytes: int) -> bytes:
         if text.peek() != "[":
             raise wrong_kind("an array", text.value())
         # Not a list of parts: millions of empty items would take fifty bytes each.
@@ -94,7 +96,9 @@ def _repeated(one: Walk) -> Walk:
         count = 0
         try:
             for _ in text.elements():
-                parts += one(text, depth)
+                parts += one(text, max_bytes)
+                if len(parts) > max_bytes:
+                    raise TooLargeError(f"the request is larger than {max_bytes} bytes as protobuf")
                 count += 1
         except JsonError as error:
             error.pass_through(f"[{count}]")

@@ -114,6 +114,8 @@ def _message(fields: Mapping[str, Encode], groups: list[frozenset[str]]) -> Enco
                 [(name, member)] = value.items()
                 field = fields.get(name)
                 return b"" if field is None or member is None else field(member, depth)
+            if not value:
+                return b""
             for group in groups:
                 require_one(group, value)
             parts = []
@@ -133,14 +135,17 @@ def _repeated(one: Encode) -> Encode:
     def encode(value: Any, depth: int) -> bytes:
         if type(value) is not list:
             raise wrong_kind("an array", value)
-        parts: list[bytes] = []
+        # Not a list of parts: a million of them that are empty would take fifty bytes each.
+        parts = bytearray()
+        count = 0
         try:
             for element in value:
-                parts.append(one(element, depth))  # noqa: PERF401 - their number is the index of a faulty one
+                parts += one(element, depth)
+                count += 1
         except JsonError as error:
-            error.pass_through(f"[{len(parts)}]")
+            error.pass_through(f"[{count}]")
             raise
-        return b"".join(parts)
+        return bytes(parts)
 
     return encode
 

@@ -19,9 +19,10 @@ from otlp_receiver.json_texts import JsonText
 from otlp_receiver.json_values import JsonError
 
 _LONGEST_PATH: Final = 200
+_LARGEST_PROTOBUF: Final = 2**31 - 1
 
 
-def protobuf_of(message_class: type[Message], body: bytes) -> bytes:
+def protobuf_of(message_class: type[Message], body: bytes, max_bytes: int = _LARGEST_PROTOBUF) -> bytes:
     """Return the request that `body` holds as protobuf: the bytes that `message_class` would serialise it to.
 
     - Trace and span ids are hexadecimal, other bytes base64; enum values are numbers; 64-bit integers are numbers or
@@ -29,11 +30,12 @@ def protobuf_of(message_class: type[Message], body: bytes) -> bytes:
     - Names are lowerCamelCase. All others are ignored, at every depth; so is null, except within an array.
     - Two members of one oneof are refused; of members with one and the same name the last counts.
 
-    Raises `MalformedError` that names the place and what is wrong there, never what the client wrote.
+    Raises `MalformedError` that names the place and what is wrong there, never what the client wrote; `TooLargeError`
+    if the protobuf exceeds `max_bytes`, as it may when the JSON does not: a number of one digit becomes eight bytes.
     """
     try:
         text = JsonText(body)
-        request = _walk_of(message_class.DESCRIPTOR)(text, 1)
+        request = _walk_of(message_class.DESCRIPTOR)(text, max_bytes)
         text.end()
     except JsonError as error:
         raise MalformedError(f"{_shortened(error.path) or 'the body'} {error.what}") from None

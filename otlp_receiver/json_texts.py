@@ -14,7 +14,7 @@ from typing import Any, Final
 from otlp_receiver.json_values import JsonError
 
 LONGEST_VALUE_BYTES: Final = 8 * 1024 * 1024
-"""One item, or one value that is ignored, may take this much text. The worst of 8 MiB become 300 MiB of objects."""
+"""One item, or one value that is ignored, may take this much text. The worst of 8 MiB become 250 MiB of objects."""
 
 _TOO_LONG: Final = f"has a value of more than {LONGEST_VALUE_BYTES} bytes"
 _WINDOW_BYTES: Final = 256 * 1024
@@ -70,28 +70,29 @@ class JsonText:
     def members(self) -> Iterator[str]:
         """Read an object: yield each name, after which its value has to be read."""
         self._at += 1
-        if self._skip("}"):
+        if self.peek() == "}":
+            self._at += 1
             return
-        while True:
+        has_more = True
+        while has_more:
             if self.peek() != '"':
                 raise self._not_json("Expecting property name enclosed in double quotes", self._at)
             name = self.value()
-            self._require(":")
+            if self.peek() != ":":
+                raise self._not_json("Expecting ':' delimiter", self._at)
+            self._at += 1
             yield name
-            if self._skip("}"):
-                return
-            self._require(",")
+            has_more = self._has_more("}")
 
     def elements(self) -> Iterator[None]:
         """Read an array: yield before each of its elements, which then has to be read."""
         self._at += 1
-        if self._skip("]"):
+        if self.peek() == "]":
+            self._at += 1
             return
-        while True:
+        yield
+        while self._has_more("]"):
             yield
-            if self._skip("]"):
-                return
-            self._require(",")
 
     def end(self) -> None:
         """Require that nothing is left."""
@@ -114,14 +115,12 @@ class JsonText:
         self._at = end
         return value
 
-    def _skip(self, character: str) -> bool:
-        is_next = self.peek() == character
-        self._at += is_next
-        return is_next
-
-    def _require(self, character: str) -> None:
-        if not self._skip(character):
-            raise self._not_json(f"Expecting '{character}' delimiter", self._at)
+    def _has_more(self, closing: str) -> bool:
+        next_one = self.peek()
+        if next_one not in (",", closing):
+            raise self._not_json("Expecting ',' delimiter", self._at)
+        self._at += 1
+        return next_one == ","
 
     def _move(self, size_bytes: int) -> None:
         """Let the window begin at the position."""

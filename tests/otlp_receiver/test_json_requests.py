@@ -28,7 +28,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 
-from otlp_receiver.errors import MalformedError
+from otlp_receiver.errors import MalformedError, TooLargeError
 from otlp_receiver.json_requests import protobuf_of
 from otlp_receiver.json_texts import LONGEST_VALUE_BYTES
 from tests.support.otlp import server_spans, trace_request
@@ -548,6 +548,16 @@ def test_a_large_request_takes_little_more_memory_than_its_text_and_its_protobuf
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * size + 2 * 1024 * 1024 < 3 * len(body)
+
+
+def test_a_request_that_is_larger_as_protobuf_is_too_large() -> None:
+    """The limit is that of all requests, and found before much more than that has been made."""
+    counts = ",".join(["0"] * 10_000)
+    body = '{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[%s]}}]}]}]}'
+    text = (body % ",".join([f'{{"bucketCounts":[{counts}]}}'] * 3)).encode()
+    assert len(protobuf_of(ExportMetricsServiceRequest, text, 4 * len(text))) > 3 * len(text)
+    with pytest.raises(TooLargeError, match=f"larger than {len(text)} bytes as protobuf"):
+        protobuf_of(ExportMetricsServiceRequest, text, len(text))
 
 
 def test_an_item_that_is_too_long_is_malformed_and_one_that_is_not_is_read() -> None:
