@@ -35,6 +35,7 @@ _SERIES: Final[Mapping[Source, Mapping[CounterName, LabelValues]]] = {
         "exporter_reconnects": _ALONE,
         "spill_written_batches": _BY_SIGNAL,
         "spill_written_items": _BY_SIGNAL,
+        "spill_recovered_batches": _BY_SIGNAL,
         "spill_drained_batches": _BY_SIGNAL,
         "spill_drained_items": _BY_SIGNAL,
         "spill_refused_batches": _BY_SIGNAL,
@@ -51,6 +52,8 @@ _SERIES: Final[Mapping[Source, Mapping[CounterName, LabelValues]]] = {
         "processor_refused_items": _BY_SIGNAL,
         "processor_failed_commits": _ALONE,
         "processor_skipped_items": _BY_SIGNAL,
+        "processor_excluded_items": _BY_SIGNAL,
+        "processor_late_items": _BY_SIGNAL,
         "processor_invalid_items": _BY_SIGNAL,
     },
     "rabbit_source": {

@@ -46,10 +46,13 @@ class Report:
 
     @classmethod
     def from_line(cls, line: bytes) -> Report:
-        """Read what `to_line` wrote."""
-        document = orjson.loads(line)
-        figures = Figures(_series(document.pop("counters")), _series(document.pop("gauges")))
-        return cls(figures=figures, **document)
+        """Read what `to_line` wrote. Raises `ValueError` for anything else."""
+        try:
+            document = orjson.loads(line)
+            figures = Figures(_series(document.pop("counters")), _series(document.pop("gauges")))
+            return cls(figures=figures, **document)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError("this is no report of a worker") from error
 
 
 def _series(rows: list[Any]) -> Any:

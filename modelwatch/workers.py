@@ -26,7 +26,7 @@ from telemetry import Counters, Figures, RetryableError, StartError
 PAUSE_MIN_S: Final = 0.2
 PAUSE_MAX_S: Final = 10.0
 STEADY_S: Final = 30.0
-"""A worker that ran as long as this is started again at once if it ends, however often others before it did."""
+"""After a worker that ran for longer than this, the pauses begin anew."""
 
 _log = structlog.get_logger(__name__)
 
@@ -135,8 +135,10 @@ class Workers:
             if not place.is_up.done():
                 place.is_up.set_exception(StartError(how))
                 break
-            attempt = 0 if loop.time() - started_at > STEADY_S else attempt + 1
+            if loop.time() - started_at > STEADY_S:
+                attempt = 0
             pause_s = min(PAUSE_MIN_S * 2**attempt, PAUSE_MAX_S)
+            attempt += 1
             _log.error("a worker ended and is started again", worker=place.number, reason=how, pause_s=pause_s)
             self._counters.add("worker_restarts")
             await self._pause(pause_s)

@@ -67,3 +67,52 @@ async def test_a_component_that_fails_to_stop_does_not_keep_the_others() -> None
     journal: list[str] = []
     await stop_all([Recorded("a", journal), Broken("b", journal)])
     assert journal == ["stop a"]
+
+
+async def test_an_event_ends_the_run_as_a_signal_does() -> None:
+    """Whoever runs the components may end the run without a signal."""
+    journal: list[str] = []
+    ended = asyncio.Event()
+    running = asyncio.create_task(run_until_signal([Recorded("a", journal)], "ready", ended=ended))
+    await eventually(lambda: journal)
+    ended.set()
+    await asyncio.wait_for(running, 5)
+    assert journal == ["start a", "stop a"]
+
+
+async def test_an_event_ends_a_start_that_takes_long() -> None:
+    """What was started before the one that is still starting is stopped."""
+
+    class Slow(Recorded):
+        async def start(self) -> None:
+            self.journal.append("slow")
+            await asyncio.Event().wait()
+
+    journal: list[str] = []
+    ended = asyncio.Event()
+    components = [Recorded("a", journal), Slow("b", journal)]
+    running = asyncio.create_task(run_until_signal(components, "ready", ended=ended))
+    await eventually(lambda: "slow" in journal)
+    ended.set()
+    await asyncio.wait_for(running, 5)
+    assert journal == ["start a", "slow", "stop b", "stop a"]
+
+
+async def test_a_component_may_ask_for_a_bound_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop is cut off after the component's own `stop_timeout_s`, and after the common bound without one."""
+
+    class Hanging(Recorded):
+        async def stop(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.journal.append(f"cut off {self.name}")
+
+    class Patient(Hanging):
+        stop_timeout_s = 0.05
+
+    journal: list[str] = []
+    await asyncio.wait_for(stop_all([Patient("a", journal)]), 5)
+    monkeypatch.setattr("modelwatch.lifecycle.STOP_TIMEOUT_S", 0.02)
+    await asyncio.wait_for(stop_all([Hanging("b", journal)]), 5)
+    assert journal == ["cut off a", "cut off b"]

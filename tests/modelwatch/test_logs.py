@@ -43,6 +43,16 @@ def test_a_traceback_shows_no_local_variables(form: Literal["json", "text"], mon
     assert "secret-payload" not in stream.getvalue()
 
 
+def test_fields_of_a_process_are_in_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tells one process from another stands in our own and in library logs."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    logs.configure(logs.LogSettings(format="json"), worker=3)
+    structlog.get_logger("test").info("seen")
+    logging.getLogger("library").warning("seen too")
+    assert [json.loads(line)["worker"] for line in stream.getvalue().splitlines()] == [3, 3]
+
+
 def test_a_client_cannot_forge_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Line breaks and escape sequences in a field are escaped, in our own and in library logs."""
     stream = io.StringIO()

@@ -220,6 +220,8 @@ async def test_connections_are_dealt_out_and_figures_are_added_up(start: Any, vi
     assert figures["exporter_published_batches", "traces"] == sent
     assert {key for key in figures if key[0] not in GAUGES} == set(declared), "no series that was not declared"
     assert figures["workers_ready", ""] == 2
+    assert figures["receiver_in_flight_requests", "traces,grpc"] == 0
+    assert figures["receiver_received_bytes", "traces,http"] > 0
     text = (await receiver.get("/metrics")).text
     assert f'modelwatch_exporter_published_batches_total{{signal="traces"}} {sent}\n' in text
     assert (await receiver.get("/api/v1/pipeline")).json()["scope"] == "workers"
@@ -284,7 +286,10 @@ def _unless_wrong(condition: Callable[[], Any]) -> Callable[[], Any]:
 async def test_a_worker_that_cannot_start_again_is_tried_again_while_the_others_serve(
     start: Any, tmp_path: Path
 ) -> None:
-    """Readiness says which worker is missing until the cause is gone; when the parent is killed, all workers end."""
+    """Readiness says which worker is missing until the cause is gone; when the parent is killed, all workers end.
+
+    So it does of a worker that hangs, and the figures are shown without it meanwhile.
+    """
     keys = tmp_path / "keys"
     keys.write_text("let-me-in-please\n")
     receiver = await start(MODELWATCH_INGEST_KEYS_FILE=str(keys))
@@ -299,6 +304,11 @@ async def test_a_worker_that_cannot_start_again_is_tried_again_while_the_others_
     assert _is_alive(survivor)
     keys.write_text("let-me-in-please\n")
     await eventually(receiver.is_ready, timeout_s=20)
+    survivor.suspend()
+    assert "has not answered within 1 s" in (await receiver.checks()).values()
+    assert (await receiver.figures())["worker_restarts", ""] >= 1
+    survivor.resume()
+    await eventually(receiver.is_ready)
     processes = receiver.descendants()
     os.kill(receiver.running.pid, signal.SIGKILL)
     receiver.running.process.wait(10)
