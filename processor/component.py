@@ -11,6 +11,7 @@ from processor.exclusions import excluder
 from processor.group_commit import GroupCommit, RunInWorker
 from processor.intake import Intake
 from processor.path_templates import PathTemplates
+from processor.series_limits import SeriesLimits
 from processor.settings import ProcessorSettings
 from processor.span_columns import SpanDecoder
 from storage.ports import History, LiveFeed
@@ -22,9 +23,14 @@ def build(
 ) -> Intake:
     """Return an intake that commits to `history` and publishes to `live`; both must be started before it."""
 
+    limits = SeriesLimits(settings.max_series_per_service, settings.max_series, settings.series_idle_s, now_ns)
+    counters.observe("processor_series", lambda: limits.series_count)
+    counters.observe("processor_overflowing_services", lambda: len(limits.overflows()))
+
     def make_group_commit(run_in_worker: RunInWorker) -> GroupCommit:
         return GroupCommit(
             build_decoder(settings),
+            limits,
             history,
             live,
             counters,

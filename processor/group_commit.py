@@ -12,9 +12,10 @@ from typing import Any, Final
 import structlog
 
 from processor.aggregation import aggregate
+from processor.series_limits import SeriesLimits
 from processor.span_columns import SpanColumns, SpanDecoder
 from storage.ports import AlreadyCommittedError, History, LiveFeed
-from telemetry import Batch, Counters, ModelWatchError, NowNs, PermanentError, RetryableError
+from telemetry import Batch, Counters, ModelWatchError, NowNs, PermanentError, RedPoint, RetryableError
 
 RunInWorker = Callable[..., Awaitable[Any]]
 """Calls a function with arguments in the worker thread and returns its result."""
@@ -42,6 +43,7 @@ class GroupCommit:
     def __init__(
         self,
         decoder: SpanDecoder,
+        limits: SeriesLimits,
         history: History,
         live: LiveFeed,
         counters: Counters,
@@ -52,6 +54,7 @@ class GroupCommit:
         run_in_worker: RunInWorker,
     ) -> None:
         self._decoder = decoder
+        self._limits = limits
         self._history = history
         self._live = live
         self._counters = counters
@@ -87,10 +90,13 @@ class GroupCommit:
             _log.exception("batch could not be decoded", batch_id=batch.batch_id.hex())
             return PermanentError(f"the batch cannot be decoded ({type(error).__name__}: {error})")
 
+    def _points_of(self, columns: Sequence[SpanColumns]) -> list[RedPoint]:
+        return self._limits.bounded(aggregate(columns))
+
     async def _store(self, readable: Mapping[bytes, SpanColumns]) -> _Result:
         remaining = dict(readable)
         while remaining:
-            points = await self._run_in_worker(aggregate, list(remaining.values()))
+            points = await self._run_in_worker(self._points_of, list(remaining.values()))
             try:
                 await self._history.commit(list(remaining), points)
             except AlreadyCommittedError as error:

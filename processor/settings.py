@@ -62,6 +62,16 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
         description="Most routes that are made up for one service from the paths of spans that name no route; further "
         "ones have no route.",
     )
+    max_series: int = Field(
+        50_000,
+        ge=1,
+        description="Most series that one processor keeps apart at a time, over all services; what comes beyond it is "
+        "added up in one series per service named otel.metric.overflow, with exact totals.",
+    )
+    max_series_per_service: int = Field(5_000, ge=1, description="The same for a single service.")
+    series_idle_s: int = Field(
+        900, ge=60, description="A series that had no calls for this many seconds makes room for another."
+    )
     text_limit_chars: int = Field(
         256,
         ge=16,

@@ -13,8 +13,9 @@ from typing import Final, TypeVar
 
 from query.cells import Cells, sum_of_cells
 from query.grouping import GroupKey
+from telemetry.conventions import METRIC_OVERFLOW
 
-OVERFLOW: Final = "otel.metric.overflow"
+OVERFLOW: Final = METRIC_OVERFLOW
 """Every label of the group, and the name of the service, that the smallest groups of an answer are added up into."""
 
 _K = TypeVar("_K", str, GroupKey)

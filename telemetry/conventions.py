@@ -57,5 +57,8 @@ GEN_AI_PROVIDER_OLD: Final = "gen_ai.system"
 GEN_AI_OPERATION: Final = "gen_ai.operation.name"
 GEN_AI_MODEL: Final = "gen_ai.request.model"
 
+METRIC_OVERFLOW: Final = "otel.metric.overflow"
+"""Marks what is added up because there is too much of it (Metrics SDK, "Overflow attribute")."""
+
 UNKNOWN_SERVICE: Final = "unknown_service"
 """The service name for spans without one (specification, "Resource semantic conventions", service)."""

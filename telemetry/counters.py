@@ -29,13 +29,15 @@ CounterName = Literal[
     "exporter_published_batches",
     "exporter_failed_batches",
     "exporter_reconnects",
-    # rabbit_exporter's spill: batches written to disk and drained to RabbitMQ again; written = drained + held
+    # rabbit_exporter's spill: batches written to disk and drained to RabbitMQ again;
+    # written + recovered = drained + held, but for what is quarantined
     "spill_written_batches",
     "spill_written_items",
+    "spill_recovered_batches",  # found on the disk at the start, or taken over from a dead process
     "spill_drained_batches",
     "spill_drained_items",
     "spill_refused_batches",  # neither RabbitMQ nor the spill could take them: refused as retryable
-    "spill_quarantined_records",  # stretches of the spill that could not be read, kept aside for inspection
+    "spill_quarantined_records",  # stretches that cannot be read and batches that RabbitMQ never takes, kept aside
     # processor: received = stored + invalid + late + duplicate + poison + refused + in hand
     "processor_received_items",
     "processor_received_batches",
@@ -56,16 +58,27 @@ CounterName = Literal[
     # storage
     "live_feed_resets",
     "live_feed_failures",
+    "storage_rolled_up_buckets",
+    "storage_expired_rows",  # deleted one by one: points on SQLite, batch ids and series on either database
+    "storage_dropped_partitions",  # of points that were past their age or had to go, on PostgreSQL
+    "storage_thinnings",  # times that the oldest points were deleted before their age, because space was short
     # modelwatch: a receiver of several processes
     "worker_restarts",
 ]
 
 GaugeName = Literal[
+    "processor_series",
+    "processor_overflowing_services",
     "receiver_in_flight_requests",
     "receiver_in_flight_bytes",
+    "exporter_connected",
+    "exporter_spilling",
     "spill_batches",
     "spill_bytes",
     "workers_ready",
+    "storage_due_rollups",
+    "storage_database_bytes",
+    "storage_free_bytes",
 ]
 FigureName = CounterName | GaugeName
 
@@ -78,15 +91,16 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "receiver_rejected_requests": "Requests rejected for good whose items cannot be counted.",
         "receiver_refused_connections": "Connections refused for now because too many were open.",
         "receiver_received_bytes": "Bytes of request bodies as they were sent, compressed or not.",
-        "exporter_published_batches": "Batches that RabbitMQ confirmed.",
-        "exporter_failed_batches": "Batches that could not be published.",
+        "exporter_published_batches": "Batches that RabbitMQ confirmed at once, without the spill.",
+        "exporter_failed_batches": "Batches that were refused, for now or for good.",
         "exporter_reconnects": "Connections of the exporter to RabbitMQ that were lost and came back.",
         "spill_written_batches": "Batches written to the spill because RabbitMQ could not take them.",
         "spill_written_items": "Items of the batches written to the spill.",
+        "spill_recovered_batches": "Batches found in the spill at the start, or taken over from a dead process.",
         "spill_drained_batches": "Batches of the spill that RabbitMQ confirmed later.",
         "spill_drained_items": "Items of the batches of the spill that RabbitMQ confirmed later.",
         "spill_refused_batches": "Batches that neither RabbitMQ nor the spill could take, refused for now.",
-        "spill_quarantined_records": "Stretches of the spill that could not be read and are kept aside.",
+        "spill_quarantined_records": "Stretches of the spill kept aside: unreadable, or never taken by RabbitMQ.",
         "processor_received_items": "Items that reached the processor.",
         "processor_received_batches": "Batches that reached the processor.",
         "processor_stored_items": "Items whose figures are committed to the history.",
@@ -105,9 +119,20 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "rabbit_source_reconnects": "Connections of the source to RabbitMQ that were lost and came back.",
         "live_feed_resets": "Times that the live window had to begin anew.",
         "live_feed_failures": "Failures to write or to read the live feed.",
+        "storage_rolled_up_buckets": "Buckets of the history that were rolled up into the next tier.",
+        "storage_expired_rows": "Rows of the history that were deleted one by one.",
+        "storage_dropped_partitions": "Partitions of the history that were dropped, on PostgreSQL.",
+        "storage_thinnings": "Times that the oldest points were deleted before their age, because space was short.",
+        "storage_due_rollups": "Buckets that hold points which the next tier does not have yet.",
+        "storage_database_bytes": "Size of the history's database.",
+        "storage_free_bytes": "Bytes that the SQLite file may still grow by, pages that it has free included.",
         "worker_restarts": "Worker processes of the receiver that ended by themselves and were started again.",
+        "processor_series": "Series that the processor keeps apart now.",
+        "processor_overflowing_services": "Services with more series than are kept apart now.",
         "receiver_in_flight_requests": "Requests being read or waiting for the next stage now.",
         "receiver_in_flight_bytes": "Bytes of the requests in flight now.",
+        "exporter_connected": "1 while the exporter has a connection to RabbitMQ; added up over workers.",
+        "exporter_spilling": "1 while batches go to the spill instead of RabbitMQ; added up over workers.",
         "spill_batches": "Batches that wait in the spill now.",
         "spill_bytes": "Bytes that the spill takes on the disk now.",
         "workers_ready": "Worker processes of the receiver that take requests now.",

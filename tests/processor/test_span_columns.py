@@ -111,7 +111,9 @@ def test_probes_are_left_out_and_counted(decoder: SpanDecoder) -> None:
 
 def test_spans_that_ended_too_long_ago_are_set_aside_and_counted(decoder: SpanDecoder) -> None:
     """The limit is exact, and impossible times are not called late."""
-    body = trace_request([span(kind=2, end_ns=END_NS + shift) for shift in (-1, 0, 1)] + [span(kind=2, end_ns=5, duration_ns=1)])
+    body = trace_request(
+        [span(kind=2, end_ns=END_NS + shift) for shift in (-1, 0, 1)] + [span(kind=2, end_ns=5, duration_ns=1)]
+    )
     columns = decoder.decode(body.SerializeToString(), earliest_end_ns=END_NS, latest_end_ns=LATEST_NS)
     assert (columns.late_count, columns.invalid_count, columns.series_index.size, columns.stored_count) == (1, 1, 2, 2)
 
