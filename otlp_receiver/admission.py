@@ -10,20 +10,32 @@ import asyncio
 from otlp_receiver.errors import OverloadedError
 
 
-class Place:
-    """One request's share of what is in flight."""
+class Share:
+    """What the requests of one signal over one transport take of the room."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self) -> None:
+        self.requests = 0
+        self.bytes = 0
+
+
+class Place:
+    """One request's part of what is in flight."""
+
+    def __init__(self, admission: Admission, share: Share) -> None:
         self._admission = admission
+        self._share = share
         self._bytes = 0
 
     def grow(self, amount_bytes: int) -> None:
         """Claim bytes for this request. Raises `OverloadedError` if there is no room for them."""
         self._admission._claim_bytes(amount_bytes)
+        self._share.bytes += amount_bytes
         self._bytes += amount_bytes
 
     def leave(self) -> None:
         """Give everything back. To be called once."""
+        self._share.requests -= 1
+        self._share.bytes -= self._bytes
         self._admission._release(self._bytes)
 
 
@@ -39,15 +51,19 @@ class Admission:
         self._is_empty = asyncio.Event()
         self._is_empty.set()
 
-    def enter(self) -> Place:
-        """Return a place for one request. Raises `OverloadedError` if all are taken or none is given any more."""
+    def enter(self, share: Share) -> Place:
+        """Return a place for one request, which counts in `share`.
+
+        Raises `OverloadedError` if all are taken, or none is given any more.
+        """
         if self._is_closed:
             raise OverloadedError("the receiver is stopping: send the request again")
         if self._requests >= self._max_requests:
             raise OverloadedError(f"{self._requests} requests are in flight, which is the limit: send it again")
         self._requests += 1
+        share.requests += 1
         self._is_empty.clear()
-        return Place(self)
+        return Place(self, share)
 
     def close(self) -> None:
         """Let no further request in."""

@@ -14,6 +14,10 @@ class TooLargeError(PermanentError):
     """The request exceeds `max_request_bytes`, as sent or after decompression."""
 
 
+class HeadersTooLargeError(PermanentError):
+    """OTLP/HTTP: the head of the request exceeds `max_header_bytes`."""
+
+
 class UnauthenticatedError(PermanentError):
     """The request carries no valid ingest key."""
 

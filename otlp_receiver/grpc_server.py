@@ -1,4 +1,4 @@
-"""The OTLP/gRPC server: raw bytes in, an empty message out.
+"""The OTLP/gRPC server: raw bytes in, a response message out.
 
 One of the two ends that senders see; each call becomes an `Incoming` for the intake. The generated servicers are not
 used, because they would parse before we are asked and answer malformed bytes with `UNKNOWN`.
@@ -12,12 +12,14 @@ from typing import Any, Final, Literal
 import grpc
 import grpc.aio
 
+from otlp_receiver.bodies import Form
 from otlp_receiver.errors import MalformedError
 from otlp_receiver.intake import Intake
 from otlp_receiver.listening import format_address, require_bindable
+from otlp_receiver.partial_success import Rejection
 from otlp_receiver.settings import ReceiverSettings
 from otlp_receiver.signals import ROUTES, SignalRoute
-from otlp_receiver.statuses import grpc_answer
+from otlp_receiver.statuses import grpc_answer, grpc_success
 from telemetry import StartError
 
 PORT_SETTING: Final = "MODELWATCH_RECEIVER__GRPC_PORT"
@@ -25,31 +27,60 @@ PORT_SETTING: Final = "MODELWATCH_RECEIVER__GRPC_PORT"
 _EMPTY_RESPONSE: Final = b""
 _FLUSH_S: Final = 1.0
 
+_CONNECTION_OPTIONS: Final = (
+    ("grpc.max_concurrent_streams", 256),
+    # Beyond the first, metadata is refused at random, ever more often up to the second, and from there on always.
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.absolute_max_metadata_size", 32 * 1024),
+    # Senders may ask whether we live, with or without a call, but not all the time.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 2),
+    # We ask too: a peer that vanished without a word would hold its connection for hours.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+
 _Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
 class GrpcServer:
     """Serves `Export` of every signal in `ROUTES`; anything else is `UNIMPLEMENTED`."""
 
-    def __init__(self, settings: ReceiverSettings, intake: Intake) -> None:
+    def __init__(
+        self,
+        settings: ReceiverSettings,
+        intake: Intake,
+        *,
+        server_credentials: grpc.ServerCredentials | None = None,
+        share_ports: bool = False,
+    ) -> None:
+        """Keep what the start needs; `share_ports` lets other processes listen on the same port."""
         self._settings = settings
         self._intake = intake
+        self._credentials = server_credentials
+        self._share_ports = share_ports
         self._server: grpc.aio.Server | None = None
         self.port = 0
 
     async def start(self) -> None:
         """Bind the port and serve. Raises `StartError` if the port cannot be had."""
         settings = self._settings
-        await require_bindable(settings.host, settings.grpc_port, PORT_SETTING)
+        await require_bindable(settings.host, settings.grpc_port, PORT_SETTING, share_port=self._share_ports)
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", settings.max_request_bytes),
-                ("grpc.so_reuseport", 0),  # else a second receiver would silently share the port
+                ("grpc.so_reuseport", int(self._share_ports)),  # on by default: others would share it silently
+                *_CONNECTION_OPTIONS,
             ]
         )
         self._server.add_generic_rpc_handlers((_Exports(self._intake),))
         try:
-            self.port = self._server.add_insecure_port(format_address(settings.host, settings.grpc_port))
+            address = format_address(settings.host, settings.grpc_port)
+            if self._credentials is None:
+                self.port = self._server.add_insecure_port(address)
+            else:
+                self.port = self._server.add_secure_port(address, self._credentials)
         except RuntimeError as error:
             raise StartError(f"cannot listen on port {settings.grpc_port}: set {PORT_SETTING}") from error
         await self._server.start()
@@ -78,10 +109,10 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in t
 
 def _export_handler(intake: Intake, route: SignalRoute) -> Callable[[Any, _Context], Any]:
     async def export(messages: Any, context: _Context) -> bytes:
-        failure = await intake.take(route, GrpcIncoming(context))
-        if failure is None:
-            return _EMPTY_RESPONSE
-        answer = grpc_answer(failure)
+        outcome = await intake.take(route, GrpcIncoming(context))
+        if outcome is None or isinstance(outcome, Rejection):
+            return grpc_success(route, outcome)
+        answer = grpc_answer(outcome)
         try:
             await context.abort(answer.code, answer.details, answer.trailers)
         except grpc.aio.AbortError:
@@ -91,7 +122,7 @@ def _export_handler(intake: Intake, route: SignalRoute) -> Callable[[Any, _Conte
         finally:
             # gRPC keeps the exception that ends the call, that keeps this frame, and this frame would keep the call:
             # under a storm of refusals memory should not have to wait for the garbage collector.
-            del messages, context, failure
+            del messages, context, outcome
         return _EMPTY_RESPONSE
 
     return export
@@ -101,7 +132,7 @@ class GrpcIncoming:
     """A call as the intake sees it. gRPC itself decompresses messages and enforces the size limit on both forms."""
 
     transport: Literal["grpc"] = "grpc"
-    is_gzip = False
+    form = Form()
 
     def __init__(self, context: _Context) -> None:
         self._context = context

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, Literal
 
+from otlp_receiver.bodies import Form
+from otlp_receiver.decompression import DECOMPRESSORS
 from otlp_receiver.errors import (
     OverloadedError,
     TooLargeError,
@@ -18,8 +20,9 @@ from otlp_receiver.errors import (
     WrongMethodError,
 )
 from otlp_receiver.intake import Failure, Intake
+from otlp_receiver.partial_success import Rejection
 from otlp_receiver.signals import ROUTES
-from otlp_receiver.statuses import PROTOBUF, HttpAnswer, http_answer, http_success
+from otlp_receiver.statuses import JSON, PROTOBUF, HttpAnswer, http_answer, http_success
 from telemetry import RetryableError
 
 Scope = MutableMapping[str, Any]
@@ -27,8 +30,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_IS_GZIP: Final = {"": False, "identity": False, "gzip": True}
-"""The values of `Content-Encoding` that are understood."""
+_UNCODED: Final = ("", "identity")
+"""The values of `Content-Encoding` that stand for none."""
 
 
 class HttpApp:
@@ -44,20 +47,25 @@ class HttpApp:
             return
         request = HttpIncoming(scope["headers"], receive, self._max_request_bytes)
         try:
-            failure = await self._take(scope, request)
+            answer = await self._answer(scope, request)
         except asyncio.CancelledError:
             # The server's stop has lost patience, and would answer 500 for us.
-            failure = OverloadedError("the receiver stopped before the request was complete: send it again")
-        answer = http_success(request.content_type) if failure is None else http_answer(failure, request.content_type)
+            stopped = OverloadedError("the receiver stopped before the request was complete: send it again")
+            answer = http_answer(stopped, request.content_type)
         await _send(send, answer)
 
-    async def _take(self, scope: Scope, request: HttpIncoming) -> Failure | None:
+    async def _answer(self, scope: Scope, request: HttpIncoming) -> HttpAnswer:
+        outcome: Rejection | Failure | None
         route = self._routes.get(scope["path"])
         if route is None:
-            return UnknownPathError(f"nothing is served under this path: send to {', '.join(self._routes)}")
-        if scope["method"] != "POST":
-            return WrongMethodError("OTLP requests are sent with POST")
-        return await self._intake.take(route, request)
+            outcome = UnknownPathError(f"nothing is served under this path: send to {', '.join(self._routes)}")
+        elif scope["method"] != "POST":
+            outcome = WrongMethodError("OTLP requests are sent with POST")
+        else:
+            outcome = await self._intake.take(route, request)
+            if outcome is None or isinstance(outcome, Rejection):
+                return http_success(route, request.content_type, outcome)
+        return http_answer(outcome, request.content_type)
 
 
 class HttpIncoming:
@@ -76,18 +84,19 @@ class HttpIncoming:
         return self._headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
-    def is_gzip(self) -> bool:
-        return _IS_GZIP.get(self._content_encoding, False)
+    def form(self) -> Form:
+        coding = self._content_encoding
+        return Form("" if coding in _UNCODED else coding, self.content_type == JSON)
 
     def header(self, name: str) -> str | None:
         return self._headers.get(name)
 
     async def read(self, claim_bytes: Callable[[int], None]) -> bytes:
         """Return the body as sent; what its headers say against it is found before the first byte is read."""
-        if self.content_type != PROTOBUF:
-            raise UnsupportedMediaTypeError(f"the content type must be {PROTOBUF}")
-        if self._content_encoding not in _IS_GZIP:
-            raise UnsupportedMediaTypeError("the content encoding must be gzip or none")
+        if self.content_type not in (PROTOBUF, JSON):
+            raise UnsupportedMediaTypeError(f"the content type must be {PROTOBUF} or {JSON}")
+        if self._content_encoding not in (*_UNCODED, *DECOMPRESSORS):
+            raise UnsupportedMediaTypeError("the content encoding must be gzip, deflate, zstd or none")
         self._require_size(int(self._headers.get("content-length", "0")))
         chunks: list[bytes] = []
         size = 0

@@ -10,16 +10,17 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, get_args
 
-from otlp_receiver.admission import Admission, Place
-from otlp_receiver.bodies import SMALL_BYTES, open_body
+from otlp_receiver.admission import Admission, Place, Share
+from otlp_receiver.bodies import Form, Opened, Opener
 from otlp_receiver.credentials import Credentials
-from otlp_receiver.errors import OverloadedError, TooLargeError
+from otlp_receiver.errors import OverloadedError
+from otlp_receiver.partial_success import Rejection
 from otlp_receiver.settings import ReceiverSettings
-from otlp_receiver.signals import SignalRoute
+from otlp_receiver.signals import ROUTES, SignalRoute
 from otlp_receiver.statuses import foreseen
-from telemetry import Batch, Consumer, Counters, NowNs, PermanentError, RetryableError
+from telemetry import Consumer, Counters, NowNs, PermanentError, RetryableError, Signal
 from telemetry.counters import CounterName
 
 Transport = Literal["grpc", "http"]
@@ -36,8 +37,8 @@ class Incoming(Protocol):
     def transport(self) -> Transport: ...
 
     @property
-    def is_gzip(self) -> bool:
-        """Whether the bytes that `read` returns are still compressed."""
+    def form(self) -> Form:
+        """What the bytes that `read` returned are."""
         ...
 
     def header(self, name: str) -> str | None:
@@ -66,16 +67,18 @@ class Intake:
         self._credentials = credentials
         self._now_ns = now_ns
         self._admission = Admission(settings.max_in_flight_requests, settings.max_in_flight_bytes)
-        self._deliveries: set[asyncio.Task[Failure | None]] = set()
+        self._openers = {route.signal: Opener(route, settings.max_request_bytes) for route in ROUTES}
+        self._shares = self._observed_shares()
+        self._deliveries: set[asyncio.Task[Rejection | Failure | None]] = set()
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="otlp-receiver")
 
-    async def take(self, route: SignalRoute, incoming: Incoming) -> Failure | None:
-        """Read a request and hand it on; return `None` once that is done, or the reason to answer with."""
+    async def take(self, route: SignalRoute, incoming: Incoming) -> Rejection | Failure | None:
+        """Read a request and hand on what is valid of it; return what is not, or why the request was not taken."""
         try:
             self._credentials.check(incoming.header)
-            place = self._admission.enter()
+            place = self._admission.enter(self._shares[route.signal, incoming.transport])
             try:
-                body = await self._read(incoming, place)
+                body = await self._read(route, incoming, place)
             except BaseException:
                 place.leave()
                 raise
@@ -102,21 +105,34 @@ class Intake:
         """End the worker threads. To be called when the servers are stopped."""
         self._workers.shutdown(wait=True, cancel_futures=True)
 
-    async def _read(self, incoming: Incoming, place: Place) -> bytes:
+    async def _read(self, route: SignalRoute, incoming: Incoming, place: Place) -> bytes:
         timeout_s = self._settings.read_timeout_s
+        received_bytes = 0
+
+        def claim_bytes(amount: int) -> None:
+            nonlocal received_bytes
+            received_bytes += amount
+            place.grow(amount)
+
         try:
             async with asyncio.timeout(timeout_s):
-                return await incoming.read(place.grow)
+                return await incoming.read(claim_bytes)
         except TimeoutError as error:
             raise RetryableError(f"the body was not complete after {timeout_s:g} s: send it again, faster") from error
+        finally:
+            self._count("receiver_received_bytes", received_bytes, route, incoming)
 
-    async def _deliver(self, route: SignalRoute, incoming: Incoming, body: bytes, place: Place) -> Failure | None:
+    async def _deliver(
+        self, route: SignalRoute, incoming: Incoming, body: bytes, place: Place
+    ) -> Rejection | Failure | None:
         item_count: int | None = None
         try:
-            batch = await self._open(route, incoming, body, place)
-            item_count = batch.item_count
-            if item_count:
-                await self._consumer.consume(batch)
+            opened = await self._open(route, incoming, body, place)
+            good_count = opened.batch.item_count
+            bad_count = opened.rejected.item_count if opened.rejected else 0
+            item_count = good_count + bad_count
+            if good_count:
+                await self._consumer.consume(opened.batch)
         except asyncio.CancelledError:
             stopped = OverloadedError("the receiver stopped before the next stage was done: send the request again")
             return self._count_failure(route, incoming, item_count, stopped)
@@ -124,26 +140,20 @@ class Intake:
             return self._count_failure(route, incoming, item_count, foreseen(error))
         finally:
             place.leave()
-        self._counters.add(
-            "receiver_accepted_items", item_count, signal=route.signal.value, transport=incoming.transport
-        )
-        return None
+        self._count("receiver_accepted_items", good_count, route, incoming)
+        if bad_count:
+            self._count("receiver_rejected_items", bad_count, route, incoming)
+        return opened.rejected
 
-    async def _open(self, route: SignalRoute, incoming: Incoming, body: bytes, place: Place) -> Batch:
-        opened = partial(open_body, route, body, is_gzip=incoming.is_gzip, received_unix_nano=self._now_ns())
-        batch = None
-        if len(body) <= SMALL_BYTES:
-            try:
-                batch = opened(max_bytes=min(SMALL_BYTES, self._settings.max_request_bytes))
-            except TooLargeError:
-                pass  # small as sent but large inside: once more, where it cannot hold up the loop
-        if batch is None:
+    async def _open(self, route: SignalRoute, incoming: Incoming, body: bytes, place: Place) -> Opened:
+        opener, form, now_ns = self._openers[route.signal], incoming.form, self._now_ns()
+        opened = opener.open_quickly(body, form, now_ns)
+        if opened is None:
             loop = asyncio.get_running_loop()
-            max_bytes = self._settings.max_request_bytes
-            batch = await loop.run_in_executor(self._workers, partial(opened, max_bytes=max_bytes))
-        if incoming.is_gzip:
-            place.grow(len(batch.body))
-        return batch
+            opened = await loop.run_in_executor(self._workers, opener.open, body, form, now_ns)
+        if opened.batch.body is not body:
+            place.grow(len(opened.batch.body))
+        return opened
 
     def _count_failure(
         self, route: SignalRoute, incoming: Incoming, item_count: int | None, failure: Failure
@@ -154,6 +164,17 @@ class Intake:
             name = "receiver_refused_requests" if item_count is None else "receiver_refused_items"
         else:
             name = "receiver_rejected_requests" if item_count is None else "receiver_rejected_items"
-        amount = 1 if item_count is None else item_count
-        self._counters.add(name, amount, signal=route.signal.value, transport=incoming.transport)
+        self._count(name, 1 if item_count is None else item_count, route, incoming)
         return failure
+
+    def _count(self, name: CounterName, amount: int, route: SignalRoute, incoming: Incoming) -> None:
+        self._counters.add(name, amount, signal=route.signal.value, transport=incoming.transport)
+
+    def _observed_shares(self) -> dict[tuple[Signal, Transport], Share]:
+        """Return the shares of the room, by signal and transport, and let the gauges read them from now on."""
+        shares = {(route.signal, transport): Share() for route in ROUTES for transport in get_args(Transport)}
+        for (signal, transport), share in shares.items():
+            labels = {"signal": signal.value, "transport": transport}
+            self._counters.observe("receiver_in_flight_requests", partial(getattr, share, "requests"), **labels)
+            self._counters.observe("receiver_in_flight_bytes", partial(getattr, share, "bytes"), **labels)
+        return shares

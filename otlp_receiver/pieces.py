@@ -1,104 +1,127 @@
-"""Cuts a large trace request into small ones, so that it can be checked without holding the interpreter's lock.
+"""Takes a large request apart, lets each piece be inspected, and puts together what is good of it.
 
-Used by the intake in its worker thread: protobuf parses 64 MiB in half a second during which no other thread runs,
-the event loop's neither. Between pieces it does.
+Used by the inspection in a worker thread: protobuf parses 64 MiB in a tenth of a second or, if somebody is out to make
+it slow, in several, during which no other thread runs, the event loop's neither. Between pieces it does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
 
-# The fields that are cut open: ExportTraceServiceRequest.resource_spans and ResourceSpans.scope_spans; what they hold
-# is kept whole (the numbers are the same for metrics and for logs).
-_PATH: Final = (1, 2)
+from otlp_receiver.errors import TooLargeError
+from otlp_receiver.rules import Sifted
+from otlp_receiver.wire import Field, field_at, header, varint_at
 
-_LEN: Final = 2
-
-_MAX_TAG_BYTES: Final = 5
-"""Of a tag or a length; longer forms are not followed, because the parser does not accept them either."""
-_MAX_VALUE_BYTES: Final = 10
+Inspect = Callable[[bytes], tuple[Sifted, bytes]]
+"""Returns what is in a piece, which is a whole request, and the piece without its invalid items."""
 
 
-def pieces(body: bytes, piece_bytes: int) -> Iterator[bytes]:
-    """Yield requests that together hold every field of `body` once, each around `piece_bytes` where that is possible.
+class Level(NamedTuple):
+    """What is known of the messages at one depth: the fields to be opened, and one that all their pieces need."""
 
-    A single span or resource is never cut, so a piece can be larger. Each piece is nested as deep as in `body`; the
-    pieces are well-formed protobuf if and only if `body` is. What cannot be followed is yielded unchanged, for the
-    parser to judge.
-    """
-    yield from _pieces(memoryview(body), 0, piece_bytes)
+    opened: frozenset[int]
+    context: int | None = None
 
 
-def _pieces(view: memoryview, level: int, piece_bytes: int) -> Iterator[bytes]:
-    start = position = 0
-    while position < len(view):
-        field = _field(view, position)
-        if field is None:
-            break
-        number, payload, end = field
-        if end - position > piece_bytes and level < len(_PATH) and payload is not None and number == _PATH[level]:
-            if start < position:
-                yield _nested(view[start:position], level)
-            yield from _pieces(view[payload:end], level + 1, piece_bytes)
-            start = end
-        elif end - start >= piece_bytes:
-            yield _nested(view[start:end], level)
-            start = end
-        position = end
-    if start < len(view):
-        yield _nested(view[start:], level)
+MAX_FIELDS: Final = 5_000_000
+"""Of the messages that are taken apart, which is seconds of work. Real items are larger than 64 MiB divided by this."""
 
 
-def _nested(fields: memoryview, level: int) -> bytes:
-    """Return the fields of a message at `level` inside the messages that lead down to it."""
-    nested = bytes(fields)
-    for number in reversed(_PATH[:level]):
-        nested = bytes([number << 3 | _LEN]) + _varint_bytes(len(nested)) + nested
+class Sieve:
+    """One way through one request."""
+
+    def __init__(self, levels: Sequence[Level], piece_bytes: int, inspect: Inspect) -> None:
+        self._levels = levels
+        self._piece_bytes = piece_bytes
+        self._inspect = inspect
+        self._room = MAX_FIELDS
+        self.sifted = Sifted()
+
+    def kept(self, body: bytes) -> bytes:
+        """Return `body`, without its invalid items if there are any; `sifted` then tells of all items.
+
+        Raises what `inspect` raises, or `TooLargeError` for more than `MAX_FIELDS`. What is inspected holds every field once, each piece around `piece_bytes` where
+        that is possible: a single item or resource is never cut. Each piece is nested as deep as in `body`; the pieces
+        are well-formed protobuf if and only if `body` is. What cannot be followed is inspected unchanged, for the
+        parser to judge.
+        """
+        parts = list(self._parts(memoryview(body), ()))
+        return b"".join(parts) if self.sifted.bad else body
+
+    def _parts(self, view: memoryview, above: tuple[int, ...]) -> Iterator[bytes | memoryview]:
+        """Yield, part by part, what is kept of a message; `above` are the field numbers that lead down to it."""
+        level = self._levels[len(above)] if len(above) < len(self._levels) else Level(frozenset())
+        context = b"" if level.context is None else self._last(view, level.context)
+        start = position = 0
+        while (field := self._field(view, position)) is not None:
+            number, payload, end = field
+            if payload is not None and number in level.opened and end - position > self._piece_bytes:
+                yield self._part(view[start:position], above, context)
+                inner = list(self._parts(view[payload:end], (*above, number)))
+                yield header(number, sum(map(len, inner)))
+                yield from inner
+                start = end
+            elif end - start >= self._piece_bytes:
+                yield self._part(view[start:end], above, context)
+                start = end
+            position = end
+        yield self._part(view[start:], above, context)
+
+    def _part(self, fields: memoryview, above: tuple[int, ...], context: bytes) -> bytes | memoryview:
+        """Inspect some fields of a message and return what is kept of them."""
+        if not fields:
+            return b""
+        sifted, kept = self._inspect(_nested(bytes(fields) + context, above))
+        self.sifted.add(sifted)
+        return _unnested(kept, len(above)) if sifted.bad else fields
+
+    def _last(self, view: memoryview, wanted: int) -> bytes:
+        """Return the last field with this number, which is the one that counts, or nothing."""
+        found = b""
+        position = 0
+        while (field := self._field(view, position)) is not None:
+            number, _, end = field
+            if number == wanted:
+                found = bytes(view[position:end])
+            position = end
+        return found
+
+    def _field(self, view: memoryview, position: int) -> Field | None:
+        self._room -= 1
+        if self._room < 0:
+            raise TooLargeError(f"the request is made of more than {MAX_FIELDS} parts: send it in several")
+        return field_at(view, position) if position < len(view) else None
+
+
+def _nested(fields: bytes, above: tuple[int, ...]) -> bytes:
+    """Return the fields of a message inside the messages that lead down to it."""
+    nested = fields
+    for number in reversed(above):
+        nested = header(number, len(nested)) + nested
     return nested
 
 
-def _field(view: memoryview, position: int) -> tuple[int, int | None, int] | None:
-    """Return number, start of the payload if it has a length, and end of the field at `position`, or `None`."""
-    try:
-        tag, position = _varint(view, position, _MAX_TAG_BYTES)
-        payload = None
-        match tag & 7:
-            case 0:
-                _, end = _varint(view, position, _MAX_VALUE_BYTES)
-            case 1:
-                end = position + 8
-            case 2:
-                length, payload = _varint(view, position, _MAX_TAG_BYTES)
-                end = payload + length
-            case 5:
-                end = position + 4
-            case _:
-                return None
-    except (IndexError, OverflowError):
-        return None
-    return (tag >> 3, payload, end) if tag < 2**32 and end <= len(view) else None
+def _unnested(request: bytes, depth: int) -> memoryview:
+    """Return the fields that `_nested` was given, from a request that holds nothing else."""
+    view = memoryview(request)
+    for _ in range(depth):
+        _, payload = varint_at(view, varint_at(view, 0)[1])
+        view = view[payload:]
+    return view
 
 
-def _varint(view: memoryview, position: int, max_bytes: int) -> tuple[int, int]:
-    """Return the varint at `position` and the position after it.
+_RESOURCES: Final = Level(frozenset({1}))
+_SCOPES: Final = Level(frozenset({2}))
 
-    Raises `IndexError` if it is cut short, `OverflowError` if it is longer than `max_bytes`.
-    """
-    value = 0
-    for shift in range(0, 7 * max_bytes, 7):
-        byte = view[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise OverflowError
+ITEMS_IN_SCOPES: Final = (_RESOURCES, _SCOPES)
+"""Of traces and logs: `resource_spans` and `scope_spans`, `resource_logs` and `scope_logs`."""
 
-
-def _varint_bytes(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+POINTS_IN_METRICS: Final = (
+    _RESOURCES,
+    _SCOPES,
+    Level(frozenset({2})),
+    Level(frozenset({5, 7, 9, 10, 11})),
+    Level(frozenset(), context=2),
+)
+"""Of metrics: down to the data of one metric, whose points are judged by its `aggregation_temporality` too."""

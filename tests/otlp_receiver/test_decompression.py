@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_receiver.errors import MalformedError, TooLargeError
-from otlp_receiver.gzip_members import MAX_MEMBERS, gunzip
+from otlp_receiver.decompression import MAX_MEMBERS, gunzip
 
 LIMIT = 1024 * 1024
 

@@ -27,8 +27,7 @@ def channel_to(receiver: OtlpReceiver) -> grpc.aio.Channel:
 @pytest.mark.parametrize(
     "method",
     [
-        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-        "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export",
         "/opentelemetry.proto.collector.trace.v1.TraceService/Import",
         "/grpc.health.v1.Health/Check",
     ],

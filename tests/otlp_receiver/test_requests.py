@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 
 import grpc
 import pytest
 import structlog.testing
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
@@ -15,28 +19,89 @@ from telemetry import Batch, Counters, PermanentError, RetryableError, Signal
 from tests.otlp_receiver.conftest import GatedConsumer, StartReceiver
 from tests.support.doubles import ManualClock
 from tests.support.otlp import merged_request, resource, server_span, server_spans, trace_request
+from tests.support.otlp_metrics import (
+    gauge,
+    histogram,
+    histogram_point,
+    log_record,
+    log_request,
+    metric_request,
+    number_point,
+)
 from tests.support.otlp_senders import Sender, sender_of
 from tests.support.waiting import eventually
 
 BODY = trace_request(server_spans(3)).SerializeToString()
+BODIES = {
+    Signal.TRACES: BODY,
+    Signal.METRICS: metric_request(
+        [gauge(number_point(1), number_point(2.5)), histogram(histogram_point())]
+    ).SerializeToString(),
+    Signal.LOGS: log_request([log_record(), log_record(None), log_record({"a": [1]})]).SerializeToString(),
+}
+"""Three items each."""
 
 
-def counted(counters: Counters, transport: str) -> dict[str, int]:
-    """Return the receiver's counters of this transport, all of which are labelled as traces."""
-    labels = (("signal", "traces"), ("transport", transport))
-    return {name: value for (name, its_labels), value in counters.snapshot().items() if its_labels == labels}
+def counted(counters: Counters, transport: str, signal: Signal = Signal.TRACES) -> dict[str, int]:
+    """Return the receiver's counters of this transport and signal, but for the bytes."""
+    labels = (("signal", signal.value), ("transport", transport))
+    return {
+        name: value
+        for (name, its_labels), value in counters.snapshot().items()
+        if its_labels == labels and name != "receiver_received_bytes"
+    }
 
 
+@pytest.mark.parametrize("signal", Signal)
 @pytest.mark.parametrize("is_gzip", [False, True], ids=["plain", "gzip"])
 async def test_a_request_is_handed_on_as_it_was_sent(
-    sender: Sender, consumer: GatedConsumer, counters: Counters, clock: ManualClock, transport: str, is_gzip: bool
+    sender: Sender,
+    consumer: GatedConsumer,
+    counters: Counters,
+    clock: ManualClock,
+    transport: str,
+    is_gzip: bool,
+    signal: Signal,
 ) -> None:
-    """A request is answered with an empty message after its uncompressed bytes went on as one batch."""
-    answer = await sender.send(BODY, is_gzip=is_gzip)
+    """A request of any signal is answered with an empty message after its uncompressed bytes went on as one batch."""
+    body = BODIES[signal]
+    answer = await sender.send(body, is_gzip=is_gzip, signal=signal)
     assert answer.is_success
     assert answer.body == b""
-    assert consumer.batches == [Batch.of(Signal.TRACES, BODY, item_count=3, received_unix_nano=clock())]
-    assert counted(counters, transport) == {"receiver_accepted_items": 3}
+    assert consumer.batches == [Batch.of(signal, body, item_count=3, received_unix_nano=clock())]
+    assert counted(counters, transport, signal) == {"receiver_accepted_items": 3}
+
+
+async def test_bytes_are_counted_as_they_came(
+    sender: Sender, consumer: GatedConsumer, counters: Counters, transport: str
+) -> None:
+    """Whatever becomes of a request its bytes are counted: compressed over HTTP, decompressed by gRPC before we see."""
+    consumer.errors = [RetryableError("later"), PermanentError("never")]
+    compressed = len(gzip.compress(BODY)) if transport == "http" else len(BODY)
+    for body, is_gzip in [(BODY, False), (BODY, False), (BODY, True), (b"\xff", False)]:
+        await sender.send(body, is_gzip=is_gzip)
+    await eventually(lambda: counters.total("receiver_received_bytes") == 2 * len(BODY) + compressed + 1)
+
+
+@pytest.mark.parametrize("signal", Signal)
+async def test_what_is_in_flight_can_be_seen(
+    sender: Sender, consumer: GatedConsumer, counters: Counters, transport: str, signal: Signal
+) -> None:
+    """Two gauges tell the requests of each signal and transport that wait for the next stage, and their bytes."""
+    labels = (("signal", signal.value), ("transport", transport))
+
+    def in_flight() -> dict[str, float]:
+        return {name: value for (name, its_labels), value in counters.gauges().items() if its_labels == labels}
+
+    consumer.gate.clear()
+    waiting = asyncio.create_task(sender.send(BODIES[signal], signal=signal))
+    await eventually(lambda: consumer.waiting == 1)
+    size = len(BODIES[signal])
+    assert in_flight() == {"receiver_in_flight_requests": 1, "receiver_in_flight_bytes": size}
+    assert sum(counters.gauges().values()) == 1 + size, "and nothing is said to be in flight elsewhere"
+    consumer.gate.set()
+    assert (await waiting).is_success
+    assert set(counters.gauges().values()) == {0}
 
 
 @pytest.mark.parametrize("is_gzip", [False, True], ids=["plain", "gzip"])
@@ -50,20 +115,27 @@ async def test_a_large_request_is_handed_on_whole(sender: Sender, consumer: Gate
 
 
 @pytest.mark.parametrize(
-    "request_message",
+    ("signal", "request_message"),
     [
-        pytest.param(ExportTraceServiceRequest(), id="no resources"),
-        pytest.param(ExportTraceServiceRequest(resource_spans=[ResourceSpans()]), id="no scopes"),
+        pytest.param(Signal.METRICS, ExportMetricsServiceRequest(), id="no metrics"),
+        pytest.param(Signal.METRICS, metric_request([gauge()]), id="no points"),
+        pytest.param(Signal.LOGS, ExportLogsServiceRequest(), id="no logs"),
+        pytest.param(Signal.LOGS, log_request([]), id="no log records"),
+        pytest.param(Signal.TRACES, ExportTraceServiceRequest(), id="no resources"),
+        pytest.param(Signal.TRACES, ExportTraceServiceRequest(resource_spans=[ResourceSpans()]), id="no scopes"),
         pytest.param(
-            ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans()])]), id="no spans"
+            Signal.TRACES,
+            ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans()])]),
+            id="no spans",
         ),
     ],
 )
-async def test_a_request_without_spans_succeeds_and_goes_no_further(
-    sender: Sender, consumer: GatedConsumer, request_message: ExportTraceServiceRequest
+async def test_a_request_without_items_succeeds_and_goes_no_further(
+    sender: Sender, consumer: GatedConsumer, signal: Signal, request_message: Message
 ) -> None:
     """Empty requests and empty envelopes are answered with success, and the next stage hears nothing of them."""
-    assert (await sender.send(request_message.SerializeToString())).is_success
+    answer = await sender.send(request_message.SerializeToString(), signal=signal)
+    assert (answer.is_success, answer.body) == (True, b"")
     assert consumer.batches == []
 
 

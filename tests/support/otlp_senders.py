@@ -14,8 +14,14 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from otlp_receiver.component import OtlpReceiver
+from telemetry import Signal
 
 EXPORT_TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+METHODS = {
+    Signal.TRACES: EXPORT_TRACES,
+    Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
 PROTOBUF = "application/x-protobuf"
 
 _RETRYABLE_GRPC = {
@@ -50,7 +56,14 @@ class Answer:
 
 
 class Sender(Protocol):
-    async def send(self, body: bytes, headers: Mapping[str, str] | None = None, *, is_gzip: bool = False) -> Answer: ...
+    async def send(
+        self,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        is_gzip: bool = False,
+        signal: Signal = Signal.TRACES,
+    ) -> Answer: ...
 
 
 class GrpcSender:
@@ -65,14 +78,15 @@ class GrpcSender:
         headers: Mapping[str, str] | None = None,
         *,
         is_gzip: bool = False,
-        method: str = EXPORT_TRACES,
+        signal: Signal = Signal.TRACES,
+        method: str | None = None,
     ) -> Answer:
         compression = grpc.Compression.Gzip if is_gzip else grpc.Compression.NoCompression
         # Without a subchannel pool of its own a channel would share the connection, and the backoff, of earlier ones.
         options = [("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(self._target, compression=compression, options=options) as channel:
             try:
-                call = channel.unary_unary(method)
+                call = channel.unary_unary(method or METHODS[signal])
                 response = await call(body, metadata=tuple((headers or {}).items()), timeout=20)
             except grpc.aio.AioRpcError as error:
                 return _grpc_failure(error)
@@ -99,13 +113,20 @@ class HttpSender:
     """Posts bytes, whatever they are, as protobuf."""
 
     def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/v1/traces"
+        self._base_url = f"http://127.0.0.1:{port}"
 
-    async def send(self, body: bytes, headers: Mapping[str, str] | None = None, *, is_gzip: bool = False) -> Answer:
+    async def send(
+        self,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        is_gzip: bool = False,
+        signal: Signal = Signal.TRACES,
+    ) -> Answer:
         encoding = {"content-encoding": "gzip"} if is_gzip else {}
         async with httpx.AsyncClient(timeout=20) as client:
             response = await client.post(
-                self.url,
+                f"{self._base_url}/v1/{signal.value}",
                 content=gzip.compress(body) if is_gzip else body,
                 headers={"content-type": PROTOBUF} | encoding | dict(headers or {}),
             )
