@@ -47,8 +47,12 @@ def decoded(text: str | bytes, message_class: type[Message] = ExportTraceService
 
 def span(text: str) -> Span:
     """Return the span that a request has with this JSON as its only one."""
-    found: Span = decoded(f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{text}]}}]}}]}}').resource_spans[0]
-    return found.scope_spans[0].spans[0]
+    found: Span = decoded(request_with_span(text)).resource_spans[0].scope_spans[0].spans[0]
+    return found
+
+
+def request_with_span(text: str) -> bytes:
+    return f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{text}]}}]}}]}}'.encode()
 
 
 def any_value(text: str) -> AnyValue:
@@ -435,10 +439,18 @@ def test_two_members_of_one_oneof_are_malformed(text: str) -> None:
         any_value(text)
 
 
-def test_empty_lists_are_no_lists() -> None:
-    """As in protobuf, where nothing is written for them."""
-    empty = '{"dataPoints":[{"bucketCounts":[],"explicitBounds":[],"attributes":[]}]}'
-    assert metric(f'{{"histogram":{empty}}}').histogram.data_points[0].ByteSize() == 0
+def test_defaults_and_empty_lists_are_left_out_unless_their_presence_counts() -> None:
+    """As the generated classes do, so that one request has one content hash, however its sender spells defaults."""
+    defaults = '{"name":"","kind":0,"startTimeUnixNano":"0","flags":0,"traceId":"","droppedLinksCount":0,"events":[]}'
+    assert protobuf_of(ExportTraceServiceRequest, request_with_span(defaults)) == protobuf_of(
+        ExportTraceServiceRequest, request_with_span("{}")
+    )
+    point = '{"bucketCounts":[],"explicitBounds":[],"count":0,"sum":0,"min":-0.0,"attributes":[]}'
+    request = ExportMetricsServiceRequest()
+    histogram = request.resource_metrics.add().scope_metrics.add().metrics.add().histogram
+    histogram.data_points.add(sum=0.0, min=-0.0)
+    body = f'{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"histogram":{{"dataPoints":[{point}]}}}}]}}]}}]}}'
+    assert protobuf_of(ExportMetricsServiceRequest, body.encode()) == request.SerializeToString(deterministic=True)
 
 
 def test_two_kinds_of_data_in_one_metric_are_malformed() -> None:
