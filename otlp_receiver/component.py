@@ -19,6 +19,7 @@ from otlp_receiver.http_server import HttpServer
 from otlp_receiver.intake import Intake
 from otlp_receiver.key_file import KEYS_FILE_SETTING, parse_keys
 from otlp_receiver.settings import ReceiverSettings
+from otlp_receiver.tls import certificates_of
 from otlp_receiver.watched_files import WatchedFiles
 from telemetry import Consumer, Counters, NowNs
 
@@ -70,29 +71,35 @@ class OtlpReceiver:
     @property
     def grpc_port(self) -> int:
         """The port that OTLP/gRPC is served on. Raises `RuntimeError` unless started."""
-        return self._started().grpc_server.port
+        return self._started().grpc_port
 
     @property
     def http_port(self) -> int:
         """The port that OTLP/HTTP is served on. Raises `RuntimeError` unless started."""
-        return self._started().http_server.port
+        return self._started().http_port
 
     async def start(self) -> None:
         """Return when both ports are served.
 
-        Raises `StartError` if one cannot be had, or if the file of the keys is of no use; then neither is served.
+        Raises `StartError` if one cannot be had, or if a file of keys or certificates is of no use; then neither is
+        served.
         """
         if self._running is not None:
             return
-        running = self._made()
+        intake = Intake(self._settings, self._consumer, self._counters, self._credentials, self._now_ns)
+        running = _Running(intake)
         try:
-            await running.start()
+            await self._start(running)
         except BaseException:
             await running.stop(grace_s=0)
             raise
         self._running = running
         structlog.get_logger(__name__).info(
-            "receiver listens", host=self._settings.host, grpc_port=self.grpc_port, http_port=self.http_port
+            "receiver listens",
+            host=self._settings.host,
+            grpc_port=running.grpc_port,
+            http_port=running.http_port,
+            is_tls=self._settings.tls_cert_file is not None,
         )
 
     async def stop(self) -> None:
@@ -101,18 +108,28 @@ class OtlpReceiver:
         if running is not None:
             await running.stop(self._settings.stop_grace_s)
 
-    def _made(self) -> _Running:
-        settings = self._settings
-        watched = []
+    async def _start(self, running: _Running) -> None:
+        settings, share_ports = self._settings, self._share_ports
         if self._ingest_keys_file is not None:
-            watched.append(_watched_keys(self._ingest_keys_file, self._credentials))
-        intake = Intake(settings, self._consumer, self._counters, self._credentials, self._now_ns)
-        return _Running(
-            watched,
-            intake,
-            GrpcServer(settings, intake),
-            HttpServer(settings, intake, share_ports=self._share_ports),
+            await running.watch(_watched_keys(self._ingest_keys_file, self._credentials))
+        certificates = certificates_of(settings)
+        if certificates is not None:
+            await running.watch(WatchedFiles(certificates.files, certificates.take_up))
+        http_server = HttpServer(
+            settings,
+            running.intake,
+            self._counters,
+            ssl_context=certificates.http_context() if certificates else None,
+            share_ports=share_ports,
         )
+        running.http_port = await running.serve(http_server)
+        grpc_server = GrpcServer(
+            settings,
+            running.intake,
+            server_credentials=certificates.grpc_credentials() if certificates else None,
+            share_ports=share_ports,
+        )
+        running.grpc_port = await running.serve(grpc_server)
 
     def _started(self) -> _Running:
         if self._running is None:
@@ -123,25 +140,26 @@ class OtlpReceiver:
 class _Running:
     """What exists between a start and a stop."""
 
-    def __init__(
-        self, watched: Sequence[WatchedFiles], intake: Intake, grpc_server: GrpcServer, http_server: HttpServer
-    ) -> None:
-        self.watched = watched
+    def __init__(self, intake: Intake) -> None:
         self.intake = intake
-        self.grpc_server = grpc_server
-        self.http_server = http_server
+        self.grpc_port = self.http_port = 0
+        self._watched: list[WatchedFiles] = []
+        self._servers: list[GrpcServer | HttpServer] = []
 
-    async def start(self) -> None:
-        for files in self.watched:
-            await files.start()
-        await self.http_server.start()
-        await self.grpc_server.start()
+    async def watch(self, files: WatchedFiles) -> None:
+        self._watched.append(files)
+        await files.start()
+
+    async def serve(self, server: GrpcServer | HttpServer) -> int:
+        self._servers.append(server)
+        await server.start()
+        return server.port
 
     async def stop(self, grace_s: float) -> None:
         await self.intake.drain(grace_s)
-        await asyncio.gather(self.grpc_server.stop(), self.http_server.stop())
+        await asyncio.gather(*(server.stop() for server in self._servers))
         self.intake.close()
-        for files in self.watched:
+        for files in self._watched:
             await files.stop()
 
 

@@ -6,6 +6,7 @@ Carries `http_app`. uvicorn is kept from what belongs to the process: signals, l
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from socket import socket
@@ -13,10 +14,13 @@ from typing import Final
 
 import uvicorn
 
+from otlp_receiver.cors import Cors
 from otlp_receiver.http_app import HttpApp
+from otlp_receiver.http_connections import BoundedHttpProtocol, OpenConnections
 from otlp_receiver.intake import Intake
 from otlp_receiver.listening import bound_socket
 from otlp_receiver.settings import ReceiverSettings
+from telemetry import Counters
 
 PORT_SETTING: Final = "MODELWATCH_RECEIVER__HTTP_PORT"
 
@@ -26,9 +30,20 @@ _FLUSH_S: Final = 1
 class HttpServer:
     """Serves `HttpApp` on the configured port."""
 
-    def __init__(self, settings: ReceiverSettings, intake: Intake, *, share_ports: bool = False) -> None:
+    def __init__(
+        self,
+        settings: ReceiverSettings,
+        intake: Intake,
+        counters: Counters,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        share_ports: bool = False,
+    ) -> None:
+        """Keep what the start needs; `share_ports` lets other processes listen on the same port."""
         self._settings = settings
         self._intake = intake
+        self._counters = counters
+        self._ssl_context = ssl_context
         self._share_ports = share_ports
         self._server: _GuestServer | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -39,9 +54,13 @@ class HttpServer:
         settings = self._settings
         listener = await bound_socket(settings.host, settings.http_port, PORT_SETTING, share_port=self._share_ports)
         self.port = listener.getsockname()[1]
-        self._server = _GuestServer(_config(HttpApp(self._intake, settings.max_request_bytes), settings))
+        app: HttpApp | Cors = HttpApp(self._intake, settings.max_request_bytes)
+        if settings.cors_allowed_origins:
+            app = Cors(app, settings)
+        config = _config(app, settings)
+        self._server = _GuestServer(config)
+        self._server.servers = [await self._listen(listener, config, self._server.server_state)]
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="otlp-http")
-        await self._server.has_started.wait()
 
     async def stop(self) -> None:
         """Accept no more connections, let answers out for at most a second, and close."""
@@ -52,24 +71,33 @@ class HttpServer:
         # uvicorn cancels requests that are not over, but leaves without waiting for them.
         await asyncio.gather(*self._server.server_state.tasks, return_exceptions=True)
 
+    async def _listen(
+        self, listener: socket, config: uvicorn.Config, state: uvicorn.server.ServerState
+    ) -> asyncio.Server:
+        settings, counters, open_connections = self._settings, self._counters, OpenConnections()
+        config.load()
+        return await asyncio.get_running_loop().create_server(
+            lambda: BoundedHttpProtocol(config, state, settings, counters, open_connections),
+            sock=listener,
+            backlog=config.backlog,
+            ssl=self._ssl_context,
+            # uvicorn would give a stranger a minute for this.
+            ssl_handshake_timeout=settings.header_timeout_s if self._ssl_context else None,
+        )
+
 
 class _GuestServer(uvicorn.Server):
-    """uvicorn as a guest in somebody else's loop: tells when it has started, leaves signals alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.has_started = asyncio.Event()
+    """uvicorn as a guest in somebody else's loop, on a socket that is listened on already; leaves signals alone."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.has_started.set()
+        self.started = True
 
 
-def _config(app: HttpApp, settings: ReceiverSettings) -> uvicorn.Config:
+def _config(app: HttpApp | Cors, settings: ReceiverSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",

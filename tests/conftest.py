@@ -122,5 +122,5 @@ def _is_alive(process: psutil.Process) -> bool:
 
 def _is_pool(thread: threading.Thread) -> bool:
     """Pools live as long as their loop, and gRPC's poller until the last channel or server is collected."""
-    is_pool = thread.name.startswith(("asyncio_", "AnyIO worker thread", "ThreadPoolExecutor"))
+    is_pool = thread.name.startswith(("asyncio_", "uvloop_", "AnyIO worker thread", "ThreadPoolExecutor"))
     return is_pool or "_poll_wrapper" in thread.name

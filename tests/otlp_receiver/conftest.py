@@ -9,12 +9,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from otlp_receiver.component import OtlpReceiver, build
 from otlp_receiver.settings import ReceiverSettings
 from telemetry import Batch, Counters
 from tests.support.doubles import ManualClock, RecordingConsumer
 from tests.support.otlp_senders import Sender, sender_of
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run on the loop that ModelWatch runs on: transports differ in what they do at the end of a connection."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 class GatedConsumer(RecordingConsumer):
