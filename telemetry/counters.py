@@ -24,7 +24,7 @@ CounterName = Literal[
     "receiver_refused_requests",  # refused before they were read, so that their items cannot be counted
     "receiver_rejected_requests",  # rejected for good, and the items cannot be counted because they cannot be read
     "receiver_refused_connections",  # closed at once because too many were open; no request was read from them
-    "receiver_received_bytes",  # of request bodies as they were sent, compressed or not, whatever became of them
+    "receiver_received_bytes",  # of request bodies, whatever became of them; gRPC hands them over decompressed
     # rabbit_exporter
     "exporter_published_batches",
     "exporter_failed_batches",
@@ -90,7 +90,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "receiver_refused_requests": "Requests refused for now before their items could be counted.",
         "receiver_rejected_requests": "Requests rejected for good whose items cannot be counted.",
         "receiver_refused_connections": "Connections refused for now because too many were open.",
-        "receiver_received_bytes": "Bytes of request bodies as they were sent, compressed or not.",
+        "receiver_received_bytes": "Bytes of request bodies: as sent over HTTP, decompressed over gRPC.",
         "exporter_published_batches": "Batches that RabbitMQ confirmed at once, without the spill.",
         "exporter_failed_batches": "Batches that were refused, for now or for good.",
         "exporter_reconnects": "Connections of the exporter to RabbitMQ that were lost and came back.",

@@ -78,6 +78,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[st
     """What became of every case, run a few at a time."""
     with ExitStack() as stack:
         holder = stack.enter_context(socket.socket())
+        # Whoever would share the port has it all the same.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
