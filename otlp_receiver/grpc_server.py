@@ -71,6 +71,8 @@ class GrpcServer:
             options=[
                 ("grpc.max_receive_message_length", settings.max_request_bytes),
                 ("grpc.so_reuseport", int(self._share_ports)),  # on by default: others would share it silently
+                ("grpc.max_allowed_incoming_connections", settings.max_connections),
+                ("grpc.server_handshake_timeout_ms", round(settings.header_timeout_s * 1000)),  # two minutes by default
                 *_CONNECTION_OPTIONS,
             ]
         )
@@ -82,7 +84,10 @@ class GrpcServer:
             else:
                 self.port = self._server.add_secure_port(address, self._credentials)
         except RuntimeError as error:
-            raise StartError(f"cannot listen on port {settings.grpc_port}: set {PORT_SETTING}") from error
+            reason = f"cannot listen on port {settings.grpc_port}: set {PORT_SETTING}"
+            if self._credentials is not None:
+                reason += ", or MODELWATCH_RECEIVER__TLS_CERT_FILE to a certificate that gRPC takes"
+            raise StartError(reason) from error
         await self._server.start()
 
     async def stop(self) -> None:

@@ -100,7 +100,7 @@ class ReceiverSettings(BaseModel, frozen=True, extra="forbid"):
     max_connections: int = Field(
         1000,
         ge=1,
-        description="OTLP/HTTP connections that are open at once; more are refused, to be tried again.",
+        description="Connections to each of the two ports that are open at once; more are refused, to be tried again.",
     )
     max_header_bytes: int = Field(
         65_536,
@@ -110,7 +110,7 @@ class ReceiverSettings(BaseModel, frozen=True, extra="forbid"):
     header_timeout_s: float = Field(
         10.0,
         gt=0,
-        description="Time that an OTLP/HTTP sender has for the head of a request, and for a TLS handshake.",
+        description="Time that a sender has for the head of a request over HTTP, for a handshake, and to take an answer.",
     )
     read_timeout_s: float = Field(30.0, gt=0, description="Time that a sender has for the body of one request.")
     keep_alive_s: int = Field(75, ge=1, description="Time that an idle OTLP/HTTP connection is kept open.")

@@ -1,4 +1,4 @@
-"""What OTLP/HTTP connections may do: how many there are, how slow, how large a head, and in what order answers come."""
+"""What connections may do: how many there are, how slow; over HTTP how large a head, and in what order answers come."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+import grpc
+import grpc.aio
 import psutil
 import pytest
 from google.rpc.status_pb2 import Status
+from pydantic import SecretStr
 
 from otlp_receiver import http_connections
 from otlp_receiver.component import OtlpReceiver
@@ -18,7 +21,7 @@ from otlp_receiver.http_connections import MAX_PIPELINED
 from telemetry import Counters
 from tests.otlp_receiver.conftest import GatedConsumer, StartReceiver
 from tests.support.otlp import server_spans, trace_request
-from tests.support.otlp_senders import HttpSender
+from tests.support.otlp_senders import EXPORT_TRACES, HttpSender
 from tests.support.waiting import eventually
 
 BODY = trace_request(server_spans(3)).SerializeToString()
@@ -255,8 +258,6 @@ async def test_many_trailers_are_cut_off(start_receiver: StartReceiver, dial: Di
 
 async def test_a_trailer_cannot_bring_a_key(start_receiver: StartReceiver, dial: Dial) -> None:
     """Headers that come after the body change nothing."""
-    from pydantic import SecretStr
-
     line = await dial(await start_receiver(ingest_keys=(SecretStr("the-key"),)))
     line.write(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n0\r\nX-ModelWatch-Key: the-key\r\n\r\n")
     assert (await line.response()).status == 401
@@ -414,3 +415,36 @@ async def test_a_sender_that_does_not_read_is_disconnected(
     with pytest.raises(ConnectionError):
         await asyncio.wait_for(sending, 30)
     assert (await HttpSender(receiver.http_port).send(BODY)).is_success
+
+
+async def test_grpc_connections_are_bounded_too(start_receiver: StartReceiver) -> None:
+    """One too many is refused with UNAVAILABLE, which senders repeat; when another goes, there is room."""
+    receiver = await start_receiver(max_connections=2)
+    channels = [grpc_channel(receiver) for _ in range(3)]
+    codes = [await channel.unary_unary(EXPORT_TRACES)(BODY, timeout=5).code() for channel in channels]
+    assert codes == [grpc.StatusCode.OK, grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE]
+    await channels[0].close()
+
+    async def is_taken() -> bool:
+        async with grpc_channel(receiver) as channel:
+            return await channel.unary_unary(EXPORT_TRACES)(BODY, timeout=5).code() is grpc.StatusCode.OK
+
+    await eventually(is_taken)
+    for channel in channels[1:]:
+        await channel.close()
+
+
+def grpc_channel(receiver: OtlpReceiver) -> grpc.aio.Channel:
+    """Return a channel with a connection of its own."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    return grpc.aio.insecure_channel(f"127.0.0.1:{receiver.grpc_port}", options=options)
+
+
+@pytest.mark.parametrize("sent", [b"", b"PRI * HTTP/2.0\r\n"])
+async def test_a_grpc_connection_without_a_handshake_is_closed(start_receiver: StartReceiver, sent: bytes) -> None:
+    """Who connects and does not begin to speak HTTP/2 is disconnected after `header_timeout_s`."""
+    receiver = await start_receiver(header_timeout_s=0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", receiver.grpc_port)
+    writer.write(sent)
+    await asyncio.wait_for(reader.read(), 10)
+    writer.transport.abort()

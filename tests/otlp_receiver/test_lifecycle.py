@@ -59,6 +59,27 @@ async def test_a_taken_port_is_one_line_that_names_the_setting(port_setting: str
     await eventually(lambda: is_free(other))
 
 
+async def test_ports_are_shared_only_among_those_that_say_so(transport: str) -> None:
+    """Receivers with `share_ports` serve the same ports; one without finds them taken, and so they find its own."""
+    settings = ReceiverSettings(grpc_port=free_port(), http_port=free_port(1))
+    sharing = [build(settings, RecordingConsumer(), Counters(), share_ports=True) for _ in range(2)]
+    alone = build(settings, RecordingConsumer(), Counters())
+    for receiver in sharing:
+        await receiver.start()
+        assert (await sender_of(transport, receiver).send(BODY)).is_success
+    with pytest.raises(StartError, match="is taken"):
+        await alone.start()
+    await sharing[0].stop()
+    for _ in range(5):
+        assert (await sender_of(transport, sharing[1]).send(BODY)).is_success
+    await sharing[1].stop()
+    await eventually(lambda: is_free(settings.grpc_port) and is_free(settings.http_port))
+    await alone.start()
+    with pytest.raises(StartError, match="is taken"):
+        await sharing[0].start()
+    await alone.stop()
+
+
 async def test_an_address_of_another_machine_names_the_setting() -> None:
     """An address that this machine does not have is a `StartError` about the host."""
     receiver = build(ReceiverSettings(host="127.0.0.1"), RecordingConsumer(), Counters())
