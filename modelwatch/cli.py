@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import uvloop
 
@@ -32,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "receiver": "only the OTLP receiver, publishing to RabbitMQ (needs MODELWATCH_BROKER_URL)",
     "processor": "only the processor, consuming from RabbitMQ; start as many as you need",
     "dashboard": "only the page and the API, reading the database and the live feed",
+    "deadletters": "list, show, replay or drop what the processors could not store (needs MODELWATCH_BROKER_URL)",
     "doctor": "check the settings, the ports and every server that is configured, and say what to do",
 }
 
@@ -45,8 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ[WORKERS_VARIABLE] = options.workers
     try:
         settings = load(Settings, os.environ)
-        logs.configure(settings.log)
-        return _command(options.command)(settings)
+        is_for_people = options.command == "deadletters"  # who reads an answer, not a log
+        logs.configure(settings.log.model_copy(update={"level": "error"}) if is_for_people else settings.log)
+        return _command(options)(settings)
     except StartError as error:
         print(f"modelwatch: {error}", file=sys.stderr)
         return EXIT_CANNOT_START
@@ -64,11 +67,31 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(workers=None)
         if name == "receiver":
             command.add_argument("--workers", metavar="N", help="processes that share the ports (default: 1)")
+        if name == "deadletters":
+            _add_dead_letter_actions(command)
     return parser
 
 
-def _command(name: str) -> Callable[[Settings], int]:
+def _add_dead_letter_actions(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="the oldest dead letters, with the reason of each")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="how many at most (default: 50)")
+    listing.add_argument("--json", action="store_true", help="as JSON, one letter a line")
+    show = actions.add_parser("show", help="one dead letter with its content")
+    show.add_argument("id", help="its id, or enough of its beginning")
+    show.add_argument("--raw", metavar="FILE", help="write the request's bytes to a file instead")
+    for name, summary in (
+        ("replay", "send letters to the processors again, such as after an upgrade; each still counts once"),
+        ("drop", "delete letters for good"),
+    ):
+        action = actions.add_parser(name, help=summary)
+        action.add_argument("id", nargs="*", help="their ids, or enough of their beginnings")
+        action.add_argument("--all", action="store_true", help="all of them")
+
+
+def _command(options: argparse.Namespace) -> Callable[[Settings], int]:
     # Imported late: `--help` and a mistaken setting should answer at once, and a role loads only what it runs.
+    name = options.command
     if name == "demo":
         from modelwatch.demo import run_demo
 
@@ -77,6 +100,10 @@ def _command(name: str) -> Callable[[Settings], int]:
         from modelwatch.doctor import run_doctor
 
         return run_doctor
+    if name == "deadletters":
+        from modelwatch.dead_letters import run as run_dead_letters
+
+        return partial(run_dead_letters, options=options)
     from modelwatch.roles import run_role
 
     def run(settings: Settings) -> int:

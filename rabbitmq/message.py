@@ -56,7 +56,7 @@ def batch_of(message: Message, now_ns: NowNs) -> Batch:
     A message without our headers has its items counted here, which parses it, and counts as received now.
     """
     properties = message.properties
-    signal = _signal_of(message)
+    signal = signal_of(message)
     if properties.content_type not in (None, CONTENT_TYPE):
         raise PermanentError(f"content type {properties.content_type!r} is not {CONTENT_TYPE}")
     if properties.content_encoding not in (None, "", "identity"):
@@ -64,8 +64,8 @@ def batch_of(message: Message, now_ns: NowNs) -> Batch:
             f"content encoding {properties.content_encoding!r} is not understood: send it uncompressed"
         )
     headers = properties.headers or {}
-    item_count = _whole_number(headers.get(ITEM_COUNT_HEADER))
-    received_unix_nano = _whole_number(headers.get(RECEIVED_HEADER))
+    item_count = whole_number(headers.get(ITEM_COUNT_HEADER))
+    received_unix_nano = whole_number(headers.get(RECEIVED_HEADER))
     return Batch(
         signal,
         message.body,
@@ -95,7 +95,8 @@ def dead_letter_of(message: Message, reason: str) -> Message:
     return Message(message.routing_key, properties, message.body)
 
 
-def _signal_of(message: Message) -> Signal:
+def signal_of(message: Message) -> Signal:
+    """Return the signal that a message names by its type or its routing key. Raises `PermanentError`."""
     for name in (message.properties.type, message.routing_key):
         if name in ROUTING_KEYS:
             return ROUTING_KEYS[name]
@@ -104,5 +105,6 @@ def _signal_of(message: Message) -> Signal:
     )
 
 
-def _whole_number(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
+    """Return what a header holds if it is a whole number of a kind that we write, else `None`."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
