@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from modelwatch.assembly import assemble
@@ -42,6 +43,29 @@ def test_a_part_alone_needs_a_broker(role: str, tmp_path: Path) -> None:
     """Receiver and processor in processes of their own say that they need RabbitMQ, and which variable names it."""
     with pytest.raises(StartError, match="MODELWATCH_BROKER_URL"):
         assemble(ROLES[role], settings_for(tmp_path))
+
+
+async def test_a_role_without_pages_shows_its_figures_on_its_health_port(tmp_path: Path) -> None:
+    """One process that receives serves both forms of what it counts and holds, by signal and transport."""
+    port = str(free_port())
+    broker = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
+    made = assemble(
+        ROLES["receiver"], settings_for(tmp_path, MODELWATCH_HEALTH__PORT=port, MODELWATCH_BROKER_URL=broker)
+    )
+    await start_all(made.components)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            document = (await client.get("/api/v1/pipeline")).json()
+            text = (await client.get("/metrics")).text
+    finally:
+        await stop_all(made.components)
+    labels = {"signal": "logs", "transport": "http"}
+    accepted = {"kind": "counter", "name": "receiver_accepted_items", "labels": labels, "value": 0}
+    in_flight = {"kind": "gauge", "name": "receiver_in_flight_bytes", "labels": labels, "value": 0}
+    assert document["scope"] == "process"
+    assert [item for item in (accepted, in_flight) if item not in document["items"]] == []
+    assert 'modelwatch_receiver_accepted_items_total{signal="logs",transport="http"} 0\n' in text
+    assert 'modelwatch_receiver_in_flight_bytes{signal="logs",transport="http"} 0\n' in text
 
 
 def test_only_the_receiver_alone_has_workers(tmp_path: Path) -> None:
