@@ -1,7 +1,7 @@
 """The assembly of components from the settings, the parts of a role connected with each other.
 
 The only place that knows which part stands behind which URL. Rooms are imported where their part is made: a role loads
-what it runs and no more, which is 60 to 80 MB less in every process of the distributed size.
+what it runs and no more, which makes a receiver's process 65 MB smaller, a processor's 40 MB.
 """
 
 from __future__ import annotations
