@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -19,7 +20,8 @@ from rabbitmq import ConfirmedPublisher, PublishLimits, RabbitSettings, Verdict,
 from telemetry import Batch, Counters, PermanentError, RetryableError, Signal
 from telemetry.queues import EXCHANGE
 
-SPILL_FOLDER = "spill"
+SPILL_FOLDER: Final = "spill"
+_LAST_GRACE_S: Final = 2.0
 
 
 class RabbitExporter:
@@ -100,7 +102,7 @@ class RabbitExporter:
         grace_s = self._settings.stop_grace_s
         await asyncio.gather(self._wait_until_idle(grace_s), self._stop_drain(grace_s))
         await self._publisher.stop()
-        await self._wait_until_idle(grace_s)
+        await self._wait_until_idle(_LAST_GRACE_S)
         if self._spill is not None:
             await self._spill.stop()
 
@@ -206,10 +208,12 @@ def build(
         name="modelwatch exporter",
         on_reconnect=lambda: counters.add("exporter_reconnects"),
     )
-    if not settings.spill_max_bytes:
-        return RabbitExporter(settings, publisher, counters, None)
-    spill = Spill(data_dir / SPILL_FOLDER, settings, counters)
-    for signal in Signal:
-        counters.observe("spill_batches", partial(spill.batches, signal), signal=signal)
-    counters.observe("spill_bytes", spill.held_bytes)
-    return RabbitExporter(settings, publisher, counters, spill)
+    spill = Spill(data_dir / SPILL_FOLDER, settings, counters) if settings.spill_max_bytes else None
+    exporter = RabbitExporter(settings, publisher, counters, spill)
+    counters.observe("exporter_connected", lambda: exporter.is_connected)
+    if spill is not None:
+        counters.observe("exporter_spilling", lambda: exporter.is_spilling)
+        counters.observe("spill_bytes", spill.held_bytes)
+        for signal in Signal:
+            counters.observe("spill_batches", partial(spill.batches, signal), signal=signal)
+    return exporter

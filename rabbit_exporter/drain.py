@@ -27,6 +27,7 @@ _log = structlog.get_logger(__name__)
 
 _PAUSE_MIN_S: Final = 0.05
 _PAUSE_MAX_S: Final = 1.0
+_CANCEL_TIMEOUT_S: Final = 1.0
 _STALL_S: Final = 30.0
 """A connection on which nothing is confirmed for so long is made anew: heartbeats do not tell of a stuck queue."""
 
@@ -81,7 +82,7 @@ class Drain:
         self._spill.arrived.set()
         await asyncio.wait({task}, timeout=grace_s)
         task.cancel()
-        await asyncio.wait({task})
+        await asyncio.wait({task}, timeout=_CANCEL_TIMEOUT_S)
 
     async def _run(self) -> None:
         while not self._stopping.is_set():

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from rabbit_exporter.segment_name import Position
+from rabbit_exporter.spill_slot import FOLDER_MODE
 from telemetry import Batch
 
 _log = structlog.get_logger(__name__)
@@ -36,7 +37,7 @@ class Quarantine:
     def _keep(self, name: str, content: bytes, reason: str) -> None:
         path = self._folder / name
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            self._folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
             used = sum(other.stat().st_size for other in self._folder.iterdir() if other.name != name)
             is_kept = used + len(content) <= self._max_bytes
             if is_kept:

@@ -92,6 +92,7 @@ class Spill:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spill")
         try:
             self._own = await self._run(self._claim)
+            self._count_recovered(self._own)
             await self.adopt()
         except BaseException:
             await self.stop()
@@ -146,9 +147,13 @@ class Spill:
         """Take over what dead processes left, to be drained with the rest."""
         slots = [opened.slot for opened in self._opened()]
         try:
-            self._adopted += await self._run(self._adopt, slots)
+            adopted = await self._run(self._adopt, slots)
         except OSError as error:
             _log.error("cannot look for spills of dead processes", folder=str(self._root), error=str(error))
+            return
+        self._adopted += adopted
+        for opened in adopted:
+            self._count_recovered(opened)
 
     def stores(self) -> list[SpillStore]:
         """Return what there is to drain: the slot of this process first."""
@@ -234,6 +239,10 @@ class Spill:
         for waiting in group:
             if not waiting.is_kept.done():
                 waiting.is_kept.set_result(RetryableError(f"the spill cannot be written to: {reason}"))
+
+    def _count_recovered(self, opened: _OpenSlot) -> None:
+        for signal, batches in opened.store.batches.items():
+            self._counters.add("spill_recovered_batches", batches, signal=signal)
 
     def _claim(self) -> _OpenSlot:
         slot = claim_slot(self._root)

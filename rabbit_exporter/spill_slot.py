@@ -16,6 +16,7 @@ from rabbit_exporter.segment_name import segments_in
 from rabbit_exporter.segment_writer import FILE_MODE, sync_folder
 from telemetry import StartError
 
+FOLDER_MODE: Final = 0o700
 _LOCK: Final = "lock"
 _PROBE: Final = "probe"
 
@@ -37,8 +38,9 @@ class Slot:
 def claim_slot(root: Path) -> Slot:
     """Return the first free slot, made if there is none. Raises `StartError` when the folder cannot be used."""
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        slot = next(slot for number in itertools.count() if (slot := _lock(_made(root, number))) is not None)
+        _made(root, FOLDER_MODE)
+        slots = (_lock(_made(root / str(number), FOLDER_MODE)) for number in itertools.count())
+        slot = next(slot for slot in slots if slot is not None)
         _prove_writable(slot)
     except OSError as error:
         raise unusable(root, error) from error
@@ -66,11 +68,12 @@ def unusable(folder: Path, error: OSError) -> StartError:
     )
 
 
-def _made(root: Path, number: int) -> Path:
-    folder = root / str(number)
+def _made(folder: Path, mode: int = 0o777) -> Path:
+    """Make a folder and those above it, each safe in the one that it is in before anything is put into it."""
     if not folder.is_dir():
-        folder.mkdir(mode=0o700, exist_ok=True)
-        sync_folder(root)
+        _made(folder.parent)
+        folder.mkdir(mode, exist_ok=True)
+        sync_folder(folder.parent)
     return folder
 
 

@@ -49,10 +49,13 @@ async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(
     counters = Counters()
     one = build(RabbitExporterSettings(), QUICK, view.url, counters, tmp_path / "data")
     await one.start()
-    await eventually(lambda: not sum(counters.gauges().values()), timeout_s=30)
-    await one.stop()
+    try:
+        await eventually(lambda: not counters.gauges()["spill_batches", (("signal", "traces"),)], timeout_s=30)
+    finally:
+        await one.stop()
     clock = ManualClock()
     messages = [Message(got.routing_key, properties, body) for got, properties, body in view.take_all()]
     assert {batch_of(message, clock).batch_id.hex() for message in messages} >= acknowledged
     assert counters.total("spill_quarantined_records") == 0
+    assert counters.total("spill_recovered_batches") == counters.total("spill_drained_batches")
     assert len(acknowledged) > 150

@@ -30,12 +30,18 @@ def counters() -> Counters:
 
 
 @pytest.fixture
-def exporter(view: RabbitView, counters: Counters, tmp_path: Path) -> Any:
+async def exporter(view: RabbitView, counters: Counters, tmp_path: Path) -> Any:
+    """Makes exporters that share counters and a data folder; those that a failed test leaves running are stopped."""
+    made: list[RabbitExporter] = []
+
     def make(rabbit: RabbitSettings = QUICK, url: Any = None, **options: Any) -> RabbitExporter:
         settings = RabbitExporterSettings(**{"spill_after_s": 0.5, "stop_grace_s": 1.0, **options})
-        return build(settings, rabbit, url or view.url, counters, tmp_path)
+        made.append(build(settings, rabbit, url or view.url, counters, tmp_path))
+        return made[-1]
 
-    return make
+    yield make
+    for one in made:
+        await one.stop()
 
 
 def arrived(view: RabbitView) -> list[Batch]:
