@@ -210,9 +210,9 @@ def build(
     )
     spill = Spill(data_dir / SPILL_FOLDER, settings, counters) if settings.spill_max_bytes else None
     exporter = RabbitExporter(settings, publisher, counters, spill)
-    counters.observe("exporter_connected", lambda: exporter.is_connected)
+    counters.observe("exporter_connected", lambda: int(exporter.is_connected))
     if spill is not None:
-        counters.observe("exporter_spilling", lambda: exporter.is_spilling)
+        counters.observe("exporter_spilling", lambda: int(exporter.is_spilling))
         counters.observe("spill_bytes", spill.held_bytes)
         for signal in Signal:
             counters.observe("spill_batches", partial(spill.batches, signal), signal=signal)
