@@ -75,4 +75,13 @@ PIPELINE_EXAMPLE: Final[dict[str, Any]] = {
         },
         {"kind": "gauge", "name": "receiver_in_flight_requests", "labels": {}, "value": 3},
     ],
+    "overflows": [
+        {
+            "service": "job-runner",
+            "kept": 5000,
+            "estimate": 81200,
+            "distinct": {"service_instance_id": 80900, "http_route": 4},
+            "cause": "service_instance_id",
+        }
+    ],
 }

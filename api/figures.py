@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, Literal
 
-from telemetry import Figures
+from telemetry import Figures, SeriesOverflow
 from telemetry.counters import HELP, FigureName, Labels
 
 Scope = Literal["process", "workers"]
@@ -41,7 +41,17 @@ def pipeline_document(figures: Figures, scope: Scope = "process") -> dict[str, A
         {"kind": kind, "name": name, "labels": dict(labels), "value": value}
         for kind, name, labels, value in _items(figures)
     ]
-    return {"scope": scope, "items": items}
+    return {"scope": scope, "items": items, "overflows": [_overflow(overflow) for overflow in figures.overflows]}
+
+
+def _overflow(overflow: SeriesOverflow) -> dict[str, Any]:
+    return {
+        "service": overflow.service_name,
+        "kept": overflow.kept,
+        "estimate": overflow.estimate,
+        "distinct": overflow.distinct,
+        "cause": overflow.cause,
+    }
 
 
 def _items(figures: Figures) -> Iterator[tuple[Kind, FigureName, Labels, float]]:

@@ -115,6 +115,16 @@ class Figure(Document):
     value: float = Field(ge=0, description="Counters are whole numbers.")
 
 
+class SeriesOverflow(Document):
+    """A service that sends more series than are kept apart; the rest of its calls are one series."""
+
+    service: str
+    kept: int = Field(description="Series of the service that are kept apart now.")
+    estimate: int = Field(description="How many series it would have without the limit, to a few percent.")
+    distinct: dict[str, int] = Field(description="How many different values each field of its series has, estimated.")
+    cause: str = Field(description="The field with the most values: what to mend.", examples=["service_instance_id"])
+
+
 class Pipeline(Document):
     """The figures of the process that answers; other processes serve their own, on their health ports."""
 
@@ -122,6 +132,7 @@ class Pipeline(Document):
         description="`process`: of the process that answers. `workers`: the sum over its workers."
     )
     items: list[Figure] = Field(description="Counters, then gauges, each by name and labels.")
+    overflows: list[SeriesOverflow] = Field(description="Services over the limit of series, the worst first.")
 
 
 class Check(Document):

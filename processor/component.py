@@ -25,7 +25,8 @@ def build(
 
     limits = SeriesLimits(settings.max_series_per_service, settings.max_series, settings.series_idle_s, now_ns)
     counters.observe("processor_series", lambda: limits.series_count)
-    counters.observe("processor_overflowing_services", lambda: len(limits.overflows()))
+    counters.observe("processor_overflowing_services", lambda: limits.overflowing_count)
+    counters.observe_overflows(limits.overflows)
 
     def make_group_commit(run_in_worker: RunInWorker) -> GroupCommit:
         return GroupCommit(

@@ -7,13 +7,13 @@ all; it is told apart by service, estimated, and the attribute that causes it is
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from processor.cardinality import DistinctCount
-from telemetry import NowNs, RedPoint, SeriesKey, merge_red_points
+from telemetry import NowNs, RedPoint, SeriesKey, SeriesOverflow, merge_red_points
 from telemetry.conventions import METRIC_OVERFLOW
 
 _NS_PER_S: Final = 1_000_000_000
@@ -22,21 +22,6 @@ _MAX_REPORTS: Final = 50
 _REMEMBERED_REJECTIONS: Final = 100_000
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesOverflow:
-    """What is known of a service with too many series.
-
-    `estimate` is how many series it would have, `distinct` how many values each field has, by the field's name, and
-    `cause` the field with the most.
-    """
-
-    service_name: str
-    kept: int
-    estimate: int
-    distinct: dict[str, int]
-    cause: str
 
 
 class _Service:
@@ -83,6 +68,11 @@ class SeriesLimits:
     def series_count(self) -> int:
         """How many series are kept now, overflow series aside."""
         return self._count
+
+    @property
+    def overflowing_count(self) -> int:
+        """How many services have too many series now."""
+        return sum(service.beyond is not None for service in list(self._services.values()))
 
     def bounded(self, points: Iterable[RedPoint]) -> list[RedPoint]:
         """Return the points with the series beyond the limits replaced by overflow series; every call is in one."""
@@ -158,7 +148,7 @@ class SeriesLimits:
 
     def _estimates_of(self, name: str, service: _Service) -> _Beyond | None:
         if service.beyond is None:
-            if sum(one.beyond is not None for one in self._services.values()) >= _MAX_REPORTS:
+            if self.overflowing_count >= _MAX_REPORTS:
                 return None
             service.beyond = _Beyond()
             service.beyond.add(list(service.last_seen_s))

@@ -10,6 +10,7 @@ from telemetry.errors import ModelWatchError, PermanentError, RetryableError, St
 from telemetry.exponential_histogram import ExponentialHistogram
 from telemetry.red_point import RedPoint, merge_red_points
 from telemetry.series import REQUEST_KINDS, SeriesKey, SpanKind
+from telemetry.series_overflow import SeriesOverflow
 
 __all__ = [
     "REQUEST_KINDS",
@@ -25,6 +26,7 @@ __all__ = [
     "RedPoint",
     "RetryableError",
     "SeriesKey",
+    "SeriesOverflow",
     "Signal",
     "SpanKind",
     "StartError",

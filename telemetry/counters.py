@@ -8,10 +8,12 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
+
+from telemetry.series_overflow import SeriesOverflow
 
 Labels = tuple[tuple[str, str], ...]
 """Label names and values, sorted by name."""
@@ -147,18 +149,20 @@ class Figures:
 
     counters: Mapping[tuple[CounterName, Labels], int] = field(default_factory=dict)
     gauges: Mapping[tuple[GaugeName, Labels], float] = field(default_factory=dict)
+    overflows: Sequence[SeriesOverflow] = ()
 
     @classmethod
     def sum_of(cls, parts: Iterable[Figures]) -> Figures:
         """Add up figures of the same name and labels."""
         counters: defaultdict[tuple[CounterName, Labels], int] = defaultdict(int)
         gauges: defaultdict[tuple[GaugeName, Labels], float] = defaultdict(float)
+        parts = list(parts)
         for part in parts:
             for counter, count in part.counters.items():
                 counters[counter] += count
             for gauge, value in part.gauges.items():
                 gauges[gauge] += value
-        return cls(dict(counters), dict(gauges))
+        return cls(dict(counters), dict(gauges), tuple(overflow for part in parts for overflow in part.overflows))
 
 
 class Counters:
@@ -171,6 +175,7 @@ class Counters:
         self._lock = threading.Lock()
         self._values: defaultdict[tuple[CounterName, Labels], int] = defaultdict(int)
         self._gauges: dict[tuple[GaugeName, Labels], Callable[[], float]] = {}
+        self._read_overflows: Callable[[], Sequence[SeriesOverflow]] = tuple
 
     def add(self, name: CounterName, amount: int = 1, **labels: str) -> None:
         """Add `amount` to the counter `name` with these labels."""
@@ -195,6 +200,10 @@ class Counters:
         with self._lock:
             self._gauges[name, tuple(sorted(labels.items()))] = read
 
+    def observe_overflows(self, read: Callable[[], Sequence[SeriesOverflow]]) -> None:
+        """Let the figures tell of the services that `read` returns; it is called from whichever thread looks."""
+        self._read_overflows = read
+
     def snapshot(self) -> dict[tuple[CounterName, Labels], int]:
         """Return a copy of all counters by name and sorted labels."""
         with self._lock:
@@ -208,4 +217,4 @@ class Counters:
 
     def figures(self) -> Figures:
         """Return what counters and gauges read now."""
-        return Figures(self.snapshot(), self.gauges())
+        return Figures(self.snapshot(), self.gauges(), self._read_overflows())

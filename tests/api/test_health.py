@@ -11,7 +11,7 @@ import pytest
 from api.figures import prometheus_text
 from api.health_app import build_health_app
 from storage.ports import StorageUnavailableError
-from telemetry import Counters, Figures
+from telemetry import Counters, Figures, SeriesOverflow
 from tests.api.conftest import Served
 
 
@@ -111,6 +111,7 @@ async def test_the_pipeline_has_the_same_figures_as_the_metrics(served: Served, 
     """What `/metrics` says to Prometheus, `/api/v1/pipeline` says as JSON: counters, then gauges."""
     served.counters.add("receiver_accepted_items", 7, signal="traces", transport="grpc")
     served.counters.observe("receiver_in_flight_requests", lambda: 3)
+    served.counters.observe_overflows(lambda: [SeriesOverflow("job", 5, 900, {"http_route": 880}, "http_route")])
     answer = await probe("/api/v1/pipeline")
     assert answer.headers["content-type"] == "application/json"
     labels = {"signal": "traces", "transport": "grpc"}
@@ -119,6 +120,9 @@ async def test_the_pipeline_has_the_same_figures_as_the_metrics(served: Served, 
         "items": [
             {"kind": "counter", "name": "receiver_accepted_items", "labels": labels, "value": 7},
             {"kind": "gauge", "name": "receiver_in_flight_requests", "labels": {}, "value": 3},
+        ],
+        "overflows": [
+            {"service": "job", "kept": 5, "estimate": 900, "distinct": {"http_route": 880}, "cause": "http_route"}
         ],
     }
 
