@@ -1,4 +1,4 @@
-"""A receiver on real ports in front of a consumer that tests can hold, break and read; each signal and way in turn."""
+"""A receiver on real ports in front of a consumer that tests can hold, break and read; each way to send in turn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import pytest
 
 from otlp_receiver.component import OtlpReceiver
-from tests.otlp_conformance.samples import KINDS, Kind
 from tests.otlp_conformance.ways import WAY_NAMES, Way, way_of
 from tests.otlp_receiver.conftest import (  # fixtures shared with the receiver's own tests
     GatedConsumer,
@@ -16,18 +15,12 @@ from tests.otlp_receiver.conftest import (  # fixtures shared with the receiver'
     collected_calls,
     consumer,
     counters,
+    quick_collections,
     receiver,
     start_receiver,
 )
 
-__all__ = ["clock", "collected_calls", "consumer", "counters", "receiver", "start_receiver"]
-
-
-@pytest.fixture(params=KINDS, ids=str)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    """Each signal in turn."""
-    found: Kind = request.param
-    return found
+__all__ = ["clock", "collected_calls", "consumer", "counters", "quick_collections", "receiver", "start_receiver"]
 
 
 @pytest.fixture(params=WAY_NAMES)

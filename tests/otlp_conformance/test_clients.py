@@ -156,8 +156,8 @@ async def test_an_oversized_export_is_dropped(
     client: Client, start_receiver: StartReceiver, consumer: CountingConsumer, counters: Counters
 ) -> None:
     """RESOURCE_EXHAUSTED or 413 ends the export after one request; Python's gRPC exporter repeats it all the same."""
-    receiver = await start_receiver(max_request_bytes=2_000, max_in_flight_bytes=8_000)
-    exports = exports_to(Ports.of(receiver), count=200, timeout_s=1.9)
+    receiver = await start_receiver(max_request_bytes=1_000, max_in_flight_bytes=100_000)
+    exports = exports_to(Ports.of(receiver), count=60, timeout_s=1.9)
     assert not any(report.is_success for report in await run(client, exports))
     attempts = 2 if client.language == "python" else 1
     # gRPC's core answers such a call before we hear of it.
@@ -174,7 +174,7 @@ def counted(counters: Counters, name: str, transport: str) -> int:
 async def test_an_outage_is_reported_as_a_failure(client: Client) -> None:
     """While nothing listens an export ends as a failure when its time is over."""
     port = free_port()
-    reports = await run(client, exports_to(Ports(port, port), timeout_s=1.3))
+    reports = await run(client, exports_to(Ports(port, port), timeout_s=0.7))
     assert not any(report.is_success for report in reports)
 
 

@@ -44,6 +44,13 @@ class GatedConsumer(RecordingConsumer):
 StartReceiver = Callable[..., Awaitable[OtlpReceiver]]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_collections() -> None:
+    """Take what was imported out of the garbage collector's sight: `collected_calls` runs it after most tests."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def collected_calls() -> Iterator[None]:
     """Collect gRPC's failed client calls, which are cycles: its poller thread lives as long as any of them."""
