@@ -29,6 +29,8 @@ from modelwatch.urls import HISTORIES, broker_url_of, live_url_of
 from otlp_receiver.credentials import require_closed
 from otlp_receiver.key_file import read_keys
 from otlp_receiver.listening import is_loopback
+from rabbit_exporter.component import SPILL_FOLDER
+from rabbit_exporter.spill_survey import survey_spill
 from telemetry import StartError
 
 TIMEOUT_S = 3.0
@@ -59,7 +61,7 @@ def run_doctor(settings: Settings) -> int:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield what is found, one after the other."""
-    for check in (_python, _data_dir, _history, _broker, _live_feed, _access, _ports, _data, _instrumentation):
+    for check in (_python, _data_dir, _history, _broker, _spill, _live_feed, _access, _ports, _data, _instrumentation):
         try:
             yield from check(settings)
         except StartError as error:
@@ -127,6 +129,26 @@ def _broker(settings: Settings) -> Iterator[Finding]:
         yield Finding("problem", "broker", f"{where} does not let us in ({reason}): see MODELWATCH_BROKER_URL")
     else:
         yield Finding("ok", "broker", f"RabbitMQ at {where}")
+
+
+def _spill(settings: Settings) -> Iterator[Finding]:
+    if settings.broker_url is None:
+        return
+    if not settings.rabbit_exporter.spill_max_bytes:
+        yield Finding("note", "spill", "off; while RabbitMQ is away senders are told to try again")
+        return
+    root = settings.data_dir.absolute() / SPILL_FOLDER
+    try:
+        found = survey_spill(root)
+    except OSError as error:
+        yield Finding("problem", "spill", f"{root} cannot be read ({error.strerror}): set MODELWATCH_DATA_DIR")
+        return
+    if found.waiting_bytes:
+        yield Finding("note", "spill", f"{found.waiting_bytes / 1024**2:.1f} MiB wait for RabbitMQ in {root}")
+    else:
+        yield Finding("ok", "spill", f"nothing waits in {root}")
+    if found.aside:
+        yield Finding("note", "spill", f"kept aside in {root}/*/quarantine: {found.aside}; see docs/outages.md")
 
 
 def _live_feed(settings: Settings) -> Iterator[Finding]:

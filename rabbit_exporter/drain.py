@@ -146,8 +146,9 @@ class Drain:
                 async with asyncio.timeout(_STALL_S):
                     await self._spoken.wait()
             except TimeoutError:
-                is_refused = True
-                self._publisher.drop_connection(f"nothing was confirmed for {_STALL_S:g} s")
+                # A broker that is short of memory says so, and confirms when it is over.
+                if not self._publisher.is_blocked:
+                    self._publisher.drop_connection(f"nothing was confirmed for {_STALL_S:g} s")
         self._spoken.clear()
         return await self._settle(store, window) or is_refused
 

@@ -5,25 +5,27 @@ The drain never reads it again, and nothing here may stop the drain: what cannot
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from rabbit_exporter.segment_name import Position
+from rabbit_exporter.segment_writer import sync_folder
 from rabbit_exporter.spill_slot import FOLDER_MODE
 from telemetry import Batch
 
 _log = structlog.get_logger(__name__)
 
-_FOLDER: Final = "quarantine"
+QUARANTINE_FOLDER: Final = "quarantine"
 
 
 class Quarantine:
     """A folder of at most `max_bytes`; what comes first stays, as later damage tends to be more of the same."""
 
     def __init__(self, slot_folder: Path, max_bytes: int) -> None:
-        self._folder = slot_folder / _FOLDER
+        self._folder = slot_folder / QUARANTINE_FOLDER
         self._max_bytes = max_bytes
 
     def keep_damaged(self, at: Position, stretch: bytes) -> None:
@@ -41,7 +43,11 @@ class Quarantine:
             used = sum(other.stat().st_size for other in self._folder.iterdir() if other.name != name)
             is_kept = used + len(content) <= self._max_bytes
             if is_kept:
-                path.write_bytes(content)
+                with path.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                sync_folder(self._folder)
         except OSError as error:
             _log.error("cannot keep a part of the spill aside", file=str(path), error=str(error), reason=reason)
             return

@@ -5,6 +5,7 @@ The one place that decides what an OK of the spill is worth. Runs in the spill's
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ class SegmentWriter:
             raise
         try:
             self._sync(descriptor)
+            if not os.fstat(descriptor).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "the file was deleted", str(name))
         except OSError:
             # The kernel may have dropped the pages and told only once: no later sync of this file proves anything.
             self._cut_back(descriptor)

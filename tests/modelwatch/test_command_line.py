@@ -16,6 +16,7 @@ import pytest
 
 from modelwatch import __version__
 from modelwatch.cli import COMMANDS
+from rabbit_exporter.segment_name import SegmentName
 from tests.support.ports import free_port
 from tests.support.processes import RunningProcess, answers, start_role
 from tests.support.waiting import eventually
@@ -130,6 +131,18 @@ def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
     ]
     assert all("MODELWATCH_" in line for line in problems)
     assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_the_doctor_tells_what_waits_in_the_spill(tmp_path: Path) -> None:
+    """Batches that RabbitMQ does not have yet, and what was kept aside for somebody to look at."""
+    (tmp_path / "spill" / "0" / "quarantine").mkdir(parents=True)
+    (tmp_path / "spill" / "0" / "quarantine" / "000000000001-0.damaged").write_bytes(b"x")
+    (tmp_path / "spill" / "0" / str(SegmentName.fresh(1))).write_bytes(bytes(3 * 1024**2))
+    broker = f"amqp://u:hunter2@127.0.0.1:{free_port()}/"
+    done = run("doctor", MODELWATCH_DATA_DIR=str(tmp_path), MODELWATCH_BROKER_URL=broker)
+    notes = [line for line in done.stdout.splitlines() if " spill: " in line]
+    assert "3.0 MiB wait for RabbitMQ" in notes[0]
+    assert notes[1].endswith("quarantine: 1; see docs/outages.md")
 
 
 def test_the_doctor_is_content_with_the_defaults(tmp_path: Path) -> None:

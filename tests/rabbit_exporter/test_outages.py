@@ -133,6 +133,42 @@ async def test_a_broker_short_of_memory_lets_batches_be_spilled(
     assert Counter(batch.batch_id for batch in arrived(view)) == Counter(batch.batch_id for batch in batches)
 
 
+async def test_however_long_memory_is_short_nothing_is_sent_twice(
+    view: RabbitView, rabbitmq: Any, counters: Counters, exporter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that RabbitMQ has blocked is kept, because what went into it will be confirmed."""
+    monkeypatch.setattr("rabbit_exporter.drain._STALL_S", 0.2)
+    one = exporter(spill_after_s=0.2)
+    await one.start()
+    rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        batches = await send(one, range(20))
+        await asyncio.sleep(1)
+    finally:
+        rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
+    await eventually(lambda: held(counters) == 0)
+    await one.stop()
+    assert Counter(batch.batch_id for batch in arrived(view)) == Counter(batch.batch_id for batch in batches)
+    assert counters.total("exporter_reconnects") == 0
+
+
+async def test_a_connection_on_which_nothing_is_confirmed_is_made_anew(
+    view: RabbitView, rabbitmq: Any, counters: Counters, exporter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if its heartbeats would go on: what was under way is sent again on the next."""
+    monkeypatch.setattr("rabbit_exporter.drain._STALL_S", 0.3)
+    one = exporter(spill_after_s=0.2)
+    await one.start()
+    rabbitmq.freeze()
+    batches = await send(one, range(20))
+    await eventually(lambda: not one.is_connected)
+    rabbitmq.thaw()
+    await eventually(lambda: held(counters) == 0)
+    await one.stop()
+    assert {batch.batch_id for batch in arrived(view)} == {batch.batch_id for batch in batches}
+    assert counters.total("exporter_reconnects") >= 1
+
+
 async def test_what_a_full_queue_refuses_waits_in_the_spill(
     view: RabbitView, counters: Counters, exporter: Any
 ) -> None:

@@ -322,3 +322,17 @@ def test_the_quarantine_is_bounded(tmp_path: Path) -> None:
     assert replayed(store) == MIXED[1:3]
     assert store.damaged == 2
     assert len(list((folder / "quarantine").iterdir())) == 1
+
+
+def test_a_file_that_somebody_deleted_takes_no_more(tmp_path: Path) -> None:
+    """A sync of it succeeds, but nobody will find it again."""
+    folder = tmp_path / "slot"
+    folder.mkdir()
+    store = store_of(folder)
+    store.add([MIXED[0]])
+    (folder / str(segments_in(folder)[0])).unlink()
+    with pytest.raises(OSError, match="deleted"):
+        store.add([MIXED[1]])
+    store.add([MIXED[2]])
+    assert replayed(store) == [MIXED[2]]
+    assert store.damaged == 1
