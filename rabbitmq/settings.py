@@ -28,7 +28,8 @@ class RabbitSettings(BaseModel, frozen=True, extra="forbid"):
         10,
         ge=5,
         le=600,
-        description="Interval of heartbeats in seconds; a silent broker is given up after once to twice this and 5 s more.",
+        description="Interval of heartbeats in seconds; a silent broker is given up after once to twice this and 5 s "
+        "more.",
     )
     reconnect_min_s: float = Field(
         0.2, gt=0, le=60, description="The first pause before connecting again after a loss, in seconds."
