@@ -60,6 +60,8 @@ class Admission:
             raise OverloadedError("the receiver is stopping: send the request again")
         if self._requests >= self._max_requests:
             raise OverloadedError(f"{self._requests} requests are in flight, which is the limit: send it again")
+        if self._bytes >= self._max_bytes:
+            raise self._is_full()
         self._requests += 1
         share.requests += 1
         self._is_empty.clear()
@@ -75,8 +77,11 @@ class Admission:
 
     def _claim_bytes(self, amount: int) -> None:
         if self._bytes + amount > self._max_bytes:
-            raise OverloadedError(f"more than {self._max_bytes} bytes would be in flight: send the request again")
+            raise self._is_full()
         self._bytes += amount
+
+    def _is_full(self) -> OverloadedError:
+        return OverloadedError(f"more than {self._max_bytes} bytes would be in flight: send the request again")
 
     def _release(self, amount: int) -> None:
         self._bytes -= amount

@@ -67,11 +67,7 @@ class Opener:
 
     def _request(self, body: bytes, form: Form, max_bytes: int) -> bytes:
         request = DECOMPRESSORS[form.coding](body, max_bytes) if form.coding else body
-        if form.is_json:
-            request = protobuf_of(self._route.request_class, request, max_bytes)
-            if len(request) > max_bytes:  # a number of one digit becomes eight bytes
-                raise TooLargeError(f"the request is larger than {max_bytes} bytes as protobuf")
-        return request
+        return protobuf_of(self._route.request_class, request, max_bytes) if form.is_json else request
 
     def _opened(self, request: bytes, item_count: int, received_unix_nano: int) -> Opened:
         signal = self._route.signal

@@ -158,7 +158,7 @@ class _Running:
     async def stop(self, grace_s: float) -> None:
         await self.intake.drain(grace_s)
         await asyncio.gather(*(server.stop() for server in self._servers))
-        self.intake.close()
+        await self.intake.close()
         for files in self._watched:
             await files.stop()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Final, Literal, Protocol, get_args
 
@@ -70,6 +70,7 @@ class Intake:
         self._openers = {route.signal: Opener(route, settings.max_request_bytes) for route in ROUTES}
         self._shares = self._observed_shares()
         self._deliveries: set[asyncio.Task[Rejection | Failure | None]] = set()
+        self._openings: set[Future[Opened]] = set()
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="otlp-receiver")
 
     async def take(self, route: SignalRoute, incoming: Incoming) -> Rejection | Failure | None:
@@ -101,9 +102,11 @@ class Intake:
             if self._deliveries:
                 await asyncio.wait(self._deliveries, timeout=_CANCEL_TIMEOUT_S)
 
-    def close(self) -> None:
-        """End the worker threads. To be called when the servers are stopped."""
-        self._workers.shutdown(wait=True, cancel_futures=True)
+    async def close(self) -> None:
+        """End the worker threads; one that is not done after a second ends by itself, and its work goes nowhere."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        if self._openings:
+            await asyncio.to_thread(wait, tuple(self._openings), _CANCEL_TIMEOUT_S)
 
     async def _read(self, route: SignalRoute, incoming: Incoming, place: Place) -> bytes:
         timeout_s = self._settings.read_timeout_s
@@ -149,8 +152,10 @@ class Intake:
         opener, form, now_ns = self._openers[route.signal], incoming.form, self._now_ns()
         opened = opener.open_quickly(body, form, now_ns)
         if opened is None:
-            loop = asyncio.get_running_loop()
-            opened = await loop.run_in_executor(self._workers, opener.open, body, form, now_ns)
+            opening = self._workers.submit(opener.open, body, form, now_ns)
+            self._openings.add(opening)
+            opening.add_done_callback(self._openings.discard)
+            opened = await asyncio.wrap_future(opening)
         if opened.batch.body is not body:
             place.grow(len(opened.batch.body))
         return opened

@@ -41,10 +41,10 @@ class Sieve:
     def kept(self, body: bytes) -> bytes:
         """Return `body`, without its invalid items if there are any; `sifted` then tells of all items.
 
-        Raises what `inspect` raises, or `TooLargeError` for more than `MAX_FIELDS`. What is inspected holds every field once, each piece around `piece_bytes` where
-        that is possible: a single item or resource is never cut. Each piece is nested as deep as in `body`; the pieces
-        are well-formed protobuf if and only if `body` is. What cannot be followed is inspected unchanged, for the
-        parser to judge.
+        Raises what `inspect` raises, or `TooLargeError` for more than `MAX_FIELDS`. What is inspected holds every field
+        once, each piece around `piece_bytes` where that is possible: a single item or resource is never cut. Each piece
+        is nested as deep as in `body`; the pieces are well-formed protobuf if and only if `body` is. What cannot be
+        followed is inspected unchanged, for the parser to judge.
         """
         parts = list(self._parts(memoryview(body), ()))
         return b"".join(parts) if self.sifted.bad else body

@@ -93,6 +93,40 @@ async def test_a_caller_that_hangs_up_early_loses_its_place(start_receiver: Star
     await eventually(is_free)
 
 
+async def test_callers_that_are_slow_to_send_do_not_hold_up_others(receiver: OtlpReceiver) -> None:
+    """A hundred calls whose messages do not come take the turns of reading only for a moment."""
+    async with channel_to(receiver) as channel:
+        idle = [channel.stream_unary(EXPORT_TRACES)() for _ in range(100)]  # type: ignore[call-arg]
+        await asyncio.gather(*(call.wait_for_connection() for call in idle))
+        assert (await asyncio.wait_for(GrpcSender(receiver.grpc_port).send(BODY), 10)).is_success
+        for call in idle:
+            call.cancel()
+
+
+async def test_metadata_is_bounded(receiver: OtlpReceiver, consumer: GatedConsumer) -> None:
+    """A long key passes; more metadata than any sender needs gets RESOURCE_EXHAUSTED, and reaches nobody."""
+    sender = GrpcSender(receiver.grpc_port)
+    assert (await sender.send(BODY, {"x-modelwatch-key": "k" * 8000})).is_success
+    answer = await sender.send(BODY, {"x-modelwatch-key": "k" * 60_000})
+    assert answer.code == "RESOURCE_EXHAUSTED"
+    assert answer.retry_after_s is None
+    assert len(consumer.batches) == 1
+
+
+async def test_a_caller_that_pings_now_and_then_stays_connected(receiver: OtlpReceiver) -> None:
+    """Pings without a call, as keepalive settings send them, are answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", receiver.grpc_port)
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(6, 0, 0, b"12345678"))
+    async with asyncio.timeout(5):
+        while True:
+            head = await reader.readexactly(9)
+            payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
+            if head[3] == 6:
+                assert (head[4], payload) == (1, b"12345678")
+                break
+    writer.close()
+
+
 @pytest.mark.parametrize(
     "message",
     [

@@ -23,6 +23,7 @@ METHODS = {
     Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
 PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
 
 _RETRYABLE_GRPC = {
     grpc.StatusCode.CANCELLED,
