@@ -112,7 +112,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override] # as asyncio has it
         """Answer what a sender that has closed its side only still waits for; TLS has no such thing."""
-        if self.scheme == "https" or self._stage != "between requests" or not self._is_answer_due:
+        if self.scheme == "https" or self._stage == "body" or not self._is_answer_due:
             return False
         self.cycle.keep_alive = False
         return True
@@ -138,7 +138,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._grow_head(len(name) + len(value))
+        self._grow_head(len(name) + len(value) + 4)  # with colon, space and line end
         if self._stage == "head":  # else it is a trailer, which has no say any more
             super().on_header(name, value)
 
@@ -173,9 +173,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self.transport.is_closing():
+            return
         if self._is_refused and not self.pipeline:
             self._end()
-        elif self._stage == "body" and not self._is_answer_due and not self.transport.is_closing():
+        elif self._stage == "body" and not self._is_answer_due:
             self._end_timer = self.loop.call_later(LINGER_S, self.transport.close)
 
     @property
@@ -187,7 +189,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_timer = self.loop.call_later(self._settings.header_timeout_s, self._give_up_on_head)
 
     def _give_up_on_head(self) -> None:
-        if self._stage == "head":
+        if self._stage == "head" and not self.transport.is_closing():
             late = f"the head of the request was not complete after {self._settings.header_timeout_s:g} s"
             self._refuse(RetryableError(f"{late}: send it again, faster"))
         else:
@@ -223,6 +225,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Close so that what was answered arrives: closed at once with something unread, it might not."""
         if self.transport.can_write_eof():
             self.transport.write_eof()
+        if self._end_timer is not None:
+            self._end_timer.cancel()
         self._end_timer = self.loop.call_later(_REFUSED_LINGER_S, self.transport.abort)
 
     def _answer_type(self) -> str:

@@ -110,7 +110,7 @@ class ReceiverSettings(BaseModel, frozen=True, extra="forbid"):
     header_timeout_s: float = Field(
         10.0,
         gt=0,
-        description="Time that a sender has for the head of a request over HTTP, for a handshake, and to take an answer.",
+        description="Time that a sender has for a handshake, for the head of an HTTP request, and to take an answer.",
     )
     read_timeout_s: float = Field(30.0, gt=0, description="Time that a sender has for the body of one request.")
     keep_alive_s: int = Field(75, ge=1, description="Time that an idle OTLP/HTTP connection is kept open.")
