@@ -113,6 +113,27 @@ async def test_r20_an_inconsistent_histogram_point_is_rejected_alone(ways: Ways,
                 assert names_in([consumer.batches.pop()]) == ["before", "no buckets at all"]
 
 
+async def test_r20_a_summary_point_with_an_impossible_quantile_is_rejected_alone(
+    ways: Ways, consumer: GatedConsumer
+) -> None:
+    """Quantiles are from 0 to 1, both included."""
+    names = {"ends": (0.0, 1.0), "above": (0.5, 1.5), "below": (-0.1,), "none": ()}
+    points = [
+        SummaryDataPoint(
+            attributes=key_values({ITEM_KEY: name}),
+            count=1,
+            sum=2,
+            quantile_values=[SummaryDataPoint.ValueAtQuantile(quantile=quantile, value=1) for quantile in quantiles],
+        )
+        for name, quantiles in names.items()
+    ]
+    for way in ways:
+        with ways.test(way):
+            reply = await send(way, METRICS, metrics_request([Metric(summary=Summary(data_points=points))]))
+            assert reply.response.partial_success.rejected_data_points == 2
+            assert names_in(consumer.batches) == ["ends", "none"]
+
+
 async def test_r21_points_without_temporality_are_rejected(ways: Ways, consumer: GatedConsumer) -> None:
     """Sums and histograms that do not say whether they are deltas cannot be added up; gauges and summaries need not."""
     unspecified = AGGREGATION_TEMPORALITY_UNSPECIFIED
