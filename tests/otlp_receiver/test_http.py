@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator
+import sys
+import zlib
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -15,8 +17,13 @@ from otlp_receiver.component import OtlpReceiver
 from telemetry import Counters, RetryableError
 from tests.otlp_receiver.conftest import GatedConsumer, StartReceiver
 from tests.support.otlp import server_spans, trace_request
-from tests.support.otlp_senders import PROTOBUF, HttpSender, http_answer
+from tests.support.otlp_senders import JSON, PROTOBUF, HttpSender, http_answer
 from tests.support.waiting import eventually
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 BODY = trace_request(server_spans(3)).SerializeToString()
 
@@ -74,6 +81,54 @@ async def test_other_content_encodings_are_not_supported(client: httpx.AsyncClie
         response = await post(client, content_encoding=encoding)
         assert http_answer(response).code == 415, encoding
         assert response.headers["accept-encoding"] == "gzip, deflate, zstd"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "encoded"),
+    [
+        ("identity", BODY),
+        ("gzip", gzip.compress(BODY)),
+        ("X-GZIP", gzip.compress(BODY)),
+        ("deflate", zlib.compress(BODY)),
+        ("deflate", zlib.compress(BODY, wbits=-zlib.MAX_WBITS)),
+        ("zstd", zstd.compress(BODY)),
+        ("zstd", zstd.compress(BODY[:100]) + zstd.compress(BODY[100:])),
+    ],
+)
+async def test_every_encoding_arrives_as_the_same_bytes(
+    client: httpx.AsyncClient, consumer: GatedConsumer, encoding: str, encoded: bytes
+) -> None:
+    """Encodings that SDKs and Collectors use, and the two forms of deflate, are decompressed."""
+    assert (await post(client, encoded, content_encoding=encoding)).status_code == 200
+    assert [batch.body for batch in consumer.batches] == [BODY]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+@pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
+async def test_what_is_not_in_its_encoding_is_malformed(
+    client: httpx.AsyncClient, consumer: GatedConsumer, encoding: str, content_type: str
+) -> None:
+    """A body that its encoding does not fit gets 400 in the type of the request, with the reason."""
+    response = await post(client, BODY, content_encoding=encoding, content_type=content_type)
+    answer = http_answer(response)
+    assert (answer.code, encoding in answer.message) == (400, True)
+    assert response.headers["content-type"] == content_type
+    assert consumer.batches == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("zstd", zstd.compress)]
+)
+async def test_every_encoding_is_limited(
+    start_receiver: StartReceiver, encoding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    """What becomes too large by decompression gets 413, however small it was sent; exactly the limit passes."""
+    receiver = await start_receiver(max_request_bytes=len(BODY))
+    sender = HttpSender(receiver.http_port)
+    headers = {"content-encoding": encoding}
+    assert (await sender.send(compress(BODY), headers)).is_success
+    assert (await sender.send(compress(BODY + b"\0"), headers)).code == 413
+    assert (await sender.send(compress(bytes(30_000_000))[: len(BODY)], headers)).code == 413
 
 
 async def test_two_gzip_members_are_one_request(client: httpx.AsyncClient, consumer: GatedConsumer) -> None:

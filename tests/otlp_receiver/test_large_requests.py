@@ -17,7 +17,7 @@ from otlp_receiver.settings import ReceiverSettings
 from otlp_receiver.signals import TRACES
 from rabbitmq.settings import RabbitSettings
 from telemetry import Counters
-from tests.otlp_receiver.conftest import GatedConsumer
+from tests.otlp_receiver.conftest import GatedConsumer, StartReceiver
 from tests.support.otlp import server_span, trace_request
 from tests.support.otlp_senders import JSON, Answer, GrpcSender, HttpSender
 from tests.support.waiting import eventually
@@ -99,6 +99,22 @@ async def test_the_largest_request_is_taken_without_a_long_pause(
     assert answer.is_success
     assert [batch.body == body for batch in consumer.batches] == [True]
     assert watchdog.longest_s < LONGEST_PAUSE_S
+
+
+async def test_a_stop_does_not_wait_for_a_large_request(
+    start_receiver: StartReceiver, consumer: GatedConsumer, counters: Counters
+) -> None:
+    """What is still being decoded when the grace is over is refused as retryable, and never reaches the next stage."""
+    receiver = await start_receiver(stop_grace_s=0)
+    large = large_json(6 * 1024 * 1024)
+    decoding = asyncio.create_task(HttpSender(receiver.http_port).send(large, {"content-type": JSON}))
+    await eventually(lambda: counters.total("receiver_received_bytes") == len(large))
+    async with watched_loop() as watchdog:
+        await receiver.stop()
+    assert (await decoding).code == 503
+    assert watchdog.longest_s < LONGEST_PAUSE_S
+    assert consumer.batches == []
+    assert counters.total("receiver_refused_requests") == 1
 
 
 async def test_small_requests_pass_a_large_one(
