@@ -6,7 +6,7 @@ Beneath `http_app`: everything that a sender can do before there is a request, b
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 import httptools
 import uvicorn
@@ -52,6 +52,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._settings = settings
         self._counters = counters
         self._open = open_connections
+        self._max_head_bytes = settings.max_header_bytes
         self._is_taken = False
         self._stage: _Stage = "between requests"
         self._head_bytes = 0
@@ -104,7 +105,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._fault or MalformedError("what was sent is no request in HTTP/1.1"))
             return
-        if self._barren_bytes > self._settings.max_header_bytes:
+        if self._barren_bytes > self._max_head_bytes:
             # Without end: a head, one header, trailers or the extension of a chunk.
             self._refuse(self._too_large())
         elif self._stage == "head" or (self._stage == "between requests" and not self._is_answer_due):
@@ -134,11 +135,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
-        self._grow_head(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > self._max_head_bytes:
+            self._refuse_head()
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._grow_head(len(name) + len(value) + 4)  # with colon, space and line end
+        self._head_bytes += len(name) + len(value) + 4  # with colon, space and line end
+        if self._head_bytes > self._max_head_bytes:
+            self._refuse_head()
         if self._stage == "head":  # else it is a trailer, which has no say any more
             super().on_header(name, value)
 
@@ -195,14 +200,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _grow_head(self, amount_bytes: int) -> None:
-        self._head_bytes += amount_bytes
-        if self._head_bytes > self._settings.max_header_bytes:
-            self._fault = self._too_large()
-            raise self._fault
+    def _refuse_head(self) -> NoReturn:
+        self._fault = self._too_large()
+        raise self._fault
 
     def _too_large(self) -> HeadersTooLargeError:
-        return HeadersTooLargeError(f"the headers are larger than {self._settings.max_header_bytes} bytes")
+        return HeadersTooLargeError(f"the headers are larger than {self._max_head_bytes} bytes")
 
     def _refuse(self, error: PermanentError | RetryableError) -> None:
         """Read no further. Answers that are due come first; only where none is, `error` is the answer."""
