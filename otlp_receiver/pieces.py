@@ -11,17 +11,21 @@ from typing import Final, NamedTuple
 
 from otlp_receiver.errors import TooLargeError
 from otlp_receiver.rules import Sifted
-from otlp_receiver.wire import Field, field_at, header, varint_at
+from otlp_receiver.wire import VARINT, Field, field_at, header, varint_at
 
 Inspect = Callable[[bytes], tuple[Sifted, bytes]]
 """Returns what is in a piece, which is a whole request, and the piece without its invalid items."""
 
 
 class Level(NamedTuple):
-    """What is known of the messages at one depth: the fields to be opened, and one that all their pieces need."""
+    """What is known of the messages at one depth: the fields to be opened, and a number that all their pieces need.
+
+    `is_oneof`: of the fields to be opened a message has one, in one part.
+    """
 
     opened: frozenset[int]
     context: int | None = None
+    is_oneof: bool = False
 
 
 MAX_FIELDS: Final = 5_000_000
@@ -41,10 +45,11 @@ class Sieve:
     def kept(self, body: bytes) -> bytes:
         """Return `body`, without its invalid items if there are any; `sifted` then tells of all items.
 
-        Raises what `inspect` raises, or `TooLargeError` for more than `MAX_FIELDS`. What is inspected holds every field
-        once, each piece around `piece_bytes` where that is possible: a single item or resource is never cut. Each piece
-        is nested as deep as in `body`; the pieces are well-formed protobuf if and only if `body` is. What cannot be
-        followed is inspected unchanged, for the parser to judge.
+        Raises what `inspect` raises, or `TooLargeError` for more than `MAX_FIELDS` and for a large metric whose data is
+        in several parts, which no generated class writes. What is inspected holds every field once, each piece around
+        `piece_bytes` where that is possible: a single item or resource is never cut. Each piece is nested as deep as in
+        `body`; the pieces are well-formed protobuf if and only if `body` is. What cannot be followed is inspected
+        unchanged, for the parser to judge.
         """
         parts = list(self._parts(memoryview(body), ()))
         return b"".join(parts) if self.sifted.bad else body
@@ -53,9 +58,13 @@ class Sieve:
         """Yield, part by part, what is kept of a message; `above` are the field numbers that lead down to it."""
         level = self._levels[len(above)] if len(above) < len(self._levels) else Level(frozenset())
         context = b"" if level.context is None else self._last(view, level.context)
-        start = position = 0
+        start = position = opened = 0
         while (field := self._field(view, position)) is not None:
             number, payload, end = field
+            opened += number in level.opened
+            if level.is_oneof and opened > 1:
+                # They merge, or the last counts: what holds for one cannot be said of a piece of another.
+                raise TooLargeError(f"the data of a metric of more than {self._piece_bytes} bytes is in several parts")
             if payload is not None and number in level.opened and end - position > self._piece_bytes:
                 yield self._part(view[start:position], above, context)
                 inner = list(self._parts(view[payload:end], (*above, number)))
@@ -77,12 +86,12 @@ class Sieve:
         return _unnested(kept, len(above)) if sifted.bad else fields
 
     def _last(self, view: memoryview, wanted: int) -> bytes:
-        """Return the last field with this number, which is the one that counts, or nothing."""
+        """Return the last varint field with this number, which is the one that counts, or nothing."""
         found = b""
         position = 0
         while (field := self._field(view, position)) is not None:
             number, _, end = field
-            if number == wanted:
+            if number == wanted and view[position] & 7 == VARINT:
                 found = bytes(view[position:end])
             position = end
         return found
@@ -121,7 +130,7 @@ POINTS_IN_METRICS: Final = (
     _RESOURCES,
     _SCOPES,
     Level(frozenset({2})),
-    Level(frozenset({5, 7, 9, 10, 11})),
+    Level(frozenset({5, 7, 9, 10, 11}), is_oneof=True),
     Level(frozenset(), context=2),
 )
 """Of metrics: down to the data of one metric, whose points are judged by its `aggregation_temporality` too."""

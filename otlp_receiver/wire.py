@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+VARINT: Final = 0
 LEN: Final = 2
 _GROUP_START: Final = 3
 _GROUP_END: Final = 4

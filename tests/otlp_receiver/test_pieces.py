@@ -23,6 +23,10 @@ from tests.support.wire import field
 
 INSPECTIONS = {route.signal: Inspection(route) for route in (TRACES, METRICS)}
 
+POINT_COUNT = 100
+POINTS = b"".join(field(1, number_point(index=at).SerializeToString()) for at in range(POINT_COUNT))
+CUMULATIVE = b"\x10\2"
+
 GROUPS = st.lists(st.integers(0, 12), max_size=5)
 PIECE_BYTES = st.integers(1, 3000)
 
@@ -177,6 +181,31 @@ def test_one_metric_with_many_points_is_cut() -> None:
     sieve_of(METRICS, 10_000, lambda piece: sizes.append(len(piece))).kept(body)
     assert len(sizes) > 5
     assert max(sizes) < 10_500
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param(field(7, POINTS) + field(7, CUMULATIVE), id="the temporality in a part of its own"),
+        pytest.param(field(5, POINTS) + field(7, POINTS + CUMULATIVE), id="of two kinds"),
+    ],
+)
+def test_a_large_metric_with_its_data_in_several_parts_is_too_large(parts: bytes) -> None:
+    """What such parts merge to cannot be said of a piece of one; small enough to be read whole, they merge."""
+    body = field(1, field(2, field(2, parts)))
+    with pytest.raises(TooLargeError, match="several parts"):
+        sieve_of(METRICS, 500).kept(body)
+    whole = sieve_of(METRICS, 10_000)
+    assert whole.kept(body) is body
+    assert whole.sifted == Sifted(POINT_COUNT)
+
+
+def test_what_only_has_the_number_of_the_temporality_is_none() -> None:
+    """An unknown field of another wire type after the temporality does not take its place in any piece."""
+    body = field(1, field(2, field(2, field(7, POINTS + CUMULATIVE + field(2, b"unknown")))))
+    sieve = sieve_of(METRICS, 100)
+    assert sieve.kept(body) is body
+    assert sieve.sifted == Sifted(POINT_COUNT)
 
 
 def test_pieces_are_nested_as_deep_as_the_request() -> None:
