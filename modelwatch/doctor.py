@@ -29,6 +29,8 @@ from modelwatch.urls import HISTORIES, broker_url_of, live_url_of
 from otlp_receiver.credentials import require_closed
 from otlp_receiver.key_file import read_keys
 from otlp_receiver.listening import is_loopback
+from otlp_receiver.tls import certificates_of
+from otlp_receiver.watched_files import read_secret
 from rabbit_exporter.component import SPILL_FOLDER
 from rabbit_exporter.spill_survey import survey_spill
 from telemetry import StartError
@@ -61,7 +63,19 @@ def run_doctor(settings: Settings) -> int:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield what is found, one after the other."""
-    for check in (_python, _data_dir, _history, _broker, _spill, _live_feed, _access, _ports, _data, _instrumentation):
+    for check in (
+        _python,
+        _data_dir,
+        _history,
+        _broker,
+        _spill,
+        _live_feed,
+        _access,
+        _certificates,
+        _ports,
+        _data,
+        _instrumentation,
+    ):
         try:
             yield from check(settings)
         except StartError as error:
@@ -181,6 +195,13 @@ def _access(settings: Settings) -> Iterator[Finding]:
     if not is_loopback(settings.api.host) and not settings.api.allow_unauthenticated:
         text = f"{settings.api.host} is not loopback and there is no login: set MODELWATCH_API__HOST=127.0.0.1"
         yield Finding("problem", "page and API", text)
+
+
+def _certificates(settings: Settings) -> Iterator[Finding]:
+    certificates = certificates_of(settings.receiver)
+    if certificates is not None:
+        certificates.take_up(tuple(read_secret(setting, path) for setting, path in certificates.files.items()))
+        yield Finding("ok", "certificates", "the receiver's files can be read and fit together")
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
