@@ -21,7 +21,7 @@ async def test_a_full_queue_is_not_felt_by_senders(own_rig: OwnRig, chance: rand
         await rig.start_receiver()
         audit = await rig.audit()
         async with audit.load(chance, padding_bytes=4_096) as load:
-            await load.for_another(180)
+            await load.for_another(120)
             assert await rig.figure("receiver", "spill_batches") > 20
             await rig.start_processors("processor")
             await load.for_another(30)
@@ -40,14 +40,14 @@ async def test_a_backlog_is_not_felt_by_senders(own_rig: OwnRig, chance: random.
         async with audit.load(chance, rate_per_s=120) as load:
             await load.for_another(120)
             begin_s = time.monotonic()
-            await load.for_another(240)
+            await load.for_another(180)
             stopped_s = time.monotonic()
             assert rig.system.roles["processor"].stop() == 0
             before_bytes = receiver.memory_info().rss
             backlog_s = time.monotonic()
-            await load.for_another(360)
+            await load.for_another(300)
             end_s = time.monotonic()
-            assert rig.view.waiting() > 300
+            assert rig.view.waiting() > 240
             assert receiver.memory_info().rss < before_bytes + 32 * MIB
         with_processor_s = _median_s(audit, begin_s, stopped_s)
         with_backlog_s = _median_s(audit, backlog_s, end_s)

@@ -80,7 +80,7 @@ async def test_a_full_queue_is_a_retryable_refusal(own_rig: OwnRig, chance: rand
         await rig.start_receiver()
         audit = await rig.audit()
         async with audit.load(chance, padding_bytes=4_096) as load:
-            await load.for_another(180)
+            await load.for_another(120)
             assert any("full" in attempt.said for attempt in audit.journal.attempts)
             await rig.start_processors("processor")
             started_s = time.monotonic()

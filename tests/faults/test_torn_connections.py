@@ -25,7 +25,7 @@ async def test_tearing_the_way_to_the_broker_costs_nothing(
         audit = await torn.audit()
         async with audit.load(chance) as load:
             await load.for_another(20)
-            proxy.arm(20_000, 2_000)
+            proxy.arm(12_000, 1_500)
             await load.for_another(240)
             proxy.disarm()
             await load.for_another(60)
