@@ -15,12 +15,11 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from rabbit_exporter.quarantine import Quarantine
+from rabbit_exporter.open_slot import OpenSlot, open_orphans, open_own
 from rabbit_exporter.segment_name import Position
-from rabbit_exporter.segment_writer import SegmentWriter, Sync
+from rabbit_exporter.segment_writer import Sync
 from rabbit_exporter.settings import RabbitExporterSettings
 from rabbit_exporter.spill_record import record_bytes_of
-from rabbit_exporter.spill_slot import Slot, adopt_slots, claim_slot, unusable
 from rabbit_exporter.spill_store import Held, SpillStore
 from rabbitmq import Verdict
 from telemetry import Batch, Counters, RetryableError, Signal
@@ -39,12 +38,6 @@ class _Waiting:
     is_kept: asyncio.Future[RetryableError | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _OpenSlot:
-    slot: Slot
-    store: SpillStore
-
-
 class Spill:
     """A component. One thread does all work on files: many batches share one sync, and nothing needs locks."""
 
@@ -56,8 +49,8 @@ class Spill:
         self._counters = counters
         self._sync = sync
         self._thread: ThreadPoolExecutor | None = None
-        self._own: _OpenSlot | None = None
-        self._adopted: list[_OpenSlot] = []
+        self._own: OpenSlot | None = None
+        self._adopted: list[OpenSlot] = []
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._writing: asyncio.Task[None] | None = None
@@ -91,7 +84,7 @@ class Spill:
             return
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spill")
         try:
-            self._own = await self._run(self._claim)
+            self._own = await self._run(open_own, self._root, self._settings, self._sync)
             self._count_recovered(self._own)
             await self.adopt()
         except BaseException:
@@ -108,7 +101,7 @@ class Spill:
         if thread is None:
             return
         loop = asyncio.get_running_loop()
-        closing = [loop.run_in_executor(thread, _close, one) for one in opened]
+        closing = [loop.run_in_executor(thread, one.close) for one in opened]
         thread.shutdown(wait=False)
         last = {*closing, *([self._writing] if self._writing is not None else [])}
         late = (await asyncio.wait(last, timeout=_STOP_TIMEOUT_S))[1] if last else set()
@@ -145,9 +138,8 @@ class Spill:
 
     async def adopt(self) -> None:
         """Take over what dead processes left, to be drained with the rest."""
-        slots = [opened.slot for opened in self._opened()]
         try:
-            adopted = await self._run(self._adopt, slots)
+            adopted = await self._run(open_orphans, self._root, self._opened(), self._settings, self._sync)
         except OSError as error:
             _log.error("cannot look for spills of dead processes", folder=str(self._root), error=str(error))
             return
@@ -182,7 +174,7 @@ class Spill:
         for opened in list(self._adopted):
             if opened.store is store:
                 self._adopted.remove(opened)
-                await self._run(_close, opened)
+                await self._run(opened.close)
 
     def late_verdict(self, store: SpillStore, held: Held) -> Verdict | None:
         """Return the verdict of the publish that this batch was spilled after, if there was one; once."""
@@ -240,38 +232,11 @@ class Spill:
             if not waiting.is_kept.done():
                 waiting.is_kept.set_result(RetryableError(f"the spill cannot be written to: {reason}"))
 
-    def _count_recovered(self, opened: _OpenSlot) -> None:
+    def _count_recovered(self, opened: OpenSlot) -> None:
         for signal, batches in opened.store.batches.items():
             self._counters.add("spill_recovered_batches", batches, signal=signal)
 
-    def _claim(self) -> _OpenSlot:
-        slot = claim_slot(self._root)
-        try:
-            return self._open(slot)
-        except OSError as error:
-            slot.release()
-            raise unusable(self._root, error) from error
-
-    def _adopt(self, taken: Sequence[Slot]) -> list[_OpenSlot]:
-        adopted = []
-        for slot in adopt_slots(self._root, taken):
-            try:
-                adopted.append(self._open(slot))
-            except OSError as error:
-                slot.release()
-                _log.error("cannot read the spill of a dead process", folder=str(slot.folder), error=str(error))
-            else:
-                _log.warning("took over the spill of a dead process", folder=str(slot.folder))
-        return adopted
-
-    def _open(self, slot: Slot) -> _OpenSlot:
-        settings = self._settings
-        writer = SegmentWriter(slot.folder, settings.spill_segment_bytes, self._sync)
-        store = SpillStore(slot.folder, writer, Quarantine(slot.folder, settings.spill_quarantine_max_bytes))
-        store.load()
-        return _OpenSlot(slot, store)
-
-    def _opened(self) -> list[_OpenSlot]:
+    def _opened(self) -> list[OpenSlot]:
         return [*([self._own] if self._own is not None else []), *self._adopted]
 
     def _bytes_used(self) -> int:
@@ -287,8 +252,3 @@ class Spill:
 def _turn(store: SpillStore, done: Sequence[Held], max_batches: int) -> list[Held]:
     store.finish(done)
     return store.read(max_batches, _READ_BYTES) if max_batches else []
-
-
-def _close(opened: _OpenSlot) -> None:
-    opened.store.close()
-    opened.slot.release()

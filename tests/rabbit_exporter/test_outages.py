@@ -137,13 +137,13 @@ async def test_however_long_memory_is_short_nothing_is_sent_twice(
     view: RabbitView, rabbitmq: Any, counters: Counters, exporter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that RabbitMQ has blocked is kept, because what went into it will be confirmed."""
-    monkeypatch.setattr("rabbit_exporter.drain._STALL_S", 0.2)
+    monkeypatch.setattr("rabbit_exporter.drain._STALL_S", 1.5)  # RabbitMQ needs a moment to say that it blocks
     one = exporter(spill_after_s=0.2)
     await one.start()
     rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
     try:
         batches = await send(one, range(20))
-        await asyncio.sleep(1)
+        await asyncio.sleep(2.5)
     finally:
         rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
     await eventually(lambda: held(counters) == 0)
