@@ -75,13 +75,10 @@ class HttpIncoming:
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive, max_request_bytes: int) -> None:
         self._headers = _joined(headers)
+        self.content_type = self._headers.get("content-type", "").partition(";")[0].strip().lower()
+        """The media type without parameters."""
         self._receive = receive
         self._max_request_bytes = max_request_bytes
-
-    @property
-    def content_type(self) -> str:
-        """The media type without parameters, in lower case."""
-        return self._headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def form(self) -> Form:
