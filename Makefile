@@ -21,9 +21,9 @@ demo: $(STAMP) ## ModelWatch, three model APIs and traffic; prints the page's ad
 run: $(STAMP) ## ModelWatch alone: receiver, processor, page and API in one process
 	@exec $(BIN)/modelwatch up
 
-test: $(STAMP) ## the whole test suite, with private servers
+test: $(STAMP) ## the whole test suite, with private servers; ARGS=tests/api runs a part of it
 	@deploy/test-servers.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses=2 --dist=loadfile)
 
 lint: $(STAMP) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
