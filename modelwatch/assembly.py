@@ -116,10 +116,10 @@ def _live_feed(settings: Settings, counters: Counters, parts: frozenset[Part]) -
 def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live: LiveFeed) -> Consumer:
     from processor.component import build as build_intake
     from processor.rabbit_source import RabbitSource
-    from storage.component import build_retention
+    from storage.component import build_upkeep
 
     declare_series(made.counters, "processor")
-    made.add(build_retention(settings.storage, history))
+    made.add(build_upkeep(settings.storage, history, made.counters))
     intake = made.add(build_intake(settings.processor, history, live, made.counters))
     if settings.broker_url:
         url = broker_url_of(settings)

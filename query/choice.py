@@ -7,16 +7,19 @@ the live window holds is its own word, checked against the history by `query/ver
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from query.settings import QuerySettings
 from query.sources import HistorySource, LiveSource, Source
 from query.verification import LiveVerification
 from storage.live_window import LiveWindow
-from storage.ports import History, LiveFeed
+from storage.ports import History, KeptTier, LiveFeed
 from telemetry import NowNs
 
 _NS_PER_S: Final = 1_000_000_000
+_KEPT_FOR_S: Final = 10.0
+"""How long it is remembered which buckets the history keeps; they go minutes at a time."""
 
 
 class SourceChoice:
@@ -28,7 +31,8 @@ class SourceChoice:
         self._now_ns = now_ns
         self._oldest_for_s = settings.history_cache_s
         self._oldest: tuple[float, int | None] = (-math.inf, None)
-        self._history_source = HistorySource(history, settings, now_ns)
+        self._settings = settings
+        self._kept: tuple[float, Sequence[KeptTier]] = (-math.inf, ())
         self._verification = LiveVerification(history, live, settings.verify_after_s, now_ns)
         self._begun_in: tuple[LiveWindow, int] | None = None
 
@@ -43,17 +47,25 @@ class SourceChoice:
         now_s = self._now_ns() // _NS_PER_S
         since_s, window = self._verification.since_s, self._live.window
         if since_s is None:
-            return self._history_source
+            return await self._history_source(start_s)
         if start_s >= since_s and window.covers(start_s, now_s):
             return LiveSource(window)
         oldest_s = await self._oldest_s()
         since_s, window = self._verification.since_s, self._live.window
         needed_s = math.inf if oldest_s is None else max(start_s, oldest_s)
         if since_s is None or needed_s < now_s - window.length_s:
-            return self._history_source
+            return await self._history_source(start_s)
         if needed_s >= since_s or await self._began_with_history(window, since_s, oldest_s):
             return LiveSource(window)
-        return self._history_source
+        return await self._history_source(start_s)
+
+    async def _history_source(self, start_s: int) -> HistorySource:
+        now = self._now_ns() / _NS_PER_S
+        until, kept = self._kept
+        if not until - _KEPT_FOR_S <= now < until:
+            kept = await self._history.kept()
+            self._kept = (now + _KEPT_FOR_S, kept)
+        return HistorySource(self._history, kept, start_s, self._settings, self._now_ns)
 
     async def _began_with_history(self, window: LiveWindow, since_s: int, oldest_s: int | None) -> bool:
         """Tell whether the window, complete within the history's first bucket, has all of that bucket.

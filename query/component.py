@@ -51,7 +51,8 @@ class Query:
         """Return every service seen in the `window_s` seconds before `end_s`, with its totals and its health.
 
         Without `end_s` the window ends with the second that is running, so that nothing known is left out; the
-        latest `settle_s` seconds may then still grow. In the history the start is moved down to a bucket.
+        latest `settle_s` seconds may then still grow. In the history the start is moved down to a bucket, which may be
+        as wide as one part in 24 of the window: to a minute from 24 minutes on, to an hour from a day on.
         Raises `QuestionError`, or `StorageUnavailableError` when the history is needed and does not answer.
         """
         check_window(window_s, self._settings)
@@ -91,7 +92,7 @@ class Query:
     async def _answer_services(self, start_s: int, end_s: int, where: SeriesFilter) -> Kept[ServicesAnswer]:
         recent_s = max(end_s - self._settings.health_window_s, 0)
         source = await self._choice.source_for(min(start_s, recent_s))
-        start_s, recent_s = floor_to(start_s, source.bucket_s), floor_to(recent_s, source.bucket_s)
+        start_s, recent_s = floor_to(start_s, source.grain_s(end_s - start_s)), floor_to(recent_s, source.bucket_s)
         end_s = self._end_in(source, end_s)
         cuts = sorted({start_s, recent_s, end_s})
         blocks = time_blocks.covering(cuts, source.bucket_s)

@@ -97,14 +97,14 @@ class Derivation:
         derived: dict[Block, Cells] = {}
         marks: dict[Block, float] = {}
         point_count = 0
-        async for parts in source.read(blocks, where):
-            count = sum(len(part.points) for part in parts)
-            point_count += count
+        async for part in source.read(blocks, where):
+            point_count += len(part.points)
             check_point_count(point_count, self._settings)
-            cells_of_parts = await off_loop_if(count > _INLINE_POINTS, lambda p=parts: _cells_of(p, group_by, where))  # type: ignore[misc]
-            for part, cells in zip(parts, cells_of_parts, strict=True):
-                derived[part.block] = merged(derived.get(part.block, {}), cells)
-                marks.setdefault(part.block, part.mark)
+            is_large = len(part.points) > _INLINE_POINTS
+            columns = await off_loop_if(is_large, lambda p=part: _cells_of(p, group_by, where))  # type: ignore[misc]
+            for block, cells, mark in zip(part.blocks, columns, part.marks, strict=True):
+                derived[block] = merged(derived.get(block, {}), cells)
+                marks.setdefault(block, mark)
         cost_s = time.perf_counter() - began
         for block, cells in derived.items():
             stamp = source.stamp(block, marks[block], cost_s)
@@ -112,6 +112,5 @@ class Derivation:
         return derived
 
 
-def _cells_of(parts: Sequence[Part], group_by: tuple[GroupBy, ...], where: SeriesFilter) -> list[Cells]:
-    group_of = grouper(group_by, where)
-    return [cells_of(part.block.start_s, part.points, group_of) for part in parts]
+def _cells_of(part: Part, group_by: tuple[GroupBy, ...], where: SeriesFilter) -> list[Cells]:
+    return cells_of(part.blocks, part.points, grouper(group_by, where))

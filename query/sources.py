@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal, Protocol
@@ -14,7 +14,7 @@ from query.blocks import Block
 from query.question import QuestionError
 from query.settings import QuerySettings
 from storage.live_window import LiveWindow
-from storage.ports import History, SeriesFilter, TooManyPointsError
+from storage.ports import History, KeptTier, SeriesFilter, TooManyPointsError
 from telemetry import NowNs, RedPoint
 
 SourceName = Literal["live", "history"]
@@ -22,6 +22,8 @@ SourceName = Literal["live", "history"]
 _NS_PER_S: Final = 1_000_000_000
 _CHUNK_BUCKETS: Final = 60
 """Buckets read from the history at once: bounds memory, and the time that one read takes."""
+_GRAINS: Final = 24
+"""A range may become longer by one part in so many."""
 _SETTLED_AFTER_S: Final = 60
 _RECHECK_COST_FACTOR: Final = 10
 """Settled figures are not read again before ten times what reading them took, which bounds the time spent on it."""
@@ -29,11 +31,14 @@ _RECHECK_COST_FACTOR: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Points of a block, which may come in several parts; `mark` is the revision or the time that they were read at."""
+    """The points of adjoining blocks, in time order; a block may come in several parts.
 
-    block: Block
+    `marks` are the revision or the time that each block was read at.
+    """
+
+    blocks: Sequence[Block]
     points: Sequence[RedPoint]
-    mark: float
+    marks: Sequence[float]
 
 
 class Source(Protocol):
@@ -50,7 +55,11 @@ class Source(Protocol):
         """What derived figures belong to: they say nothing about a source of another identity."""
         ...
 
-    def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncIterator[list[Part]]:
+    def grain_s(self, range_s: int) -> int:
+        """Return what the start of a range of this length is moved down to a multiple of, for the sake of speed."""
+        ...
+
+    def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncIterator[Part]:
         """Yield the points of the sorted `blocks`, a bounded amount at a time; other series may be among them."""
         ...
 
@@ -75,10 +84,13 @@ class LiveSource:
         # Blocks may reach far beyond the seconds that the window can hold, and it is asked second by second.
         self._held = Block(0, 0) if newest_s is None else Block(newest_s - 2 * window.length_s, newest_s + 1)
 
-    async def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncIterator[list[Part]]:
+    def grain_s(self, range_s: int) -> int:
+        return self.bucket_s
+
+    async def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncIterator[Part]:
         # In one go and without awaiting, because the feed may change its window at any other moment.
-        window = self.identity
-        yield [Part(block, list(window.points(*self._clip(block))), self.revision(block)) for block in blocks]
+        points = [point for block in blocks for point in self.identity.points(*self._clip(block))]
+        yield Part(blocks, points, [self.revision(block) for block in blocks])
 
     def stamp(self, block: Block, mark: float, cost_s: float) -> float:
         return mark
@@ -95,30 +107,47 @@ class LiveSource:
 
 
 class HistorySource:
-    """The history, read in chunks. It cannot tell when it changes, so what was derived from it holds for a time."""
+    """The history, read in chunks, each from the tier that suits the blocks; made anew for each question.
+
+    It cannot tell when it changes, so what was derived from it holds for a time. `tiers` are those that are kept,
+    finest first, and `start_s` is the beginning of what is asked about.
+    """
 
     name: Final = "history"
     identity: Final = "history"
 
-    def __init__(self, history: History, settings: QuerySettings, now_ns: NowNs) -> None:
+    def __init__(
+        self, history: History, tiers: Sequence[KeptTier], start_s: int, settings: QuerySettings, now_ns: NowNs
+    ) -> None:
         self._history = history
+        self._widths = [tier.width_s for tier in tiers]
         self._settings = settings
         self._now_ns = now_ns
+        self.bucket_s = next((tier.width_s for tier in tiers if tier.since_s <= start_s), self._widths[-1])
 
-    @property
-    def bucket_s(self) -> int:
-        return self._history.resolution_s
+    def grain_s(self, range_s: int) -> int:
+        # The hours of a day are quickly read; the minutes of the hour that it begins in would take twice as long.
+        return max((width_s for width_s in self._widths if width_s * _GRAINS <= range_s), default=0) or self.bucket_s
 
-    async def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncIterator[list[Part]]:
-        for chunk in _chunks(blocks, _CHUNK_BUCKETS * self.bucket_s):
+    async def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncIterator[Part]:
+        for width_s, chunk in _chunks(blocks, self._width_for):
             asked_s = self._now_s()
-            points = await self._read(Block(chunk[0][1].start_s, chunk[-1][1].end_s), where)
-            inside = _split(points, [piece for _, piece in chunk])
-            yield [Part(block, part, asked_s) for (block, _), part in zip(chunk, inside, strict=True)]
+            points = await self._read(Block(chunk[0][1].start_s, chunk[-1][1].end_s), where, width_s)
+            yield Part([block for block, _ in chunk], points, [asked_s] * len(chunk))
 
-    async def _read(self, block: Block, where: SeriesFilter) -> list[RedPoint]:
+    def _width_for(self, block: Block) -> int:
+        """Return the width of the widest buckets that lie within the block; what is left at its end is read finer."""
+        start_s, end_s = block
+        fitting = (
+            width_s
+            for width_s in self._widths
+            if start_s % width_s == 0 and (end_s % width_s == 0 or end_s - start_s > width_s)
+        )
+        return max(fitting, default=self._widths[0])
+
+    async def _read(self, block: Block, where: SeriesFilter, width_s: int) -> Sequence[RedPoint]:
         try:
-            return await self._history.read(block.start_s, block.end_s, where)
+            return await self._history.read(block.start_s, block.end_s, where, width_s)
         except TooManyPointsError as error:
             raise QuestionError("start_s", str(error)) from error
 
@@ -134,31 +163,21 @@ class HistorySource:
         return self._now_ns() / _NS_PER_S
 
 
-def _chunks(blocks: Iterable[Block], width_s: int) -> Iterator[list[tuple[Block, Block]]]:
-    """Yield runs of adjoining pieces, at most `width_s` seconds in all, each with the block that it is a piece of."""
+def _chunks(
+    blocks: Iterable[Block], width_for: Callable[[Block], int]
+) -> Iterator[tuple[int, list[tuple[Block, Block]]]]:
+    """Yield runs of adjoining pieces to be read in buckets of one width, each with the block that it is a piece of."""
     chunk: list[tuple[Block, Block]] = []
-    for block, piece in _pieces(blocks, width_s):
-        if chunk and (piece.start_s != chunk[-1][1].end_s or piece.end_s - chunk[0][1].start_s > width_s):
-            yield chunk
-            chunk = []
-        chunk.append((block, piece))
-    if chunk:
-        yield chunk
-
-
-def _pieces(blocks: Iterable[Block], width_s: int) -> Iterator[tuple[Block, Block]]:
+    chunk_width_s = 0
     for block in blocks:
-        cuts = [*range(block.start_s, block.end_s, width_s), block.end_s]
+        width_s = width_for(block)
+        cuts = [*range(block.start_s, block.end_s, _CHUNK_BUCKETS * width_s), block.end_s]
         for start_s, end_s in pairwise(cuts):
-            yield block, Block(start_s, end_s)
-
-
-def _split(points: Sequence[RedPoint], blocks: Sequence[Block]) -> list[list[RedPoint]]:
-    """Deal out points in time order to the adjoining blocks that they fall into."""
-    parts: list[list[RedPoint]] = [[] for _ in blocks]
-    position = 0
-    for point in points:
-        while point.start_s >= blocks[position].end_s:
-            position += 1
-        parts[position].append(point)
-    return parts
+            fits = chunk and width_s == chunk_width_s and start_s == chunk[-1][1].end_s
+            if chunk and not (fits and end_s - chunk[0][1].start_s <= _CHUNK_BUCKETS * width_s):
+                yield chunk_width_s, chunk
+                chunk = []
+            chunk.append((block, Block(start_s, end_s)))
+            chunk_width_s = width_s
+    if chunk:
+        yield chunk_width_s, chunk

@@ -11,8 +11,8 @@ from storage.dialects import POSTGRES, SQLITE
 from storage.history import SqlHistory
 from storage.in_process_live_feed import InProcessLiveFeed
 from storage.redis_live_feed import RedisLiveFeed
-from storage.retention import Expiring, Retention
 from storage.settings import StorageSettings
+from storage.upkeep import Upkeep
 from telemetry import Counters, NowNs, StartError
 
 
@@ -26,9 +26,11 @@ def build_postgres_history(settings: StorageSettings, url: str, *, now_ns: NowNs
     return SqlHistory(POSTGRES, _parsed(url), settings, now_ns)
 
 
-def build_retention(settings: StorageSettings, history: Expiring, *, now_ns: NowNs = time.time_ns) -> Retention:
-    """Return what deletes old rows of `history`; for processes that write."""
-    return Retention(settings, history, now_ns)
+def build_upkeep(
+    settings: StorageSettings, history: SqlHistory, counters: Counters, *, now_ns: NowNs = time.time_ns
+) -> Upkeep:
+    """Return what rolls up and deletes in `history`; for processes that write."""
+    return Upkeep(settings, history, counters, now_ns)
 
 
 def build_in_process_live_feed(

@@ -32,7 +32,8 @@ _WAKE_TIMEOUT_S = 1.0
 class _Opened:
     """What exists while the database is open."""
 
-    engine: Engine
+    reading: Engine
+    writing: Engine
     runs: Runs
     readers: ThreadPoolExecutor
     writers: ThreadPoolExecutor
@@ -60,7 +61,8 @@ class Database:
         engine = self.dialect.open(self._url, self._settings)
         writers = min(self._settings.write_threads, self.dialect.max_writers or self._settings.write_threads)
         self._opened = _Opened(
-            engine,
+            engine.execution_options(**self.dialect.reading),
+            engine.execution_options(**{IS_WRITER: True}),
             Runs(engine, tests_connections=self.dialect.is_remote),
             readers=ThreadPoolExecutor(self._settings.read_threads, thread_name_prefix="history-read"),
             writers=ThreadPoolExecutor(writers, thread_name_prefix="history-write"),
@@ -80,11 +82,11 @@ class Database:
         for executor in (opened.readers, opened.writers):
             # Idle threads end at once; waiting for a stuck one would break the promise to stop in bounded time.
             executor.shutdown(wait=not self._running)
-        opened.engine.dispose()
+        opened.writing.dispose()
 
-    async def read(self, job: Callable[[Connection], Result]) -> Result:
+    async def read(self, job: Callable[[Connection], Result], timeout_s: float | None = None) -> Result:
         """Run `job` in a transaction that only reads and return its result."""
-        return await self._run(job, is_writer=False, timeout_s=self._settings.answer_timeout_s)
+        return await self._run(job, is_writer=False, timeout_s=timeout_s or self._settings.answer_timeout_s)
 
     async def write(self, job: Callable[[Connection], Result], timeout_s: float | None = None) -> Result:
         """Run `job` in a transaction, commit, and return its result.
@@ -115,7 +117,7 @@ class Database:
     def _in_transaction(
         self, opened: _Opened, job: Callable[[Connection], Result], run: Run, *, is_writer: bool
     ) -> Result:
-        engine = opened.engine.execution_options(**{IS_WRITER: is_writer})
+        engine = opened.writing if is_writer else opened.reading
         with self._translated_errors(), opened.runs.tracked(run), engine.begin() as connection:
             return job(connection)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import sqlite3
 import time
@@ -16,17 +17,30 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 
+from storage.schema import TIER_TABLES
 from storage.settings import StorageSettings
 from telemetry import StartError
 
 IS_WRITER: Final = "modelwatch_is_writer"
 """Execution option of connections that will write."""
 
+_IS_BINARY: Final = "modelwatch_is_binary"
+_TIER_TABLES: Final = [name for table in TIER_TABLES for name in (table.name, f"{table.name}_rest")]
+_HOLD_STILL: Final = f"LOCK TABLE ONLY {', ONLY '.join(_TIER_TABLES)} IN ACCESS SHARE MODE"
 _BUSY_RETRY_S: Final = 0.02
 _SCHEMA_LOCK: Final = 0x6D6F64656C77  # "modelw": one advisory lock per database, taken by whoever migrates
+_UPKEEP_LOCK: Final = _SCHEMA_LOCK + 1  # taken by whoever rolls up and deletes
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """How large a database is, and how much more its disk can take, if that can be told."""
+
+    database_bytes: int
+    free_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -39,10 +53,25 @@ class Dialect:
     ddl_words: Mapping[str, str]
     """What the migrations write differently."""
     open: Callable[[URL, StorageSettings], Engine]
+    fetch: Callable[[Connection, str, Mapping[str, Any]], list[Any]]
+    """Run a statement with `:name` parameters and return the driver's own tuples, the fastest there are."""
+    hold_still: Callable[[Connection], None]
+    """Before the first statement of a reading transaction: keep tables from being taken away under its snapshot."""
+    any_of: str
+    """The condition that a column is among the results of the question in braces."""
+    by_index: str
+    """What follows a table's name to make it be read by the index in braces."""
     lock_schema: Callable[[Connection], None]
     """Keep other migrating processes waiting until the transaction ends."""
     interrupt: Callable[[Any], None]
     """Wake a thread that waits for an answer on this driver connection; called from another thread."""
+    reading: Mapping[str, Any]
+    """Execution options of connections that read."""
+    try_lock_upkeep: Callable[[Connection], bool]
+    """Tell whether no other process is at the duties that run once, and keep others from them until the end."""
+    measure: Callable[[Connection], Space]
+    is_partitioned: bool
+    """Whether old rows are dropped by the partition."""
     is_remote: bool
     """Whether it may come up later than we do."""
     max_writers: int | None
@@ -109,6 +138,8 @@ def _enter_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
 
 
 def _open_postgres(url: URL, settings: StorageSettings) -> Engine:
+    from psycopg.pq import Format  # of no use to whoever has SQLite
+
     engine = create_engine(
         url,
         pool_size=settings.write_threads + settings.read_threads,
@@ -119,6 +150,11 @@ def _open_postgres(url: URL, settings: StorageSettings) -> Engine:
         isolation_level="READ COMMITTED",
         connect_args={"connect_timeout": settings.connect_timeout_s, "application_name": "modelwatch"},
     )
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def choose_format(_connection: Any, cursor: Any, _sql: str, _values: Any, context: Any, _many: bool) -> None:
+        if context is not None and context.execution_options.get(_IS_BINARY):
+            cursor.format = Format.BINARY
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -131,10 +167,42 @@ def _open_postgres(url: URL, settings: StorageSettings) -> Engine:
     return engine
 
 
+def _fetch(connection: Connection, statement: str, values: Mapping[str, Any]) -> list[Any]:
+    result: Any = connection.execute(text(statement), dict(values), execution_options={_IS_BINARY: True})
+    rows: list[Any] = result.cursor.fetchall()
+    return rows
+
+
+def _hold_postgres_still(connection: Connection) -> None:
+    # Taken before the snapshot: a partition that is dropped or filled from the rest afterwards would be missing from
+    # it, as the planner sees the partitions of this moment and not those of the snapshot.
+    connection.exec_driver_sql(_HOLD_STILL)
+
+
 def _lock_postgres_schema(connection: Connection) -> None:
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+
+
+def _try_lock_postgres_upkeep(connection: Connection) -> bool:
+    # Held by the transaction, so that it can neither be lost before the work is undone nor outlive it.
+    return bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_UPKEEP_LOCK})").scalar())
+
+
+def _measure_postgres(connection: Connection) -> Space:
+    return Space(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar() or 0, None)
+
+
+def _measure_sqlite(connection: Connection) -> Space:
+    def pragma(name: str) -> int:
+        return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar() or 0)
+
+    page_bytes = pragma("page_size")
+    path = next(row[2] for row in connection.exec_driver_sql("PRAGMA database_list") if row[1] == "main")
+    # Pages that were freed are used again before the file grows.
+    free_bytes = shutil.disk_usage(Path(path).parent).free + pragma("freelist_count") * page_bytes
+    return Space(pragma("page_count") * page_bytes, free_bytes)
 
 
 def _interrupt_postgres(connection: Any) -> None:
@@ -152,10 +220,22 @@ def _interrupt_sqlite(connection: sqlite3.Connection) -> None:
 SQLITE: Final = Dialect(
     name="SQLite",
     insert=sqlite.insert,
-    ddl_words=MappingProxyType({"bytes": "BLOB", "rewritten_often": "WITHOUT ROWID", "written_once": "WITHOUT ROWID"}),
+    ddl_words=MappingProxyType(
+        # A row of more than 1 KB in a table without row ids would take an overflow page of 4 KB, so those of the tiers
+        # that hold many calls in one row have them.
+        {"bytes": "BLOB", "rewritten_often": "WITHOUT ROWID", "written_once": "WITHOUT ROWID", "partitioned": ""}
+    ),
     open=_open_sqlite,
+    fetch=_fetch,
+    hold_still=lambda _connection: None,  # a transaction that reads sees one state of the whole file
+    any_of="IN ({})",
+    by_index=" INDEXED BY {}",
     lock_schema=lambda _connection: None,  # BEGIN IMMEDIATE holds the only write lock there is
     interrupt=_interrupt_sqlite,
+    reading=MappingProxyType({IS_WRITER: False}),
+    try_lock_upkeep=lambda _connection: True,  # likewise
+    measure=_measure_sqlite,
+    is_partitioned=False,
     is_remote=False,
     max_writers=1,
 )
@@ -164,10 +244,26 @@ POSTGRES: Final = Dialect(
     name="PostgreSQL",
     insert=postgresql.insert,
     # Free space in each page keeps the rewriting of the current bucket within the page, without new index entries.
-    ddl_words=MappingProxyType({"bytes": "BYTEA", "rewritten_often": "WITH (fillfactor = 70)", "written_once": ""}),
+    ddl_words=MappingProxyType(
+        {
+            "bytes": "BYTEA",
+            "rewritten_often": "WITH (fillfactor = 70)",
+            "written_once": "",
+            "partitioned": "PARTITION BY RANGE (start_s)",
+        }
+    ),
     open=_open_postgres,
+    fetch=_fetch,
+    hold_still=_hold_postgres_still,
+    any_of="= ANY (ARRAY ({}))",  # an array is looked up in the index, where a join may read the whole range
+    by_index="",
     lock_schema=_lock_postgres_schema,
     interrupt=_interrupt_postgres,
+    # One snapshot for all statements of a reading.
+    reading=MappingProxyType({IS_WRITER: False, "isolation_level": "REPEATABLE READ", "postgresql_readonly": True}),
+    try_lock_upkeep=_try_lock_postgres_upkeep,
+    measure=_measure_postgres,
+    is_partitioned=True,
     is_remote=True,
     max_writers=None,
 )

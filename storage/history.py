@@ -13,18 +13,19 @@ from functools import partial
 import structlog
 from sqlalchemy import URL, Connection, select
 
-from storage.commits import commit, commit_statements, rows_of
+from storage.carry_over import set_up_tiers
+from storage.commits import Mark, commit, commit_statements, new_token, rows_of
 from storage.database import Database
 from storage.dialects import Dialect
 from storage.live_window import CallTotal
 from storage.migrations import migrate
-from storage.ports import SeriesFilter, StorageUnavailableError
-from storage.reads import call_totals, oldest_s, read_points
-from storage.retention import Cutoffs, delete_expired
+from storage.ports import KeptTier, SeriesFilter, StorageUnavailableError
+from storage.reads import call_totals, oldest_s, read_held, read_points
 from storage.sanitising import clean_filter
 from storage.series_catalog import SeriesCatalog
 from storage.settings import StorageSettings
-from telemetry import NowNs, RedPoint, StartError
+from storage.tiers import FINEST, MEDIUM, floor_to, tiers_of
+from telemetry import NowNs, RedColumns, RedPoint, StartError
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,10 @@ class SqlHistory:
     def __init__(self, dialect: Dialect, url: URL, settings: StorageSettings, now_ns: NowNs = time.time_ns) -> None:
         self._settings = settings
         self._now_ns = now_ns
-        self._database = Database(dialect, url, settings)
+        self.database = Database(dialect, url, settings)
+        self.tiers = tiers_of(settings)
+        self.writer = new_token()
+        """By what this process's marks are told from those of others."""
         self._statements = commit_statements(dialect)
         self._catalog = SeriesCatalog(settings.max_cached_series, settings.max_field_chars)
 
@@ -50,52 +54,62 @@ class SqlHistory:
 
     async def start(self) -> None:
         """Connect and bring the schema up to date. Waits a while for a server that is still coming up."""
-        if self._database.is_open:
+        if self.database.is_open:
             return
-        self._database.open()
+        self.database.open()
         self._catalog.forget_noted()
         try:
             await self._migrate_when_it_answers()
         except BaseException:
-            await self._database.close()
+            await self.database.close()
             raise
 
     async def stop(self) -> None:
         """Let what runs end, within a few seconds, and close the connections."""
-        await self._database.close()
+        await self.database.close()
 
     async def commit(self, batch_ids: Sequence[bytes], points: Sequence[RedPoint]) -> None:
         """See `storage.ports.History.commit`."""
         if not batch_ids and not points:
             return
         now_s = self._now_ns() // _NS_PER_S
-        noted = await self._database.write(partial(self._commit, sorted(set(batch_ids)), points, now_s))
+        noted = await self.database.write(partial(self._commit, sorted(set(batch_ids)), points, now_s))
         self._catalog.noted(noted, now_s)
 
-    async def read(self, start_s: int, end_s: int, where: SeriesFilter) -> list[RedPoint]:
+    async def read(self, start_s: int, end_s: int, where: SeriesFilter, width_s: int | None = None) -> RedColumns:
         """See `storage.ports.History.read`."""
         cleaned = clean_filter(where, self._settings.max_field_chars)
-        return await self._database.read(
+        rank = max((tier.rank for tier in self.tiers if tier.width_s <= (width_s or 0)), default=FINEST)
+        return await self.database.read(
             lambda connection: read_points(
-                connection, self._catalog, start_s, end_s, cleaned, self._settings.max_read_points
+                connection,
+                self.database.dialect,
+                self.tiers,
+                self._catalog,
+                start_s,
+                end_s,
+                cleaned,
+                rank,
+                self._settings.max_read_points,
             )
         )
 
+    async def kept(self) -> list[KeptTier]:
+        """See `storage.ports.History.kept`."""
+        held = await self.database.read(read_held)
+        return [KeptTier(tier.width_s, held[tier.rank].retired_to_s) for tier in self.tiers]
+
     async def call_totals(self, start_s: int, end_s: int) -> dict[int, CallTotal]:
         """See `storage.ports.History.call_totals`."""
-        return await self._database.read(lambda connection: call_totals(connection, start_s, end_s))
+        return await self.database.read(lambda connection: call_totals(connection, start_s, end_s))
 
     async def oldest_s(self) -> int | None:
         """See `storage.ports.History.oldest_s`."""
-        return await self._database.read(oldest_s)
+        return await self.database.read(oldest_s)
 
     async def check(self) -> None:
         """See `storage.ports.History.check`."""
-        await self._database.read(lambda connection: connection.scalar(select(1)))
-
-    async def delete_expired(self, cutoffs: Cutoffs, max_rows: int) -> int:
-        """Delete up to `max_rows` rows of each kind that are older than their cutoff; return how many were deleted."""
-        return await self._database.write(lambda connection: delete_expired(connection, cutoffs, max_rows))
+        await self.database.read(lambda connection: connection.scalar(select(1)))
 
     def _commit(
         self, batch_ids: Sequence[bytes], points: Sequence[RedPoint], now_s: int, connection: Connection
@@ -103,15 +117,18 @@ class SqlHistory:
         rows, named = rows_of(points, self._settings.resolution_s, self._catalog)
         to_note = self._catalog.to_note(named, now_s)
         noting = sorted((series_id, named[series_id]) for series_id in to_note)
-        commit(connection, self._statements, batch_ids, rows, noting, now_s)
+        width_s = self.tiers[MEDIUM].width_s
+        due = sorted({floor_to(row.start_s, width_s) for row in rows})
+        marks = [Mark(width_s, start_s, self.writer, now_s, new_token()) for start_s in due]
+        commit(connection, self._statements, batch_ids, rows, marks, noting, now_s)
         return to_note
 
     async def _migrate_when_it_answers(self) -> None:
-        dialect = self._database.dialect
+        dialect = self.database.dialect
         deadline = time.monotonic() + (self._settings.start_timeout_s if dialect.is_remote else 0.0)
         while True:
             try:
-                return await self._database.write(self._migrate, _MIGRATION_TIMEOUT_S)
+                return await self.database.write(self._migrate, _MIGRATION_TIMEOUT_S)
             except StorageUnavailableError as error:
                 if time.monotonic() >= deadline:
                     raise StartError(f"{error}: see to it, or set MODELWATCH_DATABASE_URL") from error
@@ -119,6 +136,7 @@ class SqlHistory:
                 await asyncio.sleep(_START_RETRY_S)
 
     def _migrate(self, connection: Connection) -> None:
-        dialect = self._database.dialect
+        dialect = self.database.dialect
         dialect.lock_schema(connection)
         migrate(connection, dialect.ddl_words)
+        set_up_tiers(connection, dialect, self.tiers, self._now_ns() // _NS_PER_S)

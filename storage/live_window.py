@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
-from telemetry import ExponentialHistogram, RedPoint, SeriesKey
+from telemetry import RedPoint, SeriesKey, merge_red_points
 
 Second = dict[SeriesKey, RedPoint]
 
@@ -51,12 +52,20 @@ class LiveWindow:
     def add(self, points: Iterable[RedPoint], now_s: int) -> None:
         """Add points of 1 s buckets; those outside the window are left out."""
         oldest_s, newest_s = now_s - self.length_s, now_s + self.length_s
+        meeting: dict[tuple[int, SeriesKey], list[RedPoint]] = {}
+        touched: set[int] = set()
         for point in points:
             if oldest_s <= point.start_s <= newest_s:
-                self._add(point)
+                self._add(point, meeting)
+                touched.add(point.start_s)
             elif point.start_s < oldest_s:
                 # Nothing is claimed of what lies ahead: a claim that began there would leave the window unused.
                 self._dropped_to_s = max(self._dropped_to_s, point.start_s + 1)
+        for total in merge_red_points(chain.from_iterable(meeting.values())):
+            self._seconds[total.start_s][total.series] = total
+        for second in touched:
+            self._revision += 1
+            self._revisions[second] = self._revision
         for second in [second for second in self._seconds if second < oldest_s]:
             self._forget(second)
         while self._point_count > self.max_points:
@@ -107,7 +116,8 @@ class LiveWindow:
         """How many points are held."""
         return self._point_count
 
-    def _add(self, point: RedPoint) -> None:
+    def _add(self, point: RedPoint, meeting: dict[tuple[int, SeriesKey], list[RedPoint]]) -> None:
+        """Add a point; those that meet another of their series are gathered, as many are added up in less time."""
         second = self._seconds.setdefault(point.start_s, {})
         known = second.get(point.series)
         if known is None:
@@ -115,11 +125,9 @@ class LiveWindow:
             second[series] = point if series is point.series else replace(point, series=series)
             self._point_count += 1
         else:
-            second[known.series] = _sum_of(known, point)
+            meeting.setdefault((point.start_s, known.series), [known]).append(point)
         calls, errors = self._totals.get(point.start_s, _NO_CALLS)
         self._totals[point.start_s] = CallTotal(calls + point.calls, errors + point.errors)
-        self._revision += 1
-        self._revisions[point.start_s] = self._revision
 
     def _shared(self, series: SeriesKey) -> SeriesKey:
         """Return the one object that stands for this series; a key of its own per point would double the memory."""
@@ -132,13 +140,3 @@ class LiveWindow:
         del self._revisions[second]
         del self._totals[second]
         self._dropped_to_s = max(self._dropped_to_s, second + 1)
-
-
-def _sum_of(first: RedPoint, second: RedPoint) -> RedPoint:
-    return RedPoint(
-        first.series,
-        first.start_s,
-        first.calls + second.calls,
-        first.errors + second.errors,
-        ExponentialHistogram.merge([first.durations, second.durations]),
-    )

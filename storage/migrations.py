@@ -19,6 +19,22 @@ log = structlog.get_logger(__name__)
 
 Step = Sequence[str]
 
+
+class OnPostgres(str):
+    """A statement that SQLite has no use for."""
+
+    __slots__ = ()
+
+
+_POINTS: Final = """CREATE TABLE {} (
+            start_s BIGINT NOT NULL,
+            series_id BIGINT NOT NULL,
+            calls BIGINT NOT NULL,
+            errors BIGINT NOT NULL,
+            durations {{bytes}} NOT NULL,
+            PRIMARY KEY (start_s, series_id)
+        ) {{partitioned}}"""
+
 STEPS: Final[Sequence[Step]] = (
     (
         """CREATE TABLE series (
@@ -54,6 +70,34 @@ STEPS: Final[Sequence[Step]] = (
         "ALTER TABLE series ADD COLUMN operation TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE series ADD COLUMN overflow TEXT NOT NULL DEFAULT ''",
     ),
+    (
+        # `storage/carry_over.py` goes on from here with the points that there are.
+        OnPostgres("ALTER TABLE red_points RENAME TO red_points_first"),
+        OnPostgres(_POINTS.format("red_points")),
+        OnPostgres("CREATE TABLE red_points_rest PARTITION OF red_points DEFAULT WITH (fillfactor = 70)"),
+        _POINTS.format("red_points_medium"),
+        "CREATE INDEX red_points_medium_by_series ON red_points_medium (series_id, start_s)",
+        OnPostgres("CREATE TABLE red_points_medium_rest PARTITION OF red_points_medium DEFAULT"),
+        _POINTS.format("red_points_coarse"),
+        "CREATE INDEX red_points_coarse_by_series ON red_points_coarse (series_id, start_s)",
+        OnPostgres("CREATE TABLE red_points_coarse_rest PARTITION OF red_points_coarse DEFAULT"),
+        """CREATE TABLE tiers (
+            rank INTEGER NOT NULL PRIMARY KEY,
+            width_s BIGINT NOT NULL,
+            retired_to_s BIGINT NOT NULL,
+            cleared_to_s BIGINT NOT NULL
+        )""",
+        """CREATE TABLE rollups_due (
+            tier_s BIGINT NOT NULL,
+            start_s BIGINT NOT NULL,
+            writer BIGINT NOT NULL,
+            noted_s BIGINT NOT NULL,
+            token BIGINT NOT NULL,
+            PRIMARY KEY (tier_s, start_s, writer)
+        ) {rewritten_often}""",
+        "CREATE INDEX series_by_service ON series (service_name)",
+        "CREATE INDEX series_by_time ON series (noted_s)",
+    ),
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 
@@ -75,7 +119,8 @@ def migrate(connection: Connection, ddl_words: Mapping[str, str], steps: Sequenc
         return  # without writing, so that a database that only reads can be read
     for number, step in enumerate(steps[found or 0 :], start=(found or 0) + 1):
         for statement in step:
-            connection.exec_driver_sql(statement.format_map(ddl_words))
+            if connection.dialect.name == "postgresql" or not isinstance(statement, OnPostgres):
+                connection.exec_driver_sql(statement.format_map(ddl_words))
         log.info("schema migrated", version=number)
     write = insert(schema_version) if found is None else update(schema_version)
     connection.execute(write.values(version=len(steps)))

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from storage.live_window import CallTotal, LiveWindow
-from telemetry import Component, PermanentError, RedPoint, RetryableError, SeriesKey
+from telemetry import Component, PermanentError, RedColumns, RedPoint, RetryableError, SeriesKey
 
 
 class AlreadyCommittedError(Exception):
@@ -53,12 +53,19 @@ class SeriesFilter:
         )
 
 
+class KeptTier(NamedTuple):
+    """Buckets of `width_s` seconds are kept from `since_s` on; of before there are only wider ones."""
+
+    width_s: int
+    since_s: int
+
+
 class History(Component, Protocol):
     """RED points by time, durable. `start` brings the schema up to date."""
 
     @property
     def resolution_s(self) -> int:
-        """The width in seconds of the buckets that points are kept in."""
+        """The width in seconds of the finest buckets that points are kept in."""
         ...
 
     async def commit(self, batch_ids: Sequence[bytes], points: Sequence[RedPoint]) -> None:
@@ -70,17 +77,25 @@ class History(Component, Protocol):
         """
         ...
 
-    async def read(self, start_s: int, end_s: int, where: SeriesFilter) -> list[RedPoint]:
-        """Return the points of buckets that begin in [start_s, end_s), one per series and bucket, in time order.
+    async def read(self, start_s: int, end_s: int, where: SeriesFilter, width_s: int | None = None) -> RedColumns:
+        """Return the points of buckets that begin in [start_s, end_s), in time order.
 
+        Buckets are up to `width_s` wide, and no bucket of the widest tier that fits into `width_s` lies across the
+        start or the end of one of theirs; without it they are the finest there are. They are wider where finer ones
+        are not kept any more. A series has one point in each bucket, and beside it points of narrower buckets for what
+        came late. However far rolling up has come, and whoever commits meanwhile: the sum is that of one moment.
         Raises `TooManyPointsError` and `StorageUnavailableError`.
         """
         ...
 
-    async def call_totals(self, start_s: int, end_s: int) -> dict[int, CallTotal]:
-        """Return the calls of all series, by the start of each bucket that begins in [start_s, end_s) and has any.
+    async def kept(self) -> Sequence[KeptTier]:
+        """Return which buckets are kept since when, finest first. Raises `StorageUnavailableError`."""
+        ...
 
-        Cheap, as no histogram is read. Raises `StorageUnavailableError`.
+    async def call_totals(self, start_s: int, end_s: int) -> dict[int, CallTotal]:
+        """Return the calls of all series, by the start of each finest bucket that begins in [start_s, end_s).
+
+        Only of buckets that have calls. Cheap, as no histogram is read. Raises `StorageUnavailableError`.
         """
         ...
 

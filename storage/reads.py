@@ -1,89 +1,154 @@
-"""Reading RED points by time and series.
+"""Reading RED points by time and series, from whichever tiers hold the truth.
 
-The reading half of the history; runs in a worker thread, within a transaction that `database.py` began.
+The reading half of the history; runs in a worker thread, within a transaction that `database.py` began and that sees
+one state of the database throughout. `tiers.py` plans what to read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+import numpy as np
+from sqlalchemy import Connection, bindparam, func, select, text
 
+from storage.dialects import Dialect
 from storage.live_window import CallTotal
 from storage.ports import SeriesFilter, TooManyPointsError
-from storage.schema import red_points, series
+from storage.schema import red_points, red_points_coarse, red_points_medium, series
 from storage.series_catalog import SeriesCatalog
-from telemetry import ExponentialHistogram, RedPoint, SeriesKey
+from storage.tiers import COARSE, FINEST, MEDIUM, Held, Plan, Tier, floor_to
+from telemetry import RedColumns, SeriesKey
 from telemetry.conventions import UNKNOWN_SERVICE
 
-_SERIES_BY_ID = select(series.c.series_id, *(series.c[field] for field in SeriesKey._fields)).where(
+_SERIES_BY_ID: Final = select(series.c.series_id, *(series.c[field] for field in SeriesKey._fields)).where(
     series.c.series_id.in_(bindparam("series_ids", expanding=True))
 )
-_CALL_TOTALS = (
+_CALL_TOTALS: Final = (
     select(red_points.c.start_s, func.sum(red_points.c.calls), func.sum(red_points.c.errors))
     .where(red_points.c.start_s >= bindparam("from_s"), red_points.c.start_s < bindparam("to_s"))
     .group_by(red_points.c.start_s)
 )
-_OLDEST = select(func.min(red_points.c.start_s))
-_IDS_PER_QUERY = 10_000
-_ROWS_AT_ONCE = 10_000
-_FORGOTTEN = SeriesKey(UNKNOWN_SERVICE)
+_HELD: Final = text("SELECT rank, retired_to_s, cleared_to_s FROM tiers ORDER BY rank")
+_HELD_AND_DUE: Final = text(
+    "SELECT -1 - rank, retired_to_s, cleared_to_s FROM tiers "
+    "UNION ALL SELECT DISTINCT tier_s, start_s, 0 FROM rollups_due WHERE start_s >= :from_s AND start_s < :to_s"
+)
+_IDS_PER_QUERY: Final = 10_000
+_FORGOTTEN: Final = SeriesKey(UNKNOWN_SERVICE)
 """For points whose series was deleted as unused, which only a clock years ahead can bring about: totals stay exact."""
+
+RawRow = tuple[int, int, int, int, bytes]
 
 
 def read_points(
-    connection: Connection, catalog: SeriesCatalog, start_s: int, end_s: int, where: SeriesFilter, max_points: int
-) -> list[RedPoint]:
-    """Return the points of buckets that begin in [start_s, end_s), in time order.
+    connection: Connection,
+    dialect: Dialect,
+    tiers: Sequence[Tier],
+    catalog: SeriesCatalog,
+    start_s: int,
+    end_s: int,
+    where: SeriesFilter,
+    rank: int,
+    max_points: int,
+) -> RedColumns:
+    """Return the points of buckets that begin in [start_s, end_s) and are no wider than the tier `rank` has them.
 
-    Raises `TooManyPointsError` beyond `max_points`. Series are looked up once per process, not per row.
+    Wider ones where that tier was deleted. In time order. Raises `TooManyPointsError` beyond `max_points`. Series are
+    looked up once per process, not per row.
     """
-    result = connection.execute(_points_statement(start_s, end_s, where).limit(max_points + 1))
-    histogram = ExponentialHistogram.from_bytes
-    by_id: dict[int, SeriesKey] = {}
-    points: list[RedPoint] = []
-    for rows in result.partitions(_ROWS_AT_ONCE):
-        by_id.update(_series_of(connection, catalog, {row[1] for row in rows} - by_id.keys()))
-        points += [
-            RedPoint(by_id.get(series_id, _FORGOTTEN), point_start_s, calls, errors, histogram(durations))
-            for point_start_s, series_id, calls, errors, durations in rows
-        ]
-    if len(points) > max_points:
-        raise TooManyPointsError(
-            f"the time from {start_s} to {end_s} holds more than {max_points} points: "
-            "ask about a shorter time or a single service, or raise MODELWATCH_STORAGE__MAX_READ_POINTS"
-        )
-    return points
+    dialect.hold_still(connection)
+    plan = _plan(connection, tiers, start_s, end_s)
+    plan.cover(start_s, end_s, rank)
+    rows: list[RawRow] = []
+    for tier in tiers:
+        for from_s, to_s in plan.ranges[tier.rank]:
+            rows += _rows(connection, dialect, tier, from_s, to_s, where, max_points + 1 - len(rows))
+            if len(rows) > max_points:
+                raise TooManyPointsError(
+                    f"the time from {start_s} to {end_s} holds more than {max_points} points: ask about a shorter "
+                    "time, a single service or wider steps, or raise MODELWATCH_STORAGE__MAX_READ_POINTS"
+                )
+    return _columns(connection, catalog, rows)
+
+
+def read_held(connection: Connection) -> list[Held]:
+    """Return what each tier holds, finest first."""
+    return [Held(retired_to_s, cleared_to_s) for _, retired_to_s, cleared_to_s in connection.execute(_HELD)]
 
 
 def call_totals(connection: Connection, start_s: int, end_s: int) -> dict[int, CallTotal]:
-    """Return the calls of all series by bucket, for the buckets that begin in [start_s, end_s) and have any."""
+    """Return the calls of all series by bucket, for the finest buckets that begin in [start_s, end_s) and have any."""
     rows = connection.execute(_CALL_TOTALS, {"from_s": start_s, "to_s": end_s})
     # PostgreSQL sums whole numbers up to a decimal.
     return {bucket_s: CallTotal(int(calls), int(errors)) for bucket_s, calls, errors in rows if calls}
 
 
 def oldest_s(connection: Connection) -> int | None:
-    """Return the start of the oldest bucket, `None` when there is none."""
-    found: int | None = connection.scalar(_OLDEST)
-    return found
+    """Return the start of the oldest bucket, `None` when there is none.
+
+    A coarser bucket begins before the finer ones that it was made of, and says nothing while those are there.
+    """
+    found = [connection.scalar(select(func.min(red_points.c.start_s)))]
+    held = read_held(connection)
+    for finer, table in ((FINEST, red_points_medium), (MEDIUM, red_points_coarse)):
+        if held[finer].retired_to_s:
+            found.append(
+                connection.scalar(select(func.min(table.c.start_s)).where(table.c.start_s < held[finer].retired_to_s))
+            )
+    return min((start_s for start_s in found if start_s is not None), default=None)
 
 
-def _points_statement(start_s: int, end_s: int, where: SeriesFilter) -> Select[Any]:
-    statement = (
-        select(red_points)
-        .where(red_points.c.start_s >= start_s, red_points.c.start_s < end_s)
-        .order_by(red_points.c.start_s, red_points.c.series_id)
-    )
+def _plan(connection: Connection, tiers: Sequence[Tier], start_s: int, end_s: int) -> Plan:
+    widths = [tier.width_s for tier in tiers]
+    held = [Held(0, 0)] * len(tiers)
+    due: dict[int, list[int]] = {width_s: [] for width_s in widths}
+    bounds = {"from_s": floor_to(start_s, widths[COARSE]), "to_s": end_s}
+    for kind, first_s, second_s in connection.execute(_HELD_AND_DUE, bounds):
+        if kind < 0:
+            held[-1 - kind] = Held(first_s, second_s)
+        else:
+            due[kind].append(first_s)
+    return Plan(held, widths, [(), due[widths[MEDIUM]], due[widths[COARSE]]])
+
+
+def _rows(
+    connection: Connection, dialect: Dialect, tier: Tier, from_s: int, to_s: int, where: SeriesFilter, limit: int
+) -> list[RawRow]:
     wanted = {name: value for name in where.__slots__ if (value := getattr(where, name)) is not None}
+    table, condition = tier.table.name, ""
     if wanted:
-        ids = select(series.c.series_id).where(*(series.c[name] == value for name, value in wanted.items()))
-        statement = statement.where(red_points.c.series_id.in_(ids))
-    return statement
+        ids = f"SELECT series_id FROM series WHERE {' AND '.join(f'{name} = :{name}' for name in wanted)}"
+        condition = f" AND series_id {dialect.any_of.format(ids)}"
+        if tier.rank != FINEST:
+            table += dialect.by_index.format(f"{table}_by_series")
+    statement = (
+        f"SELECT start_s, series_id, calls, errors, durations FROM {table} "
+        f"WHERE start_s >= :from_s AND start_s < :to_s{condition} LIMIT :at_most"
+    )
+    return dialect.fetch(connection, statement, {"from_s": from_s, "to_s": to_s, "at_most": limit, **wanted})
 
 
-def _series_of(connection: Connection, catalog: SeriesCatalog, series_ids: set[int]) -> dict[int, SeriesKey]:
+def _columns(connection: Connection, catalog: SeriesCatalog, rows: list[RawRow]) -> RedColumns:
+    if not rows:
+        return RedColumns.of(())
+    start_s, ids, calls, errors, durations = zip(*rows, strict=True)
+    starts = np.array(start_s, dtype=np.int64)
+    distinct, index = np.unique(np.array(ids, dtype=np.int64), return_inverse=True)
+    by_id = _series_of(connection, catalog, set(distinct.tolist()))
+    names = [by_id.get(series_id, _FORGOTTEN) for series_id in distinct.tolist()]
+    order = np.argsort(starts, kind="stable")
+    return RedColumns(
+        names,
+        index.astype(np.int64)[order],
+        starts[order],
+        np.array(calls, dtype=np.int64)[order],
+        np.array(errors, dtype=np.int64)[order],
+        [durations[position] for position in order.tolist()],
+    )
+
+
+def _series_of(connection: Connection, catalog: SeriesCatalog, series_ids: set[int]) -> Mapping[int, SeriesKey]:
     by_id, missing = catalog.recall(series_ids)
     for first in range(0, len(missing), _IDS_PER_QUERY):
         found = _read_series(connection, missing[first : first + _IDS_PER_QUERY])
@@ -93,5 +158,5 @@ def _series_of(connection: Connection, catalog: SeriesCatalog, series_ids: set[i
 
 
 def _read_series(connection: Connection, series_ids: Sequence[int]) -> list[tuple[int, SeriesKey]]:
-    found = connection.execute(_SERIES_BY_ID, {"series_ids": list(series_ids)})
+    found: Any = connection.execute(_SERIES_BY_ID, {"series_ids": list(series_ids)})
     return [(series_id, SeriesKey(*fields)) for series_id, *fields in found]

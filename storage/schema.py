@@ -28,16 +28,52 @@ series: Final = Table(
 )
 """`series_id` is `telemetry.series.series_id_of`. Writers renew `noted_s` daily while they use the series."""
 
-red_points: Final = Table(
-    "red_points",
+
+def _points_table(name: str) -> Table:
+    return Table(
+        name,
+        METADATA,
+        Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+        Column("series_id", BigInteger, primary_key=True, autoincrement=False),
+        Column("calls", BigInteger, nullable=False),
+        Column("errors", BigInteger, nullable=False),
+        Column("durations", LargeBinary, nullable=False),
+    )
+
+
+red_points: Final = _points_table("red_points")
+red_points_medium: Final = _points_table("red_points_medium")
+red_points_coarse: Final = _points_table("red_points_coarse")
+TIER_TABLES: Final = (red_points, red_points_medium, red_points_coarse)
+"""One table for each tier, finest first. `durations` is `ExponentialHistogram.to_bytes()`.
+
+Time first in the key: questions are about ranges of time, and old rows go together. The two that are written once have
+an index by series as well.
+"""
+
+tiers: Final = Table(
+    "tiers",
     METADATA,
-    Column("start_s", BigInteger, primary_key=True, autoincrement=False),
-    Column("series_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("calls", BigInteger, nullable=False),
-    Column("errors", BigInteger, nullable=False),
-    Column("durations", LargeBinary, nullable=False),
+    Column("rank", Integer, primary_key=True, autoincrement=False),
+    Column("width_s", BigInteger, nullable=False),
+    Column("retired_to_s", BigInteger, nullable=False),
+    Column("cleared_to_s", BigInteger, nullable=False),
 )
-"""`durations` is `ExponentialHistogram.to_bytes()`. Time first in the key: questions are about ranges of time."""
+"""What the tiers hold, 0 the finest; `storage/tiers.py` says what the two times mean."""
+
+rollups_due: Final = Table(
+    "rollups_due",
+    METADATA,
+    Column("tier_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("writer", BigInteger, primary_key=True, autoincrement=False),
+    Column("noted_s", BigInteger, nullable=False),
+    Column("token", BigInteger, nullable=False),
+)
+"""Marks: the bucket of `tier_s` that begins at `start_s` has finer rows that it was not rolled up from.
+
+Each writer has marks of its own, so that writers do not wait for each other, and renews the token with every commit.
+"""
 
 batches: Final = Table(
     "batches",

@@ -16,16 +16,70 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
     """History (SQLite or PostgreSQL) and live feed (in-process or Redis)."""
 
     resolution_s: int = Field(
-        10, ge=1, le=60, description="Width in seconds of the buckets that the history keeps; a divisor of 60."
+        10, ge=1, le=60, description="Width in seconds of the finest buckets that the history keeps; a divisor of 60."
     )
-    points_retention_s: int = Field(7 * DAY_S, ge=60, description="Age in seconds at which points are deleted.")
+    points_retention_s: int = Field(
+        2 * DAY_S,
+        ge=60,
+        description="Age in seconds at which the finest buckets are deleted; the next tier has them by then.",
+    )
+    medium_resolution_s: int = Field(
+        60,
+        ge=1,
+        description="Width in seconds of the buckets of the second tier; a multiple of the finest. "
+        "Fixed once the database is made, like that of the third.",
+    )
+    medium_retention_s: int = Field(
+        35 * DAY_S,
+        ge=60,
+        description="Age in seconds at which the buckets of the second tier are deleted, "
+        "but never before those of the finest.",
+    )
+    coarse_resolution_s: int = Field(
+        3_600, ge=2, description="Width in seconds of the buckets of the third tier; a multiple of the second."
+    )
+    coarse_retention_s: int = Field(
+        730 * DAY_S,
+        ge=60,
+        description="Age in seconds at which the buckets of the third tier are deleted for good; "
+        "never before those of the second.",
+    )
     batch_ids_retention_s: int = Field(
         2 * DAY_S,
         ge=60,
         description="How long in seconds a batch is recognised when it comes again. Longer than any redelivery.",
     )
-    retention_interval_s: float = Field(60.0, gt=0, description="Seconds between two rounds of deleting what is old.")
+    rollup_interval_s: float = Field(
+        5.0, gt=0, description="Seconds between two looks for buckets to roll up into the next tier."
+    )
+    rollup_grace_s: float = Field(
+        30.0,
+        ge=0,
+        description="Seconds after its end at which a bucket is rolled up, and for which a bucket that late data "
+        "reached waits for more of it.",
+    )
+    retention_interval_s: float = Field(
+        60.0, gt=0, description="Seconds between two rounds of deleting what is old and of looking at the disk."
+    )
     retention_chunk_rows: int = Field(2_000, ge=1, description="Rows deleted in one transaction; writers go between.")
+    warn_free_bytes: int = Field(
+        2 * 2**30,
+        ge=0,
+        description="Free bytes on the disk of the SQLite file below which a warning is logged; pages that the file "
+        "has free count as free.",
+    )
+    min_free_bytes: int = Field(
+        512 * 2**20,
+        ge=0,
+        description="Free bytes on the disk of the SQLite file below which the oldest figures are deleted, the finest "
+        "first; 0 deletes nothing before its age.",
+    )
+    max_database_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="Bytes of the PostgreSQL database beyond which the oldest figures are deleted, the finest first; "
+        "from nine tenths of it on a warning is logged. Unset: no limit, as the server's disk cannot be seen.",
+    )
 
     max_read_points: int = Field(
         500_000, ge=1, description="Most points that one question may read; a question that needs more is refused."
@@ -78,6 +132,12 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
     def _check(self) -> Self:
         if 60 % self.resolution_s:
             raise ValueError(f"resolution_s must divide 60, and {self.resolution_s} does not")
+        if self.medium_resolution_s % self.resolution_s:
+            raise ValueError("medium_resolution_s must be a multiple of resolution_s")
+        if self.coarse_resolution_s % self.medium_resolution_s or self.coarse_resolution_s == self.medium_resolution_s:
+            raise ValueError("coarse_resolution_s must be a multiple of medium_resolution_s, and larger")
+        if self.warn_free_bytes < self.min_free_bytes:
+            raise ValueError("warn_free_bytes must not be below min_free_bytes")
         if self.answer_timeout_s < self.lock_timeout_s:
             raise ValueError("answer_timeout_s must not be shorter than lock_timeout_s")
         return self

@@ -8,6 +8,7 @@ from telemetry.component import Component, Consumer, NowNs
 from telemetry.counters import Counters, Figures
 from telemetry.errors import ModelWatchError, PermanentError, RetryableError, StartError
 from telemetry.exponential_histogram import ExponentialHistogram
+from telemetry.red_columns import RedColumns
 from telemetry.red_point import RedPoint, merge_red_points
 from telemetry.series import REQUEST_KINDS, SeriesKey, SpanKind
 from telemetry.series_overflow import SeriesOverflow
@@ -23,6 +24,7 @@ __all__ = [
     "ModelWatchError",
     "NowNs",
     "PermanentError",
+    "RedColumns",
     "RedPoint",
     "RetryableError",
     "SeriesKey",

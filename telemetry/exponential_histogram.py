@@ -82,7 +82,7 @@ class ExponentialHistogram:
         if len(parts) < 2:
             return parts[0] if parts else EMPTY
         return cls(
-            _merge_buckets([part.buckets for part in parts]),
+            merge_buckets([part.buckets for part in parts]),
             min(sum(part.sum_ns for part in parts), _MAX_SUM_NS),
             min(part.min_ns for part in parts),
             max(part.max_ns for part in parts),
@@ -140,7 +140,7 @@ class ExponentialHistogram:
 EMPTY: Final = ExponentialHistogram()
 
 
-def pack_buckets(indexes: NDArray[np.int64], counts: NDArray[np.int64]) -> bytes:
+def pack_buckets(indexes: NDArray[np.int64], counts: NDArray[np.int64] | NDArray[np.float64]) -> bytes:
     """Pack sorted, distinct bucket indexes and their counts into the form that a histogram holds."""
     records = np.empty(len(indexes), dtype=BUCKET_DTYPE)
     records["index"] = indexes
@@ -148,7 +148,8 @@ def pack_buckets(indexes: NDArray[np.int64], counts: NDArray[np.int64]) -> bytes
     return records.tobytes()
 
 
-def _merge_buckets(parts: Sequence[bytes]) -> bytes:
+def merge_buckets(parts: Sequence[bytes]) -> bytes:
+    """Add up packed buckets into packed buckets."""
     records = np.frombuffer(b"".join(parts), dtype=BUCKET_DTYPE)
     sums = np.bincount(records["index"].astype(np.int64) - ZERO_INDEX, weights=records["count"], minlength=BUCKET_LIMIT)
     filled = np.flatnonzero(sums)

@@ -5,11 +5,11 @@ Derived by the processor, added up by storage and query; points of one series an
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from telemetry.exponential_histogram import ExponentialHistogram
+from telemetry.histogram_groups import merge_groups
 from telemetry.series import SeriesKey
 
 
@@ -29,16 +29,22 @@ class RedPoint:
 
 def merge_red_points(points: Iterable[RedPoint], width_s: int = 1) -> list[RedPoint]:
     """Add up points into buckets of `width_s` seconds aligned to the epoch, one point per series and bucket."""
-    groups: defaultdict[tuple[SeriesKey, int], list[RedPoint]] = defaultdict(list)
+    indexes: dict[tuple[SeriesKey, int], int] = {}
+    groups: list[int] = []
+    at_rest: list[bytes] = []
+    calls: list[int] = []
+    errors: list[int] = []
     for point in points:
-        groups[point.series, point.start_s - point.start_s % width_s].append(point)
+        index = indexes.setdefault((point.series, point.start_s - point.start_s % width_s), len(indexes))
+        if index == len(calls):
+            calls.append(0)
+            errors.append(0)
+        calls[index] += point.calls
+        errors[index] += point.errors
+        groups.append(index)
+        at_rest.append(point.durations.to_bytes())
+    durations = merge_groups(at_rest, groups, len(indexes))
     return [
-        RedPoint(
-            series,
-            start_s,
-            sum(point.calls for point in group),
-            sum(point.errors for point in group),
-            ExponentialHistogram.merge(point.durations for point in group),
-        )
-        for (series, start_s), group in groups.items()
+        RedPoint(*key, of_calls, of_errors, of_durations)
+        for key, of_calls, of_errors, of_durations in zip(indexes, calls, errors, durations, strict=True)
     ]

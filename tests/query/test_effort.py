@@ -12,7 +12,7 @@ from query.blocks import Block
 from query.derivation import CellCache
 from query.shared_answers import Kept, SharedAnswers
 from storage.ports import SeriesFilter as StorageFilter
-from telemetry import RedPoint, SeriesKey
+from telemetry import RedColumns, SeriesKey
 from tests.support.calls import point
 from tests.support.memory_history import MemoryHistory
 from tests.support.query_world import NOW_S, make_world
@@ -89,11 +89,11 @@ async def test_a_failed_reading_is_not_kept() -> None:
     await world.history.commit([], [point(CHURN, NOW_S - 300, [0.1])])
 
     class Flaky(MemoryHistory):
-        async def read(self, start_s: int, end_s: int, where: StorageFilter) -> list[RedPoint]:
+        async def read(self, start_s: int, end_s: int, where: StorageFilter, width_s: int | None = None) -> RedColumns:
             if len(self.reads) == 1:
                 self.reads.append((0, 0, where))
                 raise StorageUnavailableError("the database went away")
-            return await super().read(start_s, end_s, where)
+            return await super().read(start_s, end_s, where, width_s)
 
     world.history.__class__ = Flaky
     with pytest.raises(StorageUnavailableError):

@@ -1,12 +1,14 @@
-"""A history in memory, for tests that need one quickly and whole: the port's promises without a database."""
+"""A history in memory, for tests that need one quickly and whole: the port's promises without a database.
+
+It has one tier only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from storage.live_window import CallTotal, LiveWindow
-from storage.ports import AlreadyCommittedError, SeriesFilter, StorageUnavailableError
-from telemetry import RedPoint, merge_red_points
+from storage.ports import AlreadyCommittedError, KeptTier, SeriesFilter, StorageUnavailableError
+from telemetry import RedColumns, RedPoint, merge_red_points
 
 
 class MemoryHistory:
@@ -32,11 +34,15 @@ class MemoryHistory:
         self.batch_ids |= set(batch_ids)
         self.points = merge_red_points([*self.points, *points], self.resolution_s)
 
-    async def read(self, start_s: int, end_s: int, where: SeriesFilter) -> list[RedPoint]:
+    async def read(self, start_s: int, end_s: int, where: SeriesFilter, width_s: int | None = None) -> RedColumns:
         await self.check()
         self.reads.append((start_s, end_s, where))
         inside = (point for point in self.points if start_s <= point.start_s < end_s and where.matches(point.series))
-        return sorted(inside, key=lambda point: point.start_s)
+        return RedColumns.of(sorted(inside, key=lambda point: point.start_s))
+
+    async def kept(self) -> list[KeptTier]:
+        await self.check()
+        return [KeptTier(self.resolution_s, 0)]
 
     async def call_totals(self, start_s: int, end_s: int) -> dict[int, CallTotal]:
         self.comparisons.append((start_s, end_s))

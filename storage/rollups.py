@@ -1,0 +1,140 @@
+"""Rolling up: making the rows of a coarser bucket from the finer ones, exactly and any number of times.
+
+Run by `upkeep.py`, one bucket in one transaction. `gather` reads, `store` writes; between the two anything may happen:
+
+- Every commit that touches the bucket changes the token of a mark or adds a mark. `store` deletes exactly the marks
+  that `gather` saw; if one of them is not there any more, nothing is kept and the bucket stays due.
+- A mark that came in between stays. The bucket is still due, and due buckets are read from the finer rows.
+- The coarser rows are replaced, never added to, so that rolling up twice is rolling up once.
+
+Where the finer tier has been retired there is nothing to make the bucket from again. What came since then is added to
+the coarser rows and taken out of the finer tier, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, tuple_
+
+from storage.commits import Mark, Row, marking, new_token, sum_rows
+from storage.dialects import Dialect
+from storage.reads import read_held
+from storage.schema import rollups_due
+from storage.tiers import COARSE, FINEST, Held, Tier, floor_to
+
+_ROWS_AT_ONCE: Final = 20_000
+_ROWS_PER_INSERT: Final = 2_000
+_DUE: Final = text(
+    "SELECT tier_s, start_s FROM rollups_due WHERE start_s + tier_s <= :ended_s GROUP BY tier_s, start_s "
+    "HAVING min(noted_s) <= :noted_s ORDER BY tier_s, start_s DESC LIMIT :at_most"
+)
+_MARKS: Final = select(rollups_due.c.writer, rollups_due.c.token).where(
+    rollups_due.c.tier_s == bindparam("tier_s"), rollups_due.c.start_s == bindparam("start_s")
+)
+_DELETE_MARKS: Final = delete(rollups_due).where(
+    rollups_due.c.tier_s == bindparam("tier_s"),
+    rollups_due.c.start_s == bindparam("start_s"),
+    tuple_(rollups_due.c.writer, rollups_due.c.token).in_(bindparam("seen", expanding=True)),
+)
+_COLUMNS: Final = "start_s, series_id, calls, errors, durations"
+
+
+class Bucket(NamedTuple):
+    """A bucket of the tier `rank` that begins at `start_s`."""
+
+    rank: int
+    start_s: int
+
+
+class OutdatedError(Exception):
+    """What was gathered is not the truth any more; the transaction is to be rolled back, and tried again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A bucket as it was read: the marks, what the finer tier held, and the rows to keep."""
+
+    bucket: Bucket
+    marks: Sequence[tuple[int, int]]
+    held: Held
+    rows: Sequence[Row]
+
+
+def due_buckets(
+    connection: Connection, tiers: Sequence[Tier], now_s: int, grace_s: float, at_most: int
+) -> list[Bucket]:
+    """Return buckets that ended, and were first marked, more than the grace ago; finer tiers first, then the newest."""
+    limit_s = int(now_s - grace_s)
+    rank_of = {tier.width_s: tier.rank for tier in tiers if tier.rank != FINEST}
+    found = connection.execute(_DUE, {"ended_s": limit_s, "noted_s": limit_s, "at_most": at_most})
+    return [Bucket(rank_of[tier_s], start_s) for tier_s, start_s in found]
+
+
+def count_due(connection: Connection) -> int:
+    """Return how many buckets are marked, those that have not ended included."""
+    buckets = select(rollups_due.c.tier_s, rollups_due.c.start_s).distinct().subquery()
+    return connection.scalar(select(func.count()).select_from(buckets)) or 0
+
+
+def gather(connection: Connection, dialect: Dialect, tiers: Sequence[Tier], bucket: Bucket) -> Gathered | None:
+    """Read what a bucket is made of; `None` when it is not due, or has to wait until dead rows are deleted."""
+    tier, finer = tiers[bucket.rank], tiers[bucket.rank - 1]
+    key = {"tier_s": tier.width_s, "start_s": bucket.start_s}
+    marks = [(writer, token) for writer, token in connection.execute(_MARKS, key)]
+    held = read_held(connection)
+    own = held[bucket.rank]
+    if not marks or _is_dead(held[finer.rank], bucket.start_s) or _is_dead(own, bucket.start_s):
+        return None
+    rows: list[Row] = []
+    if bucket.start_s >= held[finer.rank].retired_to_s:
+        # One finer bucket at a time, so that what is held in memory is bounded by the series and not by the time.
+        for start_s in range(bucket.start_s, bucket.start_s + tier.width_s, finer.width_s):
+            rows += _read(connection, dialect, finer, start_s, start_s + finer.width_s)
+            if len(rows) > _ROWS_AT_ONCE:
+                rows = sum_rows(rows, tier.width_s)
+        rows = sum_rows(rows, tier.width_s)
+    return Gathered(bucket, marks, held[finer.rank], rows)
+
+
+def store(
+    connection: Connection, dialect: Dialect, tiers: Sequence[Tier], gathered: Gathered, writer: int, now_s: int
+) -> int:
+    """Keep what was gathered and mark the next tier; return the number of rows. Raises `OutdatedError`."""
+    bucket = gathered.bucket
+    tier, finer = tiers[bucket.rank], tiers[bucket.rank - 1]
+    end_s = bucket.start_s + tier.width_s
+    if read_held(connection)[finer.rank] != gathered.held:
+        raise OutdatedError
+    rows = gathered.rows
+    if bucket.start_s < gathered.held.retired_to_s:
+        # Points before marks, as in commits. What is returned is the latest, and nobody can add to it any more.
+        moved = dialect.fetch(
+            connection,
+            f"DELETE FROM {finer.table.name} WHERE start_s >= :from_s AND start_s < :to_s RETURNING {_COLUMNS}",
+            {"from_s": bucket.start_s, "to_s": end_s},
+        )
+        rows = sum_rows([*moved, *_read(connection, dialect, tier, bucket.start_s, end_s)], tier.width_s)
+    key = {"tier_s": tier.width_s, "start_s": bucket.start_s}
+    if connection.execute(_DELETE_MARKS, {**key, "seen": gathered.marks}).rowcount != len(gathered.marks):
+        raise OutdatedError
+    table = tier.table
+    connection.execute(delete(table).where(table.c.start_s >= bucket.start_s, table.c.start_s < end_s))
+    for first in range(0, len(rows), _ROWS_PER_INSERT):
+        connection.execute(insert(table), [row._asdict() for row in rows[first : first + _ROWS_PER_INSERT]])
+    if bucket.rank != COARSE:
+        next_s = tiers[bucket.rank + 1].width_s
+        mark = Mark(next_s, floor_to(bucket.start_s, next_s), writer, now_s, new_token())
+        connection.execute(marking(dialect), mark._asdict())
+    return len(rows)
+
+
+def _is_dead(held: Held, start_s: int) -> bool:
+    return held.cleared_to_s <= start_s < held.retired_to_s
+
+
+def _read(connection: Connection, dialect: Dialect, tier: Tier, from_s: int, to_s: int) -> list[Row]:
+    statement = f"SELECT {_COLUMNS} FROM {tier.table.name} WHERE start_s >= :from_s AND start_s < :to_s"
+    return dialect.fetch(connection, statement, {"from_s": from_s, "to_s": to_s})
