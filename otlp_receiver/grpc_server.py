@@ -16,6 +16,7 @@ import grpc.aio
 
 from otlp_receiver.bodies import Form
 from otlp_receiver.errors import MalformedError
+from otlp_receiver.grpc_aio import server_of
 from otlp_receiver.intake import Intake
 from otlp_receiver.listening import format_address, require_bindable
 from otlp_receiver.partial_success import Rejection
@@ -74,16 +75,16 @@ class GrpcServer:
         """Bind the port and serve. Raises `StartError` if the port cannot be had."""
         settings = self._settings
         await require_bindable(settings.host, settings.grpc_port, PORT_SETTING, share_port=self._share_ports)
-        self._server = grpc.aio.server(
-            options=[
+        self._server = server_of(
+            _handlers(self._intake),
+            [
                 ("grpc.max_receive_message_length", settings.max_request_bytes),
                 ("grpc.so_reuseport", int(self._share_ports)),  # on by default: others would share it silently
                 ("grpc.max_allowed_incoming_connections", settings.max_connections),
                 ("grpc.server_handshake_timeout_ms", round(settings.header_timeout_s * 1000)),  # two minutes by default
                 *_CONNECTION_OPTIONS,
-            ]
+            ],
         )
-        self._server.add_generic_rpc_handlers((_Exports(self._intake),))
         try:
             address = format_address(settings.host, settings.grpc_port)
             if self._credentials is None:
@@ -133,22 +134,17 @@ class _Turns:
             end()
 
 
-class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
-    """Finds the handler of a method.
+def _handlers(intake: Intake) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+    """Return the handler of each method.
 
-    Handlers are declared as streaming on our side, although each call carries one message: like that the message stays
+    They are declared as streaming on our side, although each call carries one message: like that the message stays
     unread until the sender's key and the room in flight are checked. On the wire, and in speed, there is no difference.
     """
-
-    def __init__(self, intake: Intake) -> None:
-        turns = _Turns()
-        self._handlers = {
-            route.grpc_method: grpc.stream_unary_rpc_method_handler(_export_handler(intake, route, turns))
-            for route in ROUTES
-        }
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
-        return self._handlers.get(handler_call_details.method)
+    turns = _Turns()
+    return {
+        route.grpc_method: grpc.stream_unary_rpc_method_handler(_export_handler(intake, route, turns))
+        for route in ROUTES
+    }
 
 
 def _export_handler(intake: Intake, route: SignalRoute, turns: _Turns) -> Callable[[Any, _Context], Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import struct
 
 import grpc
 import grpc.aio
@@ -13,6 +12,7 @@ import pytest
 from otlp_receiver.component import OtlpReceiver
 from telemetry import Counters
 from tests.otlp_receiver.conftest import GatedConsumer, StartReceiver
+from tests.support.frames import PING, PREFACE, SETTINGS, frame, grpc_frames, grpc_status
 from tests.support.otlp import server_spans, trace_request
 from tests.support.otlp_senders import EXPORT_TRACES, GrpcSender
 from tests.support.waiting import eventually
@@ -37,6 +37,15 @@ async def test_other_methods_are_unimplemented(receiver: OtlpReceiver, method: s
     answer = await GrpcSender(receiver.grpc_port).send(BODY, method=method)
     assert answer.code == "UNIMPLEMENTED"
     assert not answer.is_retryable
+
+
+@pytest.mark.parametrize("method", [b"\xff", b"/\xc3(/Export", EXPORT_TRACES.encode() + b"\xff", b""])
+async def test_a_method_whose_name_is_no_text_is_unimplemented(receiver: OtlpReceiver, method: bytes) -> None:
+    """What has ended grpcio's own loop, and closed the port for good, is answered like any other unknown method."""
+    frames = grpc_frames(EXPORT_TRACES, BODY, is_compressed=False, metadata={b":path": method})
+    for _ in range(3):
+        assert await grpc_status(receiver.grpc_port, frames) == grpc.StatusCode.UNIMPLEMENTED.value[0]
+    assert (await GrpcSender(receiver.grpc_port).send(BODY)).is_success
 
 
 async def test_a_call_without_a_message_is_malformed(receiver: OtlpReceiver, counters: Counters) -> None:
@@ -116,12 +125,12 @@ async def test_metadata_is_bounded(receiver: OtlpReceiver, consumer: GatedConsum
 async def test_a_caller_that_pings_now_and_then_stays_connected(receiver: OtlpReceiver) -> None:
     """Pings without a call, as keepalive settings send them, are answered."""
     reader, writer = await asyncio.open_connection("127.0.0.1", receiver.grpc_port)
-    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(6, 0, 0, b"12345678"))
+    writer.write(PREFACE + frame(SETTINGS, 0, 0, b"") + frame(PING, 0, 0, b"12345678"))
     async with asyncio.timeout(5):
         while True:
             head = await reader.readexactly(9)
             payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
-            if head[3] == 6:
+            if head[3] == PING:
                 assert (head[4], payload) == (1, b"12345678")
                 break
     writer.close()
@@ -146,35 +155,7 @@ async def test_broken_compression_is_refused_by_grpc_itself(
     await eventually(lambda: counters.total("receiver_rejected_requests") == 1)
 
 
-async def status_of_compressed(port: int, message: bytes) -> int:
-    """Call `Export` with a message marked as gzip, frame by frame (RFC 9113), and return the number of the status."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    headers = {
-        ":method": "POST",
-        ":scheme": "http",
-        ":path": EXPORT_TRACES,
-        ":authority": "receiver",
-        "content-type": "application/grpc",
-        "te": "trailers",
-        "grpc-encoding": "gzip",
-    }
-    block = b"".join(b"\x00" + literal(name) + literal(value) for name, value in headers.items())
-    data = b"\x01" + struct.pack(">I", len(message)) + message
-    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
-    writer.write(frame(1, 4, 1, block) + frame(0, 1, 1, data))
-    async with asyncio.timeout(5):
-        while True:
-            head = await reader.readexactly(9)
-            payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
-            _, name, rest = payload.partition(literal("grpc-status"))
-            if head[3] == 1 and name:
-                writer.close()
-                return int(rest[1 : 1 + rest[0]])
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def literal(text: str) -> bytes:
-    return bytes([len(text)]) + text.encode()
+async def status_of_compressed(port: int, message: bytes) -> int | None:
+    """Call `Export` with a message marked as gzip, and return the number of the status."""
+    frames = grpc_frames(EXPORT_TRACES, message, is_compressed=True, metadata={b"grpc-encoding": b"gzip"})
+    return await grpc_status(port, frames)
