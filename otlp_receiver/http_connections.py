@@ -99,9 +99,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._barren_bytes += len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # such as to HTTP/2, which some clients offer with every request: the answer comes in HTTP/1.1
+            self._parse(data)
         except httptools.HttpParserError:
             self._refuse(self._fault or MalformedError("what was sent is no request in HTTP/1.1"))
             return
@@ -127,6 +125,26 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._write_timer is not None:
             self._write_timer.cancel()
 
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser; decline whatever other protocol is offered, such as HTTP/2 by Java's client.
+
+        The parser takes what follows the head of such a request for the other protocol's, although it is the body. So
+        another parser gets the head without the offer, and then the rest.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                data = self._head_without_offer() + data[offer.args[0] :]  # up to there it has been parsed
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+
+    def _head_without_offer(self) -> bytes:
+        line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        kept = [name + b": " + value + b"\r\n" for name, value in self.headers if name != b"upgrade"]
+        return b"".join([line, *kept, b"\r\n"])
+
     # What the parser calls. Errors end the parsing and are found in `_fault`.
 
     def on_message_begin(self) -> None:
@@ -148,6 +166,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise MalformedError("a tunnel is no offer that could be declined")
+            return  # it comes again without the offer
         if len(self.pipeline) >= MAX_PIPELINED:
             self._fault = OverloadedError(f"more than {MAX_PIPELINED} requests wait for their answers")
             raise self._fault
@@ -163,6 +185,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._barren_bytes = 0
         self._stage = "between requests"
         if self._end_timer is not None:

@@ -363,11 +363,37 @@ async def test_what_is_no_request_is_malformed(start_receiver: StartReceiver, di
     assert await line.end() == b""
 
 
-async def test_an_offer_of_http_2_is_declined(start_receiver: StartReceiver, dial: Dial) -> None:
-    """A client that offers to change to HTTP/2, as some do with every request, is answered in HTTP/1.1."""
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("step", [1, 10_000], ids=["byte by byte", "at once"])
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+async def test_an_offer_of_another_protocol_is_declined(
+    start_receiver: StartReceiver, dial: Dial, consumer: GatedConsumer, protocol: str, step: int, is_chunked: bool
+) -> None:
+    """A client that offers to change to HTTP/2, as Java's does, is answered in HTTP/1.1, and its body is taken."""
+    offer = f"{HEAD}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAMAAABk\r\n".encode()
+    if is_chunked:
+        offering = offer + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n"
+    else:
+        offering = offer + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
     line = await dial(await start_receiver())
-    line.write(REQUEST.replace(b"Host: x\r\n", b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"))
-    assert (await line.response()).status == 200
+    sent = offering + REQUEST + offering
+    for start in range(0, len(sent), step):
+        line.write(sent[start : start + step])
+        await asyncio.sleep(0)
+    assert [(await line.response()).status for _ in range(3)] == [200, 200, 200]
+    assert [batch.body for batch in consumer.batches] == [BODY] * 3
+
+
+async def test_an_offer_does_not_widen_the_limits(start_receiver: StartReceiver, dial: Dial) -> None:
+    """Nor does it keep a connection open that its sender wants closed, or a tunnel from being refused."""
+    receiver = await start_receiver(max_header_bytes=1024)
+    offer = "Connection: Upgrade, close\r\nUpgrade: h2c\r\n"
+    expected = {f"{HEAD}{offer}X: {'x' * 1000}\r\n\r\n": 431, f"{HEAD}{offer}\r\n": 200}
+    for sent, status in (expected | {f"CONNECT a:1 HTTP/1.1\r\n{offer}\r\n": 400}).items():
+        line = await dial(receiver)
+        line.write(sent)
+        assert (await line.response()).status == status
+        assert await line.end() == b""
 
 
 async def test_a_sender_that_has_closed_its_side_is_answered(
