@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
@@ -21,7 +22,7 @@ _UNIX_S: Final = re.compile(r"\d{1,12}(\.\d{1,9})?")
 _RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
 _LATEST_S: Final = 253_402_300_799
 _LABEL: Final = 1_024
-REPEATABLE: Final = frozenset({"group_by"})
+REPEATABLE: Final = frozenset({"group_by", "span_kind"})
 
 
 def duration_s(text: Any) -> int:
@@ -57,10 +58,12 @@ def rfc_3339(second: int) -> str:
 
 
 def _comma_separated(value: Any) -> Any:
-    """Accept `group_by=a,b` as well as `group_by=a&group_by=b`."""
+    """Accept `group_by=a,b` as well as `group_by=a&group_by=b`; the same for every list."""
     parts = [value] if isinstance(value, str) else value
     return [name.strip() for part in parts for name in str(part).split(",") if name.strip()]
 
+
+KindName = Literal["SERVER", "CONSUMER", "CLIENT", "PRODUCER", "INTERNAL"]
 
 # Examples stand here, because a schema given as a whole hides those of a field that is not optional.
 _DURATION_SCHEMA: Final = {"type": "string", "pattern": r"^\d{1,9}[smhdw]?$", "examples": ["5m", "1h", "120"]}
@@ -74,6 +77,13 @@ _GROUP_BY_SCHEMA: Final = {
 
 Duration = Annotated[int, BeforeValidator(duration_s), WithJsonSchema(_DURATION_SCHEMA)]
 Time = Annotated[int, BeforeValidator(unix_s), WithJsonSchema(_TIME_SCHEMA)]
+_SPAN_KIND_SCHEMA: Final = {
+    "type": "array",
+    "items": {"type": "string", "enum": list(get_args(KindName))},
+    "uniqueItems": True,
+    "examples": [["CLIENT"], ["CLIENT", "PRODUCER"]],
+}
+Kinds = Annotated[list[KindName], BeforeValidator(_comma_separated), WithJsonSchema(_SPAN_KIND_SCHEMA)]
 Grouping = Annotated[list[GroupBy], BeforeValidator(_comma_separated), WithJsonSchema(_GROUP_BY_SCHEMA)]
 
 
@@ -156,7 +166,17 @@ class RedParameters(FilterParameters, extra="forbid"):
         "round steps. Where the history answers, the step is widened to a multiple of its buckets.",
         examples=["1m"],
     )
+    span_kind: Kinds = Field(
+        ["SERVER", "CONSUMER"],
+        min_length=1,
+        description="What is counted: the requests that services answer (the default), what they ask of others "
+        "(`CLIENT`, `PRODUCER`; group these by `peer` and `operation`), or the steps of their models (`INTERNAL`).",
+    )
     group_by: Grouping = Field(
         ["service"],
         description="One item per combination of these; repeat the parameter or separate with commas.",
     )
+
+    def series_filter(self) -> SeriesFilter:
+        """Return the filter that these parameters describe."""
+        return replace(super().series_filter(), span_kinds=frozenset(self.span_kind))

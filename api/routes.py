@@ -75,7 +75,8 @@ def build_router(query: Query, counters: Counters, now_ns: NowNs = time.time_ns)
         """Rate, errors and durations in equal steps, one item per group.
 
         Try `GET /api/v1/red?group_by=service,route` for the last five minutes, or
-        `GET /api/v1/red?start=2026-11-22T09:00:00Z&end=2026-11-22T10:00:00Z&step=1m&group_by=route` for an hour.
+        `GET /api/v1/red?start=2026-11-22T09:00:00Z&end=2026-11-22T10:00:00Z&step=1m&group_by=route` for an hour, or
+        `GET /api/v1/red?span_kind=CLIENT&group_by=service,peer,operation` for what services ask of others.
         """
         end_s = now_ns() // 1_000_000_000 + 1 if parameters.end is None else parameters.end
         start_s = max(end_s - _DEFAULT_RANGE_S, 0) if parameters.start is None else parameters.start

@@ -11,7 +11,18 @@ from enum import StrEnum
 from typing import Literal
 
 GroupBy = Literal[
-    "service", "version", "instance", "environment", "model", "model_version", "method", "route", "status_class"
+    "service",
+    "version",
+    "instance",
+    "environment",
+    "model",
+    "model_version",
+    "method",
+    "route",
+    "status_class",
+    "span_kind",
+    "peer",
+    "operation",
 ]
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from query.answers import GroupBy
 from storage.ports import SeriesFilter
-from telemetry import REQUEST_KINDS, SeriesKey
+from telemetry import SeriesKey
 
 GroupKey = tuple[str, ...]
 """The values of the `group_by` fields of one group, in their order."""
@@ -26,21 +26,22 @@ FIELD_OF: Final[Mapping[GroupBy, str]] = {
     "method": "http_method",
     "route": "http_route",
     "status_class": "http_status_class",
+    "span_kind": "span_kind",
+    "peer": "peer",
+    "operation": "operation",
 }
 
 
 def grouper(group_by: Sequence[GroupBy], where: SeriesFilter) -> Callable[[SeriesKey], GroupKey | None]:
     """Return the function from a series to its group, `None` if the filter keeps it out; it remembers what it said.
 
-    Only a service's own requests count: what it asks of others, and the steps of its models, are other questions.
     Without `group_by` all series are one group. For one question: what it remembers is not bounded.
     """
     positions = [SeriesKey._fields.index(FIELD_OF[field]) for field in group_by]
 
     @cache
     def group_of(series: SeriesKey) -> GroupKey | None:
-        is_asked_about = series.span_kind in REQUEST_KINDS and where.matches(series)
-        return tuple([series[position] for position in positions]) if is_asked_about else None
+        return tuple([series[position] for position in positions]) if where.matches(series) else None
 
     return group_of
 

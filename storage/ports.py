@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from storage.live_window import CallTotal, LiveWindow
-from telemetry import Component, PermanentError, RedColumns, RedPoint, RetryableError, SeriesKey
+from telemetry import REQUEST_KINDS, Component, PermanentError, RedColumns, RedPoint, RetryableError, SeriesKey
 
 
 class AlreadyCommittedError(Exception):
@@ -37,20 +37,29 @@ class TooManyPointsError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class SeriesFilter:
-    """Which series a question is about. A field that is `None` lets every value through."""
+    """Which series a question is about. A field that is `None` lets every value through.
+
+    `span_kinds` are those that count, by default the requests that services answer. A store does not look at them:
+    whoever reads leaves the others out, which costs less than a search for them.
+    """
 
     service_name: str | None = None
     deployment_environment: str | None = None
     model_name: str | None = None
     service_version: str | None = None
     http_route: str | None = None
+    span_kinds: frozenset[str] = frozenset(REQUEST_KINDS)
 
     def matches(self, series: SeriesKey) -> bool:
         """Tell whether a series passes, by the same rule that the history applies in SQL."""
-        return all(
-            wanted is None or getattr(series, name) == wanted
-            for name, wanted in ((name, getattr(self, name)) for name in self.__slots__)
+        return series.span_kind in self.span_kinds and all(
+            getattr(series, name) == wanted for name, wanted in self.wanted().items()
         )
+
+    def wanted(self) -> dict[str, str]:
+        """Return the fields that must have a certain value, and which."""
+        values = ((name, getattr(self, name)) for name in self.__slots__ if name != "span_kinds")
+        return {name: value for name, value in values if value is not None}
 
 
 class KeptTier(NamedTuple):

@@ -115,7 +115,7 @@ def _plan(connection: Connection, tiers: Sequence[Tier], start_s: int, end_s: in
 def _rows(
     connection: Connection, dialect: Dialect, tier: Tier, from_s: int, to_s: int, where: SeriesFilter, limit: int
 ) -> list[RawRow]:
-    wanted = {name: value for name in where.__slots__ if (value := getattr(where, name)) is not None}
+    wanted = where.wanted()
     table, condition = tier.table.name, ""
     if wanted:
         ids = f"SELECT series_id FROM series WHERE {' AND '.join(f'{name} = :{name}' for name in wanted)}"
@@ -137,15 +137,13 @@ def _columns(connection: Connection, catalog: SeriesCatalog, rows: list[RawRow])
     distinct, index = np.unique(np.array(ids, dtype=np.int64), return_inverse=True)
     by_id = _series_of(connection, catalog, set(distinct.tolist()))
     names = [by_id.get(series_id, _FORGOTTEN) for series_id in distinct.tolist()]
-    order = np.argsort(starts, kind="stable")
-    return RedColumns(
-        names,
-        index.astype(np.int64)[order],
-        starts[order],
-        np.array(calls, dtype=np.int64)[order],
-        np.array(errors, dtype=np.int64)[order],
-        [durations[position] for position in order.tolist()],
+    columns = RedColumns(
+        names, index.astype(np.int64), starts, np.array(calls, np.int64), np.array(errors, np.int64), durations
     )
+    if (starts[1:] >= starts[:-1]).all():
+        return columns
+    order = np.argsort(starts, kind="stable")
+    return columns.take(order)
 
 
 def _series_of(connection: Connection, catalog: SeriesCatalog, series_ids: set[int]) -> Mapping[int, SeriesKey]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from storage.ports import SeriesFilter
 from telemetry import RedPoint, SeriesKey
@@ -34,8 +35,8 @@ def clean_series(series: SeriesKey, max_chars: int) -> SeriesKey:
 
 def clean_filter(where: SeriesFilter, max_chars: int) -> SeriesFilter:
     """Return the filter in the words of what is kept, so that a series is found by the name it was sent under."""
-    values = (getattr(where, name) for name in where.__slots__)
-    return SeriesFilter(*(None if value is None else clean_text(value, max_chars) for value in values))
+    cleaned: dict[str, Any] = {name: clean_text(value, max_chars) for name, value in where.wanted().items()}
+    return replace(where, **cleaned)
 
 
 def clean_points(points: Iterable[RedPoint], max_chars: int) -> list[RedPoint]:

@@ -82,7 +82,7 @@ async def test_every_example_of_a_parameter_works(client: httpx.AsyncClient, doc
 async def test_every_url_in_a_description_works(client: httpx.AsyncClient, document: dict[str, Any]) -> None:
     """What the text says to try can be tried."""
     urls = re.findall(r"`GET (\S+)`", str(document["paths"]))
-    assert len(urls) == 3
+    assert len(urls) == 4
     for url in urls:
         assert (await client.get(url)).status_code == 200, url
 

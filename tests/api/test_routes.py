@@ -88,6 +88,28 @@ async def test_filters_reach_the_query(served: Served, monkeypatch: pytest.Monke
     assert [item["service"] for item in by_environment.json()["items"]] == ["well"]
 
 
+@pytest.mark.parametrize("kinds", ["CLIENT,PRODUCER", "CLIENT&span_kind=PRODUCER"])
+async def test_other_kinds_of_spans_are_other_questions(
+    served: Served, monkeypatch: pytest.MonkeyPatch, kinds: str
+) -> None:
+    """By default requests are asked about; a mistyped kind is refused."""
+    asked: list[SeriesFilter] = []
+    original = Query.red
+
+    async def red(self: Query, start_s: int, end_s: int, step_s: int, group_by: Any, where: SeriesFilter) -> Any:
+        asked.append(where)
+        return await original(self, start_s, end_s, step_s, group_by, where)
+
+    monkeypatch.setattr(Query, "red", red)
+    async with served.client() as client:
+        answer = await client.get(f"/api/v1/red?span_kind={kinds}&group_by=peer,operation")
+        await client.get("/api/v1/red")
+        wrong = await client.get("/api/v1/red?span_kind=client")
+    assert answer.json()["items"] == []
+    assert asked == [SeriesFilter(span_kinds=frozenset({"CLIENT", "PRODUCER"})), SeriesFilter()]
+    assert wrong.status_code == 422
+
+
 @pytest.mark.parametrize(
     "end",
     ["2023-11-14T22:13:20Z", "2023-11-14T22:13:20.25Z", "2023-11-14T23:13:20%2B01:00", "2023-11-14T23:13:20+01:00",

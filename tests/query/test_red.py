@@ -56,6 +56,11 @@ async def test_only_a_services_own_requests_are_its_calls(world: World, kind: st
     red = await world.query.red(NOW_S - 60, NOW_S, 1)
     services = await world.query.services(60)
     assert red.items[0].total.calls == services.total.calls == 1
+    where = SeriesFilter(span_kinds=frozenset({kind}))
+    asked = await world.query.red(NOW_S - 60, NOW_S, 1, ("peer", "operation"), where)
+    assert [(item.labels, item.total.calls) for item in asked.items] == [
+        ({"peer": "features", "operation": "predict"}, 2)
+    ]
 
 
 async def test_a_call_at_an_edge_belongs_to_the_later_of_two_adjoining_ranges(world: World) -> None:
