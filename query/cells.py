@@ -74,7 +74,7 @@ def cells_of(
         np.add.reduceat(columns.errors[rows], starts).tolist(),
         np.add.reduceat(client_errors, starts).tolist(),
         merge_groups(
-            [columns.durations[row] for row in rows.tolist()],
+            list(map(columns.durations.__getitem__, rows.tolist())),
             np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows))),
             len(starts),
         ),

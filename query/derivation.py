@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from typing import Final, TypeVar
 
 from query.answers import GroupBy
@@ -97,14 +98,15 @@ class Derivation:
         derived: dict[Block, Cells] = {}
         marks: dict[Block, float] = {}
         point_count = 0
-        async for part in source.read(blocks, where):
-            point_count += len(part.points)
-            check_point_count(point_count, self._settings)
-            is_large = len(part.points) > _INLINE_POINTS
-            columns = await off_loop_if(is_large, lambda p=part: _cells_of(p, group_by, where))  # type: ignore[misc]
-            for block, cells, mark in zip(part.blocks, columns, part.marks, strict=True):
-                derived[block] = merged(derived.get(block, {}), cells)
-                marks.setdefault(block, mark)
+        async with aclosing(source.read(blocks, where)) as parts:
+            async for part in parts:
+                point_count += len(part.points)
+                check_point_count(point_count, self._settings)
+                is_large = len(part.points) > _INLINE_POINTS
+                columns = await off_loop_if(is_large, lambda p=part: _cells_of(p, group_by, where))  # type: ignore[misc]
+                for block, cells, mark in zip(part.blocks, columns, part.marks, strict=True):
+                    derived[block] = merged(derived.get(block, {}), cells)
+                    marks.setdefault(block, mark)
         cost_s = time.perf_counter() - began
         for block, cells in derived.items():
             stamp = source.stamp(block, marks[block], cost_s)

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal, Protocol
@@ -59,7 +60,7 @@ class Source(Protocol):
         """Return what the start of a range of this length is moved down to a multiple of, for the sake of speed."""
         ...
 
-    def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncIterator[Part]:
+    def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncGenerator[Part, None]:
         """Yield the points of the sorted `blocks`, a bounded amount at a time; other series may be among them."""
         ...
 
@@ -87,7 +88,7 @@ class LiveSource:
     def grain_s(self, range_s: int) -> int:
         return self.bucket_s
 
-    async def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncIterator[Part]:
+    async def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncGenerator[Part, None]:
         # In one go and without awaiting, because the feed may change its window at any other moment.
         points = [point for block in blocks for point in self.identity.points(*self._clip(block))]
         yield Part(blocks, points, [self.revision(block) for block in blocks])
@@ -129,11 +130,26 @@ class HistorySource:
         # The hours of a day are quickly read; the minutes of the hour that it begins in would take twice as long.
         return max((width_s for width_s in self._widths if width_s * _GRAINS <= range_s), default=0) or self.bucket_s
 
-    async def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncIterator[Part]:
-        for width_s, chunk in _chunks(blocks, self._width_for):
-            asked_s = self._now_s()
-            points = await self._read(Block(chunk[0][1].start_s, chunk[-1][1].end_s), where, width_s)
-            yield Part([block for block, _ in chunk], points, [asked_s] * len(chunk))
+    async def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncGenerator[Part, None]:
+        reads = (self._begin(width_s, chunk, where) for width_s, chunk in _chunks(blocks, self._width_for))
+        under_way = next(reads, None)
+        try:
+            while under_way is not None:
+                part = await under_way
+                # One ahead: the database works on the next while what is here is added up.
+                under_way = next(reads, None)
+                yield part
+        finally:
+            if under_way is not None:
+                under_way.cancel()
+
+    def _begin(self, width_s: int, chunk: Sequence[tuple[Block, Block]], where: SeriesFilter) -> asyncio.Task[Part]:
+        return asyncio.create_task(self._part(width_s, chunk, where))
+
+    async def _part(self, width_s: int, chunk: Sequence[tuple[Block, Block]], where: SeriesFilter) -> Part:
+        asked_s = self._now_s()
+        points = await self._read(Block(chunk[0][1].start_s, chunk[-1][1].end_s), where, width_s)
+        return Part([block for block, _ in chunk], points, [asked_s] * len(chunk))
 
     def _width_for(self, block: Block) -> int:
         """Return the width of the widest buckets that lie within the block; what is left at its end is read finer."""
