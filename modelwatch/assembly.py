@@ -56,6 +56,8 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
     made = Assembly()
     history = live = None
     if parts & {"processor", "web"}:
+        if _has_own_live_feed(settings, parts):
+            _add_folder_lock(made, settings)
         history = made.add(build_history(settings))
         made.checks["history"] = history.check
         live = made.add(_live_feed(settings, made.counters, parts))
@@ -108,9 +110,22 @@ def _live_feed(settings: Settings, counters: Counters, parts: frozenset[Part]) -
     url = live_url_of(settings)
     if url is not None:
         return build_redis_live_feed(settings.storage, url, counters, is_mirrored="web" in parts)
-    if parts >= {"processor", "web"} and settings.broker_url is None:
+    if _has_own_live_feed(settings, parts):
         return build_in_process_live_feed(settings.storage, counters)
     return AbsentLiveFeed()
+
+
+def _has_own_live_feed(settings: Settings, parts: frozenset[Part]) -> bool:
+    return settings.live_url is None and parts >= {"processor", "web"} and settings.broker_url is None
+
+
+def _add_folder_lock(made: Assembly, settings: Settings) -> None:
+    from storage.component import build_folder_lock
+
+    scheme, url = history_url_of(settings)
+    lock = build_folder_lock(url) if scheme != POSTGRES else None
+    if lock is not None:
+        made.add(lock)
 
 
 def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live: LiveFeed) -> Consumer:

@@ -8,6 +8,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from storage.dialects import POSTGRES, SQLITE
+from storage.folder_lock import FolderLock, lock_beside
 from storage.history import SqlHistory
 from storage.in_process_live_feed import InProcessLiveFeed
 from storage.redis_live_feed import RedisLiveFeed
@@ -24,6 +25,14 @@ def build_sqlite_history(settings: StorageSettings, url: str, *, now_ns: NowNs =
 def build_postgres_history(settings: StorageSettings, url: str, *, now_ns: NowNs = time.time_ns) -> SqlHistory:
     """Return the history in the PostgreSQL database that `url` (`postgresql+psycopg://...`) names."""
     return SqlHistory(POSTGRES, _parsed(url), settings, now_ns)
+
+
+def build_folder_lock(url: str) -> FolderLock | None:
+    """Return what keeps a second process with figures of its own from the SQLite file that `url` names.
+
+    `None` where there is no such file.
+    """
+    return lock_beside(_parsed(url).database)
 
 
 def build_upkeep(

@@ -78,7 +78,8 @@ class Dialect:
     """How many writers can work at once, `None` for as many as there are."""
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make the folder of a database. Raises `StartError`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -96,7 +97,7 @@ def _open_sqlite(url: URL, settings: StorageSettings) -> Engine:
     if not url.database or url.database == ":memory:":
         raise StartError("the SQLite URL names no file: set MODELWATCH_DATABASE_URL to sqlite:////folder/modelwatch.db")
     if not url.database.startswith("file:"):  # a URI of SQLite's own, whose folder is left to whoever writes one
-        _make_folder(Path(url.database).absolute().parent)
+        make_folder(Path(url.database).absolute().parent)
     engine = create_engine(
         url,
         pool_size=1 + settings.read_threads,
