@@ -25,6 +25,9 @@ test: $(STAMP) ## the whole test suite, with private servers; ARGS=tests/api run
 	@deploy/test-servers.sh
 	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses=2 --dist=loadfile)
 
+fuzz: $(STAMP) ## the decoders by coverage, a minute each; ARGS='--seconds 600 bodies'
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 lint: $(STAMP) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -41,4 +44,4 @@ lock: $(STAMP) ## renew the hashed locks in requirements/
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-.PHONY: help setup demo run test lint bench lock clean
+.PHONY: help setup demo run test fuzz lint bench lock clean

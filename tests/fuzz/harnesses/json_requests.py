@@ -1,0 +1,59 @@
+"""The decoder of OTLP/JSON: what it takes is JSON, and is again what its protobuf says when that is written as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf.message import Message
+
+from otlp_receiver.errors import MalformedError, TooLargeError
+from otlp_receiver.json_requests import protobuf_of
+from otlp_receiver.signals import ROUTES
+from tests.fuzz.shapes import names, texts_of
+from tests.support.otlp_json import otlp_json
+
+MAX_BYTES = 20_000
+_VALUES = ("null", "true", "{}", "[]", "[{}]", '""', "-0.0", "1e999", '"NaN"', '"\\ud800"', '"18446744073709551615"')
+
+
+def seeds() -> Iterator[bytes]:
+    for number, route in enumerate(ROUTES):
+        yield from (bytes([number]) + text for text in texts_of(route))
+
+
+def words() -> list[bytes]:
+    """Return what is worth putting into a text."""
+    members = [f'"{name}":'.encode() for name in names()]
+    return members + [value.encode() for value in _VALUES]
+
+
+def check(data: bytes) -> None:
+    """Raise `AssertionError` if the decoder takes what it must not take, or makes of it what was not said."""
+    message_class = ROUTES[data[0] % len(ROUTES) if data else 0].request_class
+    text = data[1:]
+    try:
+        request = protobuf_of(message_class, text, MAX_BYTES)
+    except (MalformedError, TooLargeError):
+        return
+    must_be_json(text)
+    must_be_the_same_again(message_class, request)
+
+
+def must_be_json(text: bytes) -> None:
+    try:
+        json.loads(text.decode(), parse_constant=_refuse)
+    except RecursionError:
+        pass  # read as a whole it is nested deeper than piece by piece
+
+
+def must_be_the_same_again(message_class: type[Message], request: bytes) -> None:
+    message = message_class.FromString(request)
+    assert message.SerializeToString(deterministic=True) == request, "not as the generated class writes it"
+    again = json.dumps(otlp_json(message)).encode()
+    assert protobuf_of(message_class, again) == request, "not the same after a round trip"
+
+
+def _refuse(constant: str) -> Any:
+    raise AssertionError(f"{constant} is no JSON")
