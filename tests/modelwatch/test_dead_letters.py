@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,6 @@ import pika
 import pytest
 from pydantic import SecretStr
 
-from modelwatch.cli import main
 from modelwatch.dead_letters import run
 from modelwatch.settings import Settings
 from rabbitmq import ConfirmedPublisher, Message, PublishLimits, dead_letter_of, message_of
@@ -135,16 +137,24 @@ def test_what_is_meant_must_be_said(settings: Settings, options: dict[str, Any])
         command(settings, "drop", **options)
 
 
-def test_without_a_broker_one_line_says_what_to_set(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_a_broker_one_line_says_what_to_set(tmp_path: Path) -> None:
     """On the command line a mistake ends with a code and no traceback."""
-    monkeypatch.chdir(tmp_path)
-    assert main(["deadletters", "list"]) == 2
-    assert "MODELWATCH_BROKER_URL" in capsys.readouterr().err
-    monkeypatch.setenv("MODELWATCH_BROKER_URL", f"amqp://guest:hush@127.0.0.1:{free_port()}/")
-    monkeypatch.setenv("MODELWATCH_RABBITMQ__START_TIMEOUT_S", "0.3")
-    assert main(["deadletters", "list"]) == 2
-    error = capsys.readouterr().err
-    assert "hush" not in error
-    assert error.count("\n") == 1
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MODELWATCH_")}
+    unreachable = {
+        "MODELWATCH_BROKER_URL": f"amqp://guest:hush@127.0.0.1:{free_port()}/",
+        "MODELWATCH_RABBITMQ__START_TIMEOUT_S": "0.3",
+    }
+    for variables in ({}, unreachable):
+        ended = subprocess.run(
+            [sys.executable, "-m", "modelwatch", "deadletters", "list"],
+            env=clean | variables,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert "MODELWATCH_BROKER_URL" in ended.stderr
+        assert "hush" not in ended.stderr
+        assert ended.stderr.count("\n") == 1

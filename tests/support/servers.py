@@ -145,7 +145,8 @@ class PrivateRabbitMQ(PrivateServer):
         self._program = find_program(
             "rabbitmq-server", "MODELWATCH_TEST_RABBITMQ_URL", "/usr/lib/rabbitmq/bin/rabbitmq-server"
         )
-        super().__init__("rabbitmq", free_port(10_000, 20_000))
+        # All below the ephemeral range: what a killed broker leaves must not be taken before it is started again.
+        super().__init__("rabbitmq", free_port(-5_000, -10_000))
         (self.directory / "enabled_plugins").write_text("[].")
         (self.directory / "rabbitmq.conf").write_text(
             "vm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 100MB\nloopback_users = none\n"
@@ -169,8 +170,8 @@ class PrivateRabbitMQ(PrivateServer):
             "RABBITMQ_NODENAME": f"modelwatch{self.port}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_DIST_PORT": str(self.port + 20_000),
-            "ERL_EPMD_PORT": str(self.port + 10_000),
+            "RABBITMQ_DIST_PORT": str(self.port - 10_000),
+            "ERL_EPMD_PORT": str(self.port - 5_000),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_MNESIA_BASE": str(path / "mnesia"),
             "RABBITMQ_LOG_BASE": str(path / "log"),
@@ -200,7 +201,7 @@ class PrivateRabbitMQ(PrivateServer):
         super().remove()
         epmd = shutil.which("epmd")
         if epmd:
-            environment = {**os.environ, "ERL_EPMD_PORT": str(self.port + 10_000)}
+            environment = {**os.environ, "ERL_EPMD_PORT": str(self.port - 5_000)}
             subprocess.run([epmd, "-kill"], env=environment, capture_output=True, timeout=10, check=False)
 
 
