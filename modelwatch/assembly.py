@@ -73,13 +73,11 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
     return made
 
 
-def assemble_workers(settings: Settings) -> Assembly:
+def assemble_workers(settings: Settings, make_workers: Callable[[Settings, Counters], Any]) -> Assembly:
     """Return what a receiver of several processes consists of in the one that keeps the others. Raises `StartError`."""
-    from modelwatch.workers import Workers
-
     made = Assembly()
     _require_broker(settings)
-    workers = Workers(settings, made.counters)
+    workers = make_workers(settings, made.counters)
     made.checks.update(workers.checks())
     # First, since it depends on nothing: a taken port is found before any worker is started, readiness can be asked
     # while they start, and at a stop the workers are told at once.

@@ -5,10 +5,10 @@ The command line runs one of them; what each part consists of stands in `assembl
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 
 from modelwatch.assembly import Assembly, Part, assemble, assemble_workers
+from modelwatch.garbage import calm_garbage_collection
 from modelwatch.lifecycle import run_until_signal
 from modelwatch.settings import Settings
 from telemetry import StartError
@@ -35,14 +35,6 @@ def assemble_role(role: str, settings: Settings) -> Assembly:
         return assemble(parts, settings)
     if parts != {"receiver"}:
         raise StartError(f"`{role}` is one process: leave MODELWATCH_RECEIVER__WORKERS at 1, or run `receiver` alone")
-    return assemble_workers(settings)
+    from modelwatch.workers import Workers  # late: no other role starts processes
 
-
-def calm_garbage_collection() -> None:
-    """Make full collections rare, and small.
-
-    A filled live window is hundreds of thousands of objects without a cycle among them; going through all of them
-    stopped the process for up to 1.6 s on a busy machine (benchmarks/query.py). What is loaded by now stays anyway.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    return assemble_workers(settings, Workers)

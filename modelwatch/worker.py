@@ -16,8 +16,8 @@ import uvloop
 from api.health import CHECK_TIMEOUT_S, Checks, run_checks
 from modelwatch import logs
 from modelwatch.assembly import assemble_worker
+from modelwatch.garbage import calm_garbage_collection
 from modelwatch.lifecycle import run_until_signal
-from modelwatch.roles import calm_garbage_collection
 from modelwatch.settings import Settings
 from modelwatch.worker_reports import LINE_LIMIT_BYTES, Report
 from telemetry import Counters, Figures, StartError
