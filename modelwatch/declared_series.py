@@ -55,6 +55,8 @@ _SERIES: Final[Mapping[Source, Mapping[CounterName, LabelValues]]] = {
         "processor_excluded_items": _BY_SIGNAL,
         "processor_late_items": _BY_SIGNAL,
         "processor_invalid_items": _BY_SIGNAL,
+        "processor_discarded_items": _BY_SIGNAL,
+        "processor_discarded_points": _ALONE,
     },
     "rabbit_source": {
         "rabbit_source_dead_lettered_batches": _ALONE,

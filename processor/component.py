@@ -1,4 +1,4 @@
-"""Puts the processor together: batches in, committed RED points out.
+"""Puts the processor together: batches in, committed RED and metric points out.
 
 `modelwatch/` calls `build` with the store it chose; the receiver or the RabbitMQ source hands batches to the result.
 """
@@ -10,8 +10,11 @@ import time
 from processor.exclusions import excluder
 from processor.group_commit import GroupCommit, RunInWorker
 from processor.intake import Intake
+from processor.metric_decoder import MetricDecoder
+from processor.metric_series_limits import MetricSeriesLimits
 from processor.path_templates import PathTemplates
-from processor.series_limits import SeriesLimits
+from processor.reading import Reading
+from processor.red_series_limits import RedSeriesLimits
 from processor.settings import ProcessorSettings
 from processor.span_columns import SpanDecoder
 from storage.ports import History, LiveFeed
@@ -23,23 +26,31 @@ def build(
 ) -> Intake:
     """Return an intake that commits to `history` and publishes to `live`; both must be started before it."""
 
-    limits = SeriesLimits(settings.max_series_per_service, settings.max_series, settings.series_idle_s, now_ns)
+    limits = RedSeriesLimits(settings.max_series_per_service, settings.max_series, settings.series_idle_s, now_ns)
+    metric_limits = MetricSeriesLimits(
+        settings.max_metric_series_per_service,
+        settings.max_metric_series,
+        settings.metric_series_idle_s,
+        now_ns,
+        counters,
+    )
     counters.observe("processor_series", lambda: limits.series_count)
     counters.observe("processor_overflowing_services", lambda: limits.overflowing_count)
-    counters.observe_overflows(limits.overflows)
+    counters.observe("processor_metric_series", lambda: metric_limits.series_count)
+    counters.observe("processor_metric_overflowing_services", lambda: metric_limits.overflowing_count)
+    counters.observe_overflows(lambda: [*limits.overflows(), *metric_limits.overflows()])
 
     def make_group_commit(run_in_worker: RunInWorker) -> GroupCommit:
-        return GroupCommit(
+        reading = Reading(
             build_decoder(settings),
+            build_metric_decoder(settings),
             limits,
-            history,
-            live,
-            counters,
+            metric_limits,
             now_ns=now_ns,
             max_future_ns=int(settings.max_future_s * 1e9),
             max_late_ns=int(settings.max_late_s * 1e9),
-            run_in_worker=run_in_worker,
         )
+        return GroupCommit(reading, history, live, counters, run_in_worker=run_in_worker)
 
     return Intake(settings, live, counters, make_group_commit)
 
@@ -53,4 +64,14 @@ def build_decoder(settings: ProcessorSettings) -> SpanDecoder:
         combination_limit=settings.combination_cache_size,
         paths=PathTemplates(settings.max_path_templates, settings.resource_cache_size),
         is_excluded=excluder(settings.excluded_routes),
+    )
+
+
+def build_metric_decoder(settings: ProcessorSettings) -> MetricDecoder:
+    """Return a decoder of metrics with the memory that the settings allow."""
+    return MetricDecoder(
+        text_limit_chars=settings.text_limit_chars,
+        series_limit=settings.metric_series_cache_size,
+        resource_limit=settings.resource_cache_size,
+        resource_keys=settings.metric_resource_labels,
     )

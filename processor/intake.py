@@ -17,7 +17,7 @@ from processor.group_commit import GroupCommit, RunInWorker
 from processor.settings import ProcessorSettings
 from processor.waiting_room import Waiting, WaitingRoom
 from storage.ports import LiveFeed
-from telemetry import Batch, Counters, ModelWatchError, PermanentError, RetryableError, Signal
+from telemetry import Batch, Counters, ModelWatchError, RetryableError, Signal
 
 _QUIET_SHARE: Final = 1 / 8
 _QUIET_PER_COMMIT: Final = 4
@@ -86,19 +86,16 @@ class Intake:
     async def consume(self, batch: Batch) -> None:
         """Return when the batch is committed, by this call or an earlier one with the same `batch_id`.
 
+        Logs are taken and not kept: they are counted, and nothing else is done with them.
         Raises `PermanentError` if it cannot be read, `RetryableError` if it was not stored or there is no room. A
         cancelled call may leave its batch in the group: sent again, it counts once all the same.
         """
         signal = batch.signal.value
         self._counters.add("processor_received_batches", signal=signal)
         self._counters.add("processor_received_items", batch.item_count, signal=signal)
-        if batch.signal is not Signal.TRACES:
-            self._counters.add("processor_poison_batches", signal=signal)
-            self._counters.add("processor_poison_items", batch.item_count, signal=signal)
-            raise PermanentError(
-                f"this version of the processor stores traces only, and this is a batch of {signal}: keep it and "
-                "replay it after an upgrade, or stop sending that signal here"
-            )
+        if batch.signal is Signal.LOGS:
+            self._counters.add("processor_discarded_items", batch.item_count, signal=signal)
+            return
         try:
             if self._committer is None or self._is_stopping:
                 raise RetryableError("the processor is stopping or not started: send again later")

@@ -12,6 +12,7 @@ sequence does not make a whole request unreadable. Field numbers: opentelemetry-
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -20,9 +21,24 @@ _PACKAGE: Final = "modelwatch.projection"
 _Field = descriptor_pb2.FieldDescriptorProto
 
 _BYTES: Final = _Field.TYPE_BYTES
-_ONEOF: Final = "value"
 
-_MESSAGES: Final[dict[str, tuple[tuple[int, str, int | str, bool], ...]]] = {
+Messages = Mapping[str, tuple[tuple[int, str, int | str, bool], ...]]
+"""Per message: field number, name, type (or the name of a message), whether it is repeated."""
+
+ATTRIBUTE_MESSAGES: Final[Messages] = {
+    "Resource": ((1, "attributes", "KeyValue", True),),
+    "KeyValue": ((1, "key", _BYTES, False), (2, "value", "AnyValue", False)),
+    "AnyValue": (
+        (1, "string_value", _BYTES, False),
+        (2, "bool_value", _Field.TYPE_BOOL, False),
+        (3, "int_value", _Field.TYPE_INT64, False),
+        (4, "double_value", _Field.TYPE_DOUBLE, False),
+        (5, "array_value", _BYTES, False),
+        (6, "kvlist_value", _BYTES, False),
+        (7, "bytes_value", _BYTES, False),
+    ),
+}
+_MESSAGES: Final[Messages] = {
     "Request": ((1, "resource_spans", "ResourceSpans", True),),
     # `resource` is repeated: protobuf merges a message field that occurs twice, and joined bytes parse as the merger.
     "ResourceSpans": ((1, "resource", _BYTES, True), (2, "scope_spans", "ScopeSpans", True)),
@@ -37,19 +53,10 @@ _MESSAGES: Final[dict[str, tuple[tuple[int, str, int | str, bool], ...]]] = {
     ),
     # The status message, which differs from error to error, is left out.
     "Status": ((3, "code", _Field.TYPE_INT32, False),),
-    "Resource": ((1, "attributes", "KeyValue", True),),
-    "KeyValue": ((1, "key", _BYTES, False), (2, "value", "AnyValue", False)),
-    "AnyValue": (
-        (1, "string_value", _BYTES, False),
-        (2, "bool_value", _Field.TYPE_BOOL, False),
-        (3, "int_value", _Field.TYPE_INT64, False),
-        (4, "double_value", _Field.TYPE_DOUBLE, False),
-        (5, "array_value", _BYTES, False),
-        (6, "kvlist_value", _BYTES, False),
-        (7, "bytes_value", _BYTES, False),
-    ),
+    **ATTRIBUTE_MESSAGES,
 }
-"""Per message: field number, name, type (or the name of a message), whether it is repeated."""
+_ONEOFS: Final[Mapping[str, tuple[str, int]]] = {"AnyValue": ("value", 1), "Metric": ("data", 5)}
+"""Per message: the name of the choice, and the number from which on its fields take part in it."""
 
 
 class Projection(NamedTuple):
@@ -62,26 +69,28 @@ class Projection(NamedTuple):
 
 def load_projection() -> Projection:
     """Build the classes in a descriptor pool of their own, where they cannot meet the generated ones."""
+    return Projection(*load_messages(_MESSAGES, ("Request", "Resource", "KeyValue")))
+
+
+def load_messages(messages: Messages, wanted: Sequence[str], syntax: str = "proto3") -> list[Any]:
+    """Return the classes of the `wanted` messages; with the syntax `proto2` each field tells whether it was there."""
     pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(_file_descriptor().SerializeToString())
-    return Projection(
-        *(
-            message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-            for name in ("Request", "Resource", "KeyValue")
-        )
-    )
+    pool.AddSerializedFile(_file_descriptor(messages, syntax).SerializeToString())
+    return [message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in wanted]
 
 
-def _file_descriptor() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(name="modelwatch/projection.proto", package=_PACKAGE, syntax="proto3")
-    for name, fields in _MESSAGES.items():
+def _file_descriptor(messages: Messages, syntax: str) -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto(name="modelwatch/projection.proto", package=_PACKAGE, syntax=syntax)
+    for name, fields in messages.items():
         message = file.message_type.add(name=name)
         for field in fields:
             _add_field(message, *field)
-        if name == "AnyValue":
-            message.oneof_decl.add(name=_ONEOF)
+        if name in _ONEOFS:
+            oneof, first = _ONEOFS[name]
+            message.oneof_decl.add(name=oneof)
             for added in message.field:
-                added.oneof_index = 0
+                if added.number >= first:
+                    added.oneof_index = 0
     return file
 
 

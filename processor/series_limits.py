@@ -1,40 +1,45 @@
 """The limit on how many series are kept: what goes beyond it is added up in an overflow series, so totals stay exact.
 
 Stands between `aggregation` and the commit. One sender that puts an id into an attribute must not fill the store of
-all; it is told apart by service, estimated, and the attribute that causes it is named.
+all; it is told apart by service, estimated, and the attribute that causes it is named. What overflow series are made of
+differs: see `red_series_limits.py` and `metric_series_limits.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Final
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Final, Generic, TypeVar
 
 import structlog
 
 from processor.cardinality import DistinctCount
-from telemetry import NowNs, RedPoint, SeriesKey, SeriesOverflow, merge_red_points
-from telemetry.conventions import METRIC_OVERFLOW
+from telemetry import NowNs, RedPoint, SeriesKey, SeriesOverflow
+from telemetry.metric_points import MetricPoint
+from telemetry.metric_series import MetricSeriesKey
 
 _NS_PER_S: Final = 1_000_000_000
 _SWEEP_INTERVAL_S: Final = 10
 _MAX_REPORTS: Final = 50
 _REMEMBERED_REJECTIONS: Final = 100_000
+_MAX_FIELDS: Final = 64
+
+Key = TypeVar("Key", SeriesKey, MetricSeriesKey)
+Point = TypeVar("Point", RedPoint, MetricPoint)
 
 _log = structlog.get_logger(__name__)
 
 
-class _Service:
-    """The series of one service that are kept, by when they were last seen, and what went beyond them."""
+class Service(Generic[Key]):
+    """The series of one service that are kept, by when they were last seen, and what went beyond them.
+
+    `kinds` are what `SeriesLimits.kind_of` says of those that are kept.
+    """
 
     def __init__(self) -> None:
-        self.last_seen_s: dict[SeriesKey, int] = {}
-        self.environments: set[str] = set()
+        self.last_seen_s: dict[Key, int] = {}
+        self.kinds: set[Hashable] = set()
         self.beyond: _Beyond | None = None
-
-    def keep_only(self, active: dict[SeriesKey, int]) -> None:
-        self.last_seen_s = active
-        self.environments = {series.deployment_environment for series in active}
 
 
 class _Beyond:
@@ -43,15 +48,20 @@ class _Beyond:
     def __init__(self) -> None:
         self.last_seen_s = 0
         self.series = DistinctCount()
-        self.fields = {field: DistinctCount() for field in SeriesKey._fields[1:]}
+        self.fields: dict[str, DistinctCount] = {}
 
-    def add(self, series: Sequence[SeriesKey]) -> None:
+    def add(self, series: Sequence[Iterable[str]], fields: Iterable[Mapping[str, str]]) -> None:
         self.series.add("\0".join(one) for one in series)
-        for (_, count), values in zip(self.fields.items(), list(zip(*series, strict=True))[1:], strict=True):
-            count.add(values)
+        values: dict[str, set[str]] = {}
+        for of_one in fields:
+            for field, value in of_one.items():
+                values.setdefault(field, set()).add(value)
+        for field, found in values.items():
+            if field in self.fields or len(self.fields) < _MAX_FIELDS:
+                self.fields.setdefault(field, DistinctCount()).add(found)
 
 
-class SeriesLimits:
+class SeriesLimits(ABC, Generic[Key, Point]):
     """Admits series up to the limits and forgets those that were idle for `idle_s`. Not for several threads at once."""
 
     def __init__(self, max_per_service: int, max_series: int, idle_s: int, now_ns: NowNs) -> None:
@@ -59,10 +69,30 @@ class SeriesLimits:
         self._max_series = max_series
         self._idle_s = idle_s
         self._now_ns = now_ns
-        self._services: dict[str, _Service] = {}
+        self._services: dict[str, Service[Key]] = {}
         self._count = 0
         self._swept_s = 0
-        self._rejected: set[SeriesKey] = set()
+        self._rejected: set[Key] = set()
+
+    @abstractmethod
+    def series_of(self, point: Point) -> Key:
+        """Return the series of a point."""
+
+    @abstractmethod
+    def kind_of(self, series: Key) -> Hashable:
+        """Return what an overflow series may keep of a series if another with the same is kept apart."""
+
+    @abstractmethod
+    def fields_of(self, series: Key) -> Mapping[str, str]:
+        """Return what may be the cause of too many series, by name."""
+
+    @abstractmethod
+    def overflowed(self, beyond: Sequence[Point]) -> Iterable[Point]:
+        """Return the points of series beyond the limits as those of overflow series."""
+
+    def service_of(self, series: Key) -> Service[Key] | None:
+        """Return what is kept of a series' service, `None` if nothing is."""
+        return self._services.get(series.service_name)
 
     @property
     def series_count(self) -> int:
@@ -74,18 +104,18 @@ class SeriesLimits:
         """How many services have too many series now."""
         return sum(service.beyond is not None for service in list(self._services.values()))
 
-    def bounded(self, points: Iterable[RedPoint]) -> list[RedPoint]:
-        """Return the points with the series beyond the limits replaced by overflow series; every call is in one."""
+    def bounded(self, points: Iterable[Point]) -> list[Point]:
+        """Return the points with those of series beyond the limits as those of overflow series."""
         now_s = self._now_ns() // _NS_PER_S
         if now_s - self._swept_s >= _SWEEP_INTERVAL_S:
             self._forget_idle(now_s)
-        kept: list[RedPoint] = []
-        beyond: list[RedPoint] = []
+        kept: list[Point] = []
+        beyond: list[Point] = []
         for point in points:
-            (kept if self._admits(point.series, now_s) else beyond).append(point)
+            (kept if self._admits(self.series_of(point), now_s) else beyond).append(point)
         if beyond:
-            self._note_rejections({point.series for point in beyond}, now_s)
-            kept += merge_red_points(replace(point, series=self._overflow_of(point.series)) for point in beyond)
+            self._note_rejections(set(map(self.series_of, beyond)), now_s)
+            kept += self.overflowed(beyond)
         return kept
 
     def overflows(self) -> list[SeriesOverflow]:
@@ -97,42 +127,24 @@ class SeriesLimits:
         ]
         return sorted(found, key=lambda overflow: -overflow.estimate)
 
-    def _admits(self, series: SeriesKey, now_s: int) -> bool:
+    def _admits(self, series: Key, now_s: int) -> bool:
         service = self._services.get(series.service_name)
         if service is None:
             if self._count >= self._max_series:
                 return False
-            service = self._services[series.service_name] = _Service()
+            service = self._services[series.service_name] = Service()
         if series not in service.last_seen_s:
             if len(service.last_seen_s) >= self._max_per_service or self._count >= self._max_series:
                 return False
             self._count += 1
-            service.environments.add(series.deployment_environment)
+            service.kinds.add(self.kind_of(series))
         service.last_seen_s[series] = now_s
         return True
 
-    def _overflow_of(self, series: SeriesKey) -> SeriesKey:
-        """Return the series that stands for this one: what is left of it has few values, or values known already."""
-        service = self._services.get(series.service_name)
-        if service is None:
-            name, environment = METRIC_OVERFLOW, ""
-        else:
-            name = series.service_name
-            environment = series.deployment_environment
-            environment = environment if environment in service.environments else ""
-        return SeriesKey(
-            service_name=name,
-            deployment_environment=environment,
-            span_kind=series.span_kind,
-            http_route=METRIC_OVERFLOW,
-            http_status_class=series.http_status_class,
-            overflow="true",
-        )
-
-    def _note_rejections(self, rejected: set[SeriesKey], now_s: int) -> None:
+    def _note_rejections(self, rejected: set[Key], now_s: int) -> None:
         if len(self._rejected) > _REMEMBERED_REJECTIONS:
             self._rejected.clear()
-        new: dict[str, list[SeriesKey]] = {}
+        new: dict[str, list[Key]] = {}
         for series in rejected:
             found = new.setdefault(series.service_name, [])
             if series not in self._rejected:
@@ -144,14 +156,14 @@ class SeriesLimits:
             if beyond is not None:
                 beyond.last_seen_s = now_s
                 if found:
-                    beyond.add(found)
+                    beyond.add(found, map(self.fields_of, found))
 
-    def _estimates_of(self, name: str, service: _Service) -> _Beyond | None:
+    def _estimates_of(self, name: str, service: Service[Key]) -> _Beyond | None:
         if service.beyond is None:
             if self.overflowing_count >= _MAX_REPORTS:
                 return None
             service.beyond = _Beyond()
-            service.beyond.add(list(service.last_seen_s))
+            service.beyond.add(list(service.last_seen_s), map(self.fields_of, service.last_seen_s))
             _log.warning("too many series: the rest is added up", service=name, kept=len(service.last_seen_s))
         return service.beyond
 
@@ -162,15 +174,16 @@ class SeriesLimits:
             active = {series: seen_s for series, seen_s in service.last_seen_s.items() if seen_s >= oldest_s}
             if len(active) < len(service.last_seen_s):
                 self._count -= len(service.last_seen_s) - len(active)
-                service.keep_only(active)
+                service.last_seen_s = active
+                service.kinds = set(map(self.kind_of, active))
             if service.beyond is not None and service.beyond.last_seen_s < oldest_s:
                 service.beyond = None
             if not active:
                 del self._services[name]
 
 
-def _overflow(name: str, service: _Service, beyond: _Beyond) -> SeriesOverflow:
+def _overflow(name: str, service: Service[Key], beyond: _Beyond) -> SeriesOverflow:
     distinct = {field: count.estimate() for field, count in beyond.fields.items()}
     kept = len(service.last_seen_s)
-    cause = max(distinct, key=distinct.__getitem__)
+    cause = max(distinct, key=distinct.__getitem__, default="")
     return SeriesOverflow(name, kept, max(kept, beyond.series.estimate()), distinct, cause)

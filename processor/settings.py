@@ -37,15 +37,16 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
         600,
         ge=0,
         le=31_536_000,
-        description="Spans that end more than this many seconds ahead of this machine's clock are set aside as "
-        "invalid: they are counted, but in no RED figure.",
+        description="Spans that end, and metrics of a time, more than this many seconds ahead of this machine's clock "
+        "are set aside as invalid: they are counted, but in no figure.",
     )
     max_late_s: float = Field(
         169_200,
         ge=3600,
         le=31_536_000,
-        description="Spans that ended more than this many seconds ago are set aside as late: they are counted, but in "
-        "no RED figure. The default is 47 hours, an hour less than points of the finest resolution are kept.",
+        description="Spans that ended, and metrics of a time, more than this many seconds ago are set aside as late: "
+        "they are counted, but in no figure. The default is 47 hours, an hour less than points of the finest "
+        "resolution are kept.",
     )
     excluded_routes: tuple[str, ...] = Field(
         (
@@ -72,11 +73,32 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
     series_idle_s: int = Field(
         900, ge=60, description="A series that had no calls for this many seconds makes room for another."
     )
+    max_metric_series: int = Field(
+        50_000,
+        ge=1,
+        description="Most series of metrics that one processor keeps apart at a time, over all services. Beyond it "
+        "gauges, deltas and their histograms are added up in one series per service and metric; cumulative points "
+        "cannot be, and are not kept.",
+    )
+    max_metric_series_per_service: int = Field(10_000, ge=1, description="The same for a single service.")
+    metric_series_idle_s: int = Field(
+        3_600, ge=60, description="A series of metrics that had no points for this many seconds makes room for another."
+    )
+    metric_resource_labels: tuple[str, ...] = Field(
+        (
+            *("host.name", "container.id", "container.name", "container.image.name"),
+            *("k8s.namespace.name", "k8s.pod.name", "k8s.container.name", "k8s.node.name"),
+            *("process.pid", "process.executable.name"),
+        ),
+        description="Attributes of a resource that become labels of its metrics, beside those of the service. What "
+        "tells two reporters of the same metric apart must be among them.",
+    )
     text_limit_chars: int = Field(
         256,
         ge=16,
         le=1024,
-        description="Names of services, models, routes and the like are cut to this many characters.",
+        description="Names of services, models, routes and the like are cut to this many characters; attributes of "
+        "metrics as well, with a digest of what is cut off.",
     )
     attribute_cache_size: int = Field(
         16384, ge=16, description="Most distinct attributes whose meaning is remembered between spans."
@@ -88,6 +110,9 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
         65536,
         ge=16,
         description="Most distinct combinations of resource, kind, status and attributes whose series is remembered.",
+    )
+    metric_series_cache_size: int = Field(
+        65536, ge=16, description="Most series of metrics that are recognised by the bytes of their attributes."
     )
     stop_timeout_s: float = Field(
         4,

@@ -1,9 +1,10 @@
-"""Committing batch ids and RED points in one transaction: exact beside any number of other writers.
+"""Committing batch ids, RED points and metrics in one transaction: exact beside any number of other writers.
 
 The writing half of the history; runs in a worker thread, within a transaction that `database.py` began.
 
-Every transaction takes its locks in one order (batch ids, then series, then points, then marks, each sorted), so that
-writers wait for each other and never in a circle. Points take three round trips however many they are:
+Every transaction takes its locks in one order (batch ids, then series and points of each kind, then marks, each
+sorted), so that writers wait for each other and never in a circle. Points of a kind take three round trips however many
+they are:
 
 1. Claim: insert the rows; where one exists, `DO UPDATE ... WHERE false` locks it and changes nothing. `RETURNING` names
    the rows that were new and are done.
@@ -20,16 +21,17 @@ On SQLite the transaction holds the only write lock from its beginning, and the 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Executable, bindparam, false, select, tuple_, update
+from sqlalchemy import Connection, Executable, Table, bindparam, false, select, tuple_, update
 
 from storage.dialects import Dialect
+from storage.metric_rows import sum_metric_rows
 from storage.ports import AlreadyCommittedError
-from storage.schema import batches, red_points, rollups_due, series
+from storage.schema import batches, metric_points, metric_series, red_points, rollups_due, series
 from storage.series_catalog import SeriesCatalog
 from telemetry import RedPoint, SeriesKey, merge_red_points
 from telemetry.histogram_groups import merge_groups
@@ -62,36 +64,59 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True)
+class PointStatements:
+    """The statements that commit points of one kind and their series, in the words of one database."""
+
+    note_series: Executable
+    claim: Executable
+    read: Executable
+    write: Executable
+    sum_rows: Callable[[Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(frozen=True)
 class CommitStatements:
     """The statements of a commit, in the words of one database."""
 
     note_batches: Executable
-    note_series: Executable
-    claim_points: Executable
-    read_points: Executable
-    write_points: Executable
+    red: PointStatements
+    metrics: PointStatements
     mark: Executable
+
+
+class Part(NamedTuple):
+    """What a commit holds of one kind: rows, and the values of series to be noted, sorted and without repeats."""
+
+    statements: PointStatements
+    rows: Sequence[Any]
+    new_series: Sequence[Mapping[str, Any]]
 
 
 def commit_statements(dialect: Dialect) -> CommitStatements:
     """Build the statements once; each is compiled at its first use and kept."""
-    claim = dialect.insert(red_points)
-    note = dialect.insert(series)
-    key = tuple_(red_points.c.start_s, red_points.c.series_id)
     return CommitStatements(
         note_batches=dialect.insert(batches).on_conflict_do_nothing().returning(batches.c.batch_id),
-        note_series=note.on_conflict_do_update(index_elements=["series_id"], set_={"noted_s": note.excluded.noted_s}),
-        claim_points=claim.on_conflict_do_update(
-            index_elements=["start_s", "series_id"], set_={"calls": claim.excluded.calls}, where=false()
-        ).returning(red_points.c.start_s, red_points.c.series_id),
-        read_points=select(red_points).where(key.in_(bindparam("keys", expanding=True))),
-        write_points=update(red_points)
-        .where(
-            red_points.c.start_s == bindparam("at_start_s"),
-            red_points.c.series_id == bindparam("at_series_id"),
-        )
-        .values(calls=bindparam("calls"), errors=bindparam("errors"), durations=bindparam("durations")),
+        red=_point_statements(dialect, series, red_points, sum_rows),
+        metrics=_point_statements(dialect, metric_series, metric_points, sum_metric_rows),
         mark=marking(dialect),
+    )
+
+
+def _point_statements(
+    dialect: Dialect, names: Table, points: Table, sum_rows: Callable[[Sequence[Any]], Sequence[Any]]
+) -> PointStatements:
+    claim, note = dialect.insert(points), dialect.insert(names)
+    values = [column.name for column in points.columns if not column.primary_key]
+    return PointStatements(
+        note_series=note.on_conflict_do_update(index_elements=["series_id"], set_={"noted_s": note.excluded.noted_s}),
+        claim=claim.on_conflict_do_update(
+            index_elements=["start_s", "series_id"], set_={values[0]: claim.excluded[values[0]]}, where=false()
+        ).returning(points.c.start_s, points.c.series_id),
+        read=select(points).where(tuple_(points.c.start_s, points.c.series_id).in_(bindparam("keys", expanding=True))),
+        write=update(points)
+        .where(points.c.start_s == bindparam("at_start_s"), points.c.series_id == bindparam("at_series_id"))
+        .values({name: bindparam(name) for name in values}),
+        sum_rows=sum_rows,
     )
 
 
@@ -143,22 +168,21 @@ def commit(
     connection: Connection,
     statements: CommitStatements,
     batch_ids: Sequence[bytes],
-    rows: Sequence[Row],
+    parts: Sequence[Part],
     marks: Sequence[Mark],
-    new_series: Sequence[tuple[int, SeriesKey]],
     now_s: int,
 ) -> None:
-    """Write everything or raise; `batch_ids`, `rows`, `marks` and `new_series` are sorted and without repeats.
+    """Write everything or raise; `batch_ids` and `marks` are sorted and without repeats.
 
     Raises `AlreadyCommittedError`; the caller's transaction rolls back on any error.
     """
     if batch_ids:
         _note_batches(connection, statements, batch_ids, now_s)
-    if new_series:
-        noted = [{"series_id": series_id, **key._asdict(), "noted_s": now_s} for series_id, key in new_series]
-        connection.execute(statements.note_series, noted)
-    for chunk in _chunks(rows, KEYS_PER_QUERY):
-        _add_points(connection, statements, chunk)
+    for part in parts:
+        if part.new_series:
+            connection.execute(part.statements.note_series, part.new_series)
+        for chunk in _chunks(part.rows, KEYS_PER_QUERY):
+            _add_points(connection, part.statements, chunk)
     if marks:
         connection.execute(statements.mark, [mark._asdict() for mark in marks])
 
@@ -170,27 +194,22 @@ def _note_batches(connection: Connection, statements: CommitStatements, batch_id
         raise AlreadyCommittedError(frozenset(batch_ids) - new)
 
 
-def _add_points(connection: Connection, statements: CommitStatements, rows: Sequence[Row]) -> None:
+def _add_points(connection: Connection, statements: PointStatements, rows: Sequence[Any]) -> None:
     claimed = {
         (start_s, series_id)
-        for start_s, series_id in connection.execute(statements.claim_points, [row._asdict() for row in rows])
+        for start_s, series_id in connection.execute(statements.claim, [row._asdict() for row in rows])
     }
     ours = {row[:2]: row for row in rows if row[:2] not in claimed}
     if not ours:
         return
-    found = connection.execute(statements.read_points, {"keys": list(ours)})
-    sums = sum_rows([*map(Row._make, found), *ours.values()])
-    connection.execute(statements.write_points, [_update_of(row) for row in sums])
+    found = connection.execute(statements.read, {"keys": list(ours)})
+    sums = statements.sum_rows([*map(type(rows[0])._make, found), *ours.values()])
+    connection.execute(statements.write, [_update_of(row) for row in sums])
 
 
-def _update_of(row: Row) -> dict[str, Any]:
-    return {
-        "at_start_s": row.start_s,
-        "at_series_id": row.series_id,
-        "calls": row.calls,
-        "errors": row.errors,
-        "durations": row.durations,
-    }
+def _update_of(row: Any) -> dict[str, Any]:
+    values = row._asdict()
+    return {"at_start_s": values.pop("start_s"), "at_series_id": values.pop("series_id"), **values}
 
 
 def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -11,16 +11,15 @@ import shutil
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage.schema import TIER_TABLES
 from storage.settings import StorageSettings
 from telemetry import StartError
 
@@ -28,8 +27,6 @@ IS_WRITER: Final = "modelwatch_is_writer"
 """Execution option of connections that will write."""
 
 _IS_BINARY: Final = "modelwatch_is_binary"
-_TIER_TABLES: Final = [name for table in TIER_TABLES for name in (table.name, f"{table.name}_rest")]
-_HOLD_STILL: Final = f"LOCK TABLE ONLY {', ONLY '.join(_TIER_TABLES)} IN ACCESS SHARE MODE"
 _BUSY_RETRY_S: Final = 0.02
 _SCHEMA_LOCK: Final = 0x6D6F64656C77  # "modelw": one advisory lock per database, taken by whoever migrates
 _UPKEEP_LOCK: Final = _SCHEMA_LOCK + 1  # taken by whoever rolls up and deletes
@@ -55,7 +52,7 @@ class Dialect:
     open: Callable[[URL, StorageSettings], Engine]
     fetch: Callable[[Connection, str, Mapping[str, Any]], list[Any]]
     """Run a statement with `:name` parameters and return the driver's own tuples, the fastest there are."""
-    hold_still: Callable[[Connection], None]
+    hold_still: Callable[[Connection, Sequence[Table]], None]
     """Before the first statement of a reading transaction: keep tables from being taken away under its snapshot."""
     any_of: str
     """The condition that a column is among the results of the question in braces."""
@@ -174,10 +171,11 @@ def _fetch(connection: Connection, statement: str, values: Mapping[str, Any]) ->
     return rows
 
 
-def _hold_postgres_still(connection: Connection) -> None:
+def _hold_postgres_still(connection: Connection, tables: Sequence[Table]) -> None:
     # Taken before the snapshot: a partition that is dropped or filled from the rest afterwards would be missing from
     # it, as the planner sees the partitions of this moment and not those of the snapshot.
-    connection.exec_driver_sql(_HOLD_STILL)
+    names = [name for table in tables for name in (table.name, f"{table.name}_rest")]
+    connection.exec_driver_sql(f"LOCK TABLE ONLY {', ONLY '.join(names)} IN ACCESS SHARE MODE")
 
 
 def _lock_postgres_schema(connection: Connection) -> None:
@@ -224,11 +222,17 @@ SQLITE: Final = Dialect(
     ddl_words=MappingProxyType(
         # A row of more than 1 KB in a table without row ids would take an overflow page of 4 KB, so those of the tiers
         # that hold many calls in one row have them.
-        {"bytes": "BLOB", "rewritten_often": "WITHOUT ROWID", "written_once": "WITHOUT ROWID", "partitioned": ""}
+        {
+            "bytes": "BLOB",
+            "rewritten_often": "WITHOUT ROWID",
+            "written_once": "WITHOUT ROWID",
+            "partitioned": "",
+            "metrics": "WITHOUT ROWID",
+        }
     ),
     open=_open_sqlite,
     fetch=_fetch,
-    hold_still=lambda _connection: None,  # a transaction that reads sees one state of the whole file
+    hold_still=lambda _connection, _tables: None,  # a transaction that reads sees one state of the whole file
     any_of="IN ({})",
     by_index=" INDEXED BY {}",
     lock_schema=lambda _connection: None,  # BEGIN IMMEDIATE holds the only write lock there is
@@ -251,6 +255,7 @@ POSTGRES: Final = Dialect(
             "rewritten_often": "WITH (fillfactor = 70)",
             "written_once": "",
             "partitioned": "PARTITION BY RANGE (start_s)",
+            "metrics": "PARTITION BY RANGE (start_s)",
         }
     ),
     open=_open_postgres,

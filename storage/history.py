@@ -14,18 +14,23 @@ import structlog
 from sqlalchemy import URL, Connection, select
 
 from storage.carry_over import set_up_tiers
-from storage.commits import Mark, commit, commit_statements, new_token, rows_of
+from storage.commits import Mark, Part, commit, commit_statements, new_token, rows_of
 from storage.database import Database
 from storage.dialects import Dialect
 from storage.live_window import CallTotal
+from storage.metric_ports import MetricFilter
+from storage.metric_reads import metric_series_in, read_metrics
+from storage.metric_rows import metric_rows_of
 from storage.migrations import migrate
 from storage.ports import KeptTier, SeriesFilter, StorageUnavailableError
 from storage.reads import call_totals, oldest_s, read_held, read_points
 from storage.sanitising import clean_filter
-from storage.series_catalog import SeriesCatalog
+from storage.series_catalog import MetricSeriesCatalog, SeriesCatalog
 from storage.settings import StorageSettings
 from storage.tiers import FINEST, MEDIUM, floor_to, tiers_of
 from telemetry import NowNs, RedColumns, RedPoint, StartError
+from telemetry.metric_points import MetricColumns, MetricPoint
+from telemetry.metric_series import MetricSeriesKey
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +51,7 @@ class SqlHistory:
         """By what this process's marks are told from those of others."""
         self._statements = commit_statements(dialect)
         self._catalog = SeriesCatalog(settings.max_cached_series, settings.max_field_chars)
+        self._metric_catalog = MetricSeriesCatalog(settings.max_cached_series)
 
     @property
     def resolution_s(self) -> int:
@@ -58,6 +64,7 @@ class SqlHistory:
             return
         self.database.open()
         self._catalog.forget_noted()
+        self._metric_catalog.forget_noted()
         try:
             await self._migrate_when_it_answers()
         except BaseException:
@@ -68,13 +75,38 @@ class SqlHistory:
         """Let what runs end, within a few seconds, and close the connections."""
         await self.database.close()
 
-    async def commit(self, batch_ids: Sequence[bytes], points: Sequence[RedPoint]) -> None:
+    async def commit(
+        self, batch_ids: Sequence[bytes], points: Sequence[RedPoint], metrics: Sequence[MetricPoint] = ()
+    ) -> None:
         """See `storage.ports.History.commit`."""
-        if not batch_ids and not points:
+        if not batch_ids and not points and not metrics:
             return
         now_s = self._now_ns() // _NS_PER_S
-        noted = await self.database.write(partial(self._commit, sorted(set(batch_ids)), points, now_s))
-        self._catalog.noted(noted, now_s)
+        noted = await self.database.write(partial(self._commit, sorted(set(batch_ids)), points, now_s, metrics=metrics))
+        self._catalog.noted(noted[0], now_s)
+        self._metric_catalog.noted(noted[1], now_s)
+
+    async def read_metrics(
+        self, start_s: int, end_s: int, where: MetricFilter, width_s: int | None = None
+    ) -> MetricColumns:
+        """See `storage.metric_ports.MetricHistory.read_metrics`."""
+        rank = max((tier.rank for tier in self.tiers if tier.width_s <= (width_s or 0)), default=FINEST)
+        return await self.database.read(
+            lambda connection: read_metrics(
+                connection,
+                self.database.dialect,
+                self.tiers,
+                (start_s, end_s),
+                where,
+                rank,
+                self._settings.max_read_points,
+            )
+        )
+
+    async def metric_series(self, start_s: int, end_s: int, where: MetricFilter) -> Sequence[MetricSeriesKey]:
+        """See `storage.metric_ports.MetricHistory.metric_series`."""
+        limit = self._settings.max_read_points
+        return await self.database.read(lambda connection: metric_series_in(connection, (start_s, end_s), where, limit))
 
     async def read(self, start_s: int, end_s: int, where: SeriesFilter, width_s: int | None = None) -> RedColumns:
         """See `storage.ports.History.read`."""
@@ -112,15 +144,28 @@ class SqlHistory:
         await self.database.read(lambda connection: connection.scalar(select(1)))
 
     def _commit(
-        self, batch_ids: Sequence[bytes], points: Sequence[RedPoint], now_s: int, connection: Connection
-    ) -> set[int]:
-        rows, named = rows_of(points, self._settings.resolution_s, self._catalog)
-        to_note = self._catalog.to_note(named, now_s)
-        noting = sorted((series_id, named[series_id]) for series_id in to_note)
-        width_s = self.tiers[MEDIUM].width_s
-        due = sorted({floor_to(row.start_s, width_s) for row in rows})
-        marks = [Mark(width_s, start_s, self.writer, now_s, new_token()) for start_s in due]
-        commit(connection, self._statements, batch_ids, rows, marks, noting, now_s)
+        self,
+        batch_ids: Sequence[bytes],
+        points: Sequence[RedPoint],
+        now_s: int,
+        connection: Connection,
+        metrics: Sequence[MetricPoint] = (),
+    ) -> tuple[set[int], set[int]]:
+        """Commit; return the ids of the series that were noted, of RED points and of metrics."""
+        width_s, statements = self._settings.resolution_s, self._statements
+        rows, named = rows_of(points, width_s, self._catalog)
+        metric_rows, metric_names = metric_rows_of(metrics, width_s, self._metric_catalog)
+        to_note = self._catalog.to_note(named, now_s), self._metric_catalog.to_note(metric_names, now_s)
+        noting = [{"series_id": of, **named[of]._asdict(), "noted_s": now_s} for of in sorted(to_note[0])]
+        metrics_noting = [
+            {"series_id": of, **metric_names[of]._asdict(), "first_s": now_s, "noted_s": now_s}
+            for of in sorted(to_note[1])
+        ]
+        due_s = self.tiers[MEDIUM].width_s
+        due = sorted({floor_to(row.start_s, due_s) for of_kind in (rows, metric_rows) for row in of_kind})
+        marks = [Mark(due_s, start_s, self.writer, now_s, new_token()) for start_s in due]
+        parts = [Part(statements.red, rows, noting), Part(statements.metrics, metric_rows, metrics_noting)]
+        commit(connection, statements, batch_ids, parts, marks, now_s)
         return to_note
 
     async def _migrate_when_it_answers(self) -> None:

@@ -35,6 +35,13 @@ _POINTS: Final = """CREATE TABLE {} (
             PRIMARY KEY (start_s, series_id)
         ) {{partitioned}}"""
 
+_METRIC_POINTS: Final = """CREATE TABLE {} (
+            start_s BIGINT NOT NULL,
+            series_id BIGINT NOT NULL,
+            state {{bytes}} NOT NULL,
+            PRIMARY KEY (start_s, series_id)
+        ) {{metrics}}"""
+
 STEPS: Final[Sequence[Step]] = (
     (
         """CREATE TABLE series (
@@ -97,6 +104,39 @@ STEPS: Final[Sequence[Step]] = (
         ) {rewritten_often}""",
         "CREATE INDEX series_by_service ON series (service_name)",
         "CREATE INDEX series_by_time ON series (noted_s)",
+    ),
+    (
+        """CREATE TABLE metric_series (
+            series_id BIGINT NOT NULL PRIMARY KEY,
+            service_name TEXT NOT NULL,
+            metric_name TEXT NOT NULL,
+            metric_unit TEXT NOT NULL,
+            metric_type TEXT NOT NULL,
+            temporality TEXT NOT NULL,
+            is_monotonic TEXT NOT NULL,
+            service_version TEXT NOT NULL,
+            service_instance_id TEXT NOT NULL,
+            deployment_environment TEXT NOT NULL,
+            scope_name TEXT NOT NULL,
+            resource TEXT NOT NULL,
+            attributes TEXT NOT NULL,
+            bounds TEXT NOT NULL,
+            overflow TEXT NOT NULL,
+            first_s BIGINT NOT NULL,
+            noted_s BIGINT NOT NULL
+        )""",
+        "CREATE INDEX metric_series_by_name ON metric_series (metric_name, service_name)",
+        "CREATE INDEX metric_series_by_service ON metric_series (service_name)",
+        "CREATE INDEX metric_series_by_time ON metric_series (noted_s)",
+        _METRIC_POINTS.format("metric_points"),
+        "CREATE INDEX metric_points_by_series ON metric_points (series_id, start_s)",
+        OnPostgres("CREATE TABLE metric_points_rest PARTITION OF metric_points DEFAULT WITH (fillfactor = 70)"),
+        _METRIC_POINTS.format("metric_points_medium"),
+        "CREATE INDEX metric_points_medium_by_series ON metric_points_medium (series_id, start_s)",
+        OnPostgres("CREATE TABLE metric_points_medium_rest PARTITION OF metric_points_medium DEFAULT"),
+        _METRIC_POINTS.format("metric_points_coarse"),
+        "CREATE INDEX metric_points_coarse_by_series ON metric_points_coarse (series_id, start_s)",
+        OnPostgres("CREATE TABLE metric_points_coarse_rest PARTITION OF metric_points_coarse DEFAULT"),
     ),
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""

@@ -46,16 +46,7 @@ def extend_partitions(connection: Connection, tier: Tier, now_s: int) -> int:
 
     They adjoin the last one, whatever the width was then. After a long pause they begin anew at the present.
     """
-    table, width_s = tier.table.name, tier.partition_s
-    end_s = max((part.end_s for part in partitions_of(connection, table)), default=0)
-    start_s = max(end_s, floor_to(now_s, width_s))
-    made = 0
-    while start_s < now_s + _AHEAD * width_s and made < _MAX_AT_ONCE:
-        next_s = floor_to(start_s, width_s) + width_s
-        _make(connection, tier, start_s, next_s)
-        start_s = next_s
-        made += 1
-    return made
+    return sum(_extend(connection, tier, table.name, now_s) for table in tier.tables)
 
 
 def drop_partitions(connection: Connection, tier: Tier, from_s: int, to_s: int) -> int:
@@ -63,13 +54,15 @@ def drop_partitions(connection: Connection, tier: Tier, from_s: int, to_s: int) 
 
     The caller holds `lock_out`.
     """
-    table = tier.table.name
-    old = [part for part in partitions_of(connection, table) if part.end_s <= to_s]
-    for part in old:
-        connection.exec_driver_sql(f"DROP TABLE {part.name}")
-    rest = text(f"DELETE FROM {table}_rest WHERE start_s >= :from_s AND start_s < :to_s")
-    connection.execute(rest, {"from_s": from_s, "to_s": to_s})
-    return len(old)
+    dropped = 0
+    for table in tier.tables:
+        old = [part for part in partitions_of(connection, table.name) if part.end_s <= to_s]
+        for part in old:
+            connection.exec_driver_sql(f"DROP TABLE {part.name}")
+        rest = text(f"DELETE FROM {table.name}_rest WHERE start_s >= :from_s AND start_s < :to_s")
+        connection.execute(rest, {"from_s": from_s, "to_s": to_s})
+        dropped += len(old)
+    return dropped
 
 
 def lock_out(connection: Connection, tier: Tier) -> None:
@@ -77,15 +70,16 @@ def lock_out(connection: Connection, tier: Tier) -> None:
 
     What they committed is seen by the statements that follow.
     """
+    names = ", ONLY ".join(table.name for table in tier.tables)
     connection.exec_driver_sql(_LOCK_TIMEOUT)
-    connection.exec_driver_sql(f"LOCK TABLE ONLY {tier.table.name} IN ACCESS EXCLUSIVE MODE")
+    connection.exec_driver_sql(f"LOCK TABLE ONLY {names} IN ACCESS EXCLUSIVE MODE")
 
 
 def droppable_to(connection: Connection, tier: Tier, limit_s: int) -> int:
     """Return the latest time up to which everything before `limit_s` can go without cutting a partition in two."""
-    for part in partitions_of(connection, tier.table.name):
-        if part.end_s > limit_s and (part.start_s is None or part.start_s < limit_s):
-            return part.start_s or 0
+    parts = [part for table in tier.tables for part in partitions_of(connection, table.name)]
+    while cut := next((part for part in parts if (part.start_s or 0) < limit_s < part.end_s), None):
+        limit_s = cut.start_s or 0
     return limit_s
 
 
@@ -101,8 +95,20 @@ def adopt_first(connection: Connection, tier: Tier, end_s: int) -> None:
     connection.exec_driver_sql(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM (MINVALUE) TO ({end_s})")
 
 
-def _make(connection: Connection, tier: Tier, start_s: int, end_s: int) -> None:
-    table = tier.table.name
+def _extend(connection: Connection, tier: Tier, table: str, now_s: int) -> int:
+    width_s = tier.partition_s
+    end_s = max((part.end_s for part in partitions_of(connection, table)), default=0)
+    start_s = max(end_s, floor_to(now_s, width_s))
+    made = 0
+    while start_s < now_s + _AHEAD * width_s and made < _MAX_AT_ONCE:
+        next_s = floor_to(start_s, width_s) + width_s
+        _make(connection, tier, table, start_s, next_s)
+        start_s = next_s
+        made += 1
+    return made
+
+
+def _make(connection: Connection, tier: Tier, table: str, start_s: int, end_s: int) -> None:
     name, rest = f"{table}_{start_s}_{end_s}", f"{table}_rest"
     # Free space in each page keeps the rewriting of the current bucket within the page, without new index entries.
     storage = " WITH (fillfactor = 70)" if tier.rank == 0 else ""

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from storage.live_window import CallTotal, LiveWindow
 from telemetry import REQUEST_KINDS, Component, PermanentError, RedColumns, RedPoint, RetryableError, SeriesKey
+from telemetry.metric_points import MetricPoint
 
 
 class AlreadyCommittedError(Exception):
@@ -77,8 +78,10 @@ class History(Component, Protocol):
         """The width in seconds of the finest buckets that points are kept in."""
         ...
 
-    async def commit(self, batch_ids: Sequence[bytes], points: Sequence[RedPoint]) -> None:
-        """Add `points` (1 s buckets, any order, repeats allowed) and note `batch_ids`, all or nothing.
+    async def commit(
+        self, batch_ids: Sequence[bytes], points: Sequence[RedPoint], metrics: Sequence[MetricPoint] = ()
+    ) -> None:
+        """Add `points` and `metrics` (1 s buckets, any order, repeats allowed) and note `batch_ids`, all or nothing.
 
         Returning means durable. Raises `AlreadyCommittedError` when any of the ids was committed before,
         `StorageUnavailableError` when trying again may help, `PermanentError` when the data itself is refused.

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, func, select, text
 from storage.dialects import Dialect
 from storage.live_window import CallTotal
 from storage.ports import SeriesFilter, TooManyPointsError
-from storage.schema import red_points, red_points_coarse, red_points_medium, series
+from storage.schema import TIER_TABLES, red_points, red_points_coarse, red_points_medium, series
 from storage.series_catalog import SeriesCatalog
 from storage.tiers import COARSE, FINEST, MEDIUM, Held, Plan, Tier, floor_to
 from telemetry import RedColumns, SeriesKey
@@ -57,8 +57,8 @@ def read_points(
     Wider ones where that tier was deleted. In time order. Raises `TooManyPointsError` beyond `max_points`. Series are
     looked up once per process, not per row.
     """
-    dialect.hold_still(connection)
-    plan = _plan(connection, tiers, start_s, end_s)
+    dialect.hold_still(connection, TIER_TABLES)
+    plan = plan_of(connection, tiers, start_s, end_s)
     plan.cover(start_s, end_s, rank)
     rows: list[RawRow] = []
     for tier in tiers:
@@ -99,7 +99,8 @@ def oldest_s(connection: Connection) -> int | None:
     return min((start_s for start_s in found if start_s is not None), default=None)
 
 
-def _plan(connection: Connection, tiers: Sequence[Tier], start_s: int, end_s: int) -> Plan:
+def plan_of(connection: Connection, tiers: Sequence[Tier], start_s: int, end_s: int) -> Plan:
+    """Return a plan of [start_s, end_s) by what the tiers hold and what is due now."""
     widths = [tier.width_s for tier in tiers]
     held = [Held(0, 0)] * len(tiers)
     due: dict[int, list[int]] = {width_s: [] for width_s in widths}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, Table, delete, select, tuple_
 
-from storage.schema import batches, series
+from storage.schema import batches, metric_series, series
 from storage.series_catalog import RENEWAL_S
 from storage.settings import StorageSettings
 from storage.tiers import Tier
@@ -40,10 +40,13 @@ def cutoffs_at(now_s: int, tiers: Sequence[Tier], settings: StorageSettings) -> 
 
 
 def delete_expired(connection: Connection, cutoffs: Cutoffs, max_rows: int) -> int:
-    """Delete up to `max_rows` of the oldest batch ids and as many series within the caller's transaction."""
-    return _delete_oldest(connection, batches, batches.c.committed_s, cutoffs.batches_s, max_rows) + _delete_oldest(
-        connection, series, series.c.noted_s, cutoffs.series_s, max_rows
+    """Delete up to `max_rows` of the oldest batch ids and as many series of each kind in the caller's transaction."""
+    aged = (
+        (batches, batches.c.committed_s, cutoffs.batches_s),
+        (series, series.c.noted_s, cutoffs.series_s),
+        (metric_series, metric_series.c.noted_s, cutoffs.series_s),
     )
+    return sum(_delete_oldest(connection, *each, max_rows) for each in aged)
 
 
 def _delete_oldest(connection: Connection, table: Table, time_column: Column[int], before_s: int, limit: int) -> int:

@@ -52,26 +52,29 @@ def retire_rows(connection: Connection, tiers: Sequence[Tier], rank: int, before
     limit_s = _limit_s(connection, tiers, held, rank, before_s)
     retired_s, cleared_s = held[rank]
     if cleared_s < retired_s:
-        deleted = _delete_some(connection, tier.table, cleared_s, retired_s, max_rows)
-        if deleted < max_rows:
+        deleted, has_more = _delete_some(connection, tier, cleared_s, retired_s, max_rows)
+        if not has_more:
             _note(connection, rank, Held(retired_s, retired_s))
-        return Retired(deleted, has_more=deleted == max_rows or retired_s < limit_s)
+        return Retired(deleted, has_more=has_more or retired_s < limit_s)
     if limit_s <= retired_s:
         # What came to the last tier late is deleted here; in the others it is moved on when it is rolled up.
-        deleted = _delete_some(connection, tier.table, 0, retired_s, max_rows) if rank == COARSE else 0
-        return Retired(deleted, has_more=deleted == max_rows)
-    start_s = tier.table.c.start_s
-    first_s = connection.scalar(select(func.min(start_s)).where(start_s >= retired_s, start_s < limit_s))
+        if rank != COARSE:
+            return Retired()
+        deleted, has_more = _delete_some(connection, tier, 0, retired_s, max_rows)
+        return Retired(deleted, has_more=has_more)
+    first_s = _first_in(connection, tier, retired_s, limit_s)
     if first_s is None:
         _note(connection, rank, Held(limit_s, limit_s))
         return Retired()
-    inside = select(start_s).where(start_s >= retired_s, start_s < limit_s).order_by(start_s)
-    beyond_s = connection.scalar(inside.limit(1).offset(max_rows))
-    to_s = limit_s if beyond_s is None else floor_to(max(beyond_s, first_s + tier.unit_s), tier.unit_s)
+    enough_s = min(_start_after(connection, table, retired_s, max_rows) or limit_s for table in tier.tables)
+    to_s = min(floor_to(max(enough_s, first_s + tier.unit_s), tier.unit_s), limit_s)
     if rank != FINEST:
         _note(connection, rank, Held(to_s, cleared_s))
         return Retired(has_more=True)
-    deleted = connection.execute(delete(tier.table).where(start_s >= retired_s, start_s < to_s)).rowcount
+    deleted = sum(
+        connection.execute(delete(table).where(table.c.start_s >= retired_s, table.c.start_s < to_s)).rowcount
+        for table in tier.tables
+    )
     _note(connection, rank, Held(to_s, to_s))
     return Retired(deleted, has_more=to_s < limit_s)
 
@@ -80,12 +83,13 @@ def next_cutoff(
     connection: Connection, tiers: Sequence[Tier], rank: int, is_partitioned: bool, now_s: int
 ) -> int | None:
     """Return before when the oldest part of a tier lies that may go when space is short, `None` when there is none."""
-    tier, held, start_s = tiers[rank], read_held(connection)[rank], tiers[rank].table.c.start_s
-    if is_partitioned:
-        ends = (part.end_s for part in partitions_of(connection, tier.table.name))
-        end_s = next((end_s for end_s in ends if end_s > held.retired_to_s), None)
-        return end_s if end_s is not None and end_s <= now_s - kept_s(tier) else None
-    first_s = connection.scalar(select(func.min(start_s)).where(start_s >= held.retired_to_s))
+    tier, held = tiers[rank], read_held(connection)[rank]
+    first_s = _first_in(connection, tier, held.retired_to_s, None)
+    if is_partitioned and first_s is not None:
+        parts = (part for table in tier.tables for part in partitions_of(connection, table.name))
+        ends = [part.end_s for part in parts if (part.start_s or 0) <= first_s < part.end_s]
+        if ends:  # a partition goes whole
+            return max(ends) if max(ends) <= now_s - kept_s(tier) else None
     return may_go_before(tier, first_s, now_s)
 
 
@@ -108,7 +112,29 @@ def _note(connection: Connection, rank: int, held: Held) -> None:
     connection.execute(update(tiers_table).where(tiers_table.c.rank == rank).values(values))
 
 
-def _delete_some(connection: Connection, table: Table, from_s: int, to_s: int, max_rows: int) -> int:
-    key = tuple_(*table.primary_key.columns)
-    some = select(*table.primary_key.columns).where(table.c.start_s >= from_s, table.c.start_s < to_s).limit(max_rows)
-    return connection.execute(delete(table).where(key.in_(some))).rowcount
+def _first_in(connection: Connection, tier: Tier, from_s: int, to_s: int | None) -> int | None:
+    """Return the start of the oldest bucket from `from_s` to before `to_s`, if there is any."""
+    found = []
+    for table in tier.tables:
+        oldest = select(func.min(table.c.start_s)).where(table.c.start_s >= from_s)
+        found.append(connection.scalar(oldest if to_s is None else oldest.where(table.c.start_s < to_s)))
+    return min((start_s for start_s in found if start_s is not None), default=None)
+
+
+def _start_after(connection: Connection, table: Table, from_s: int, rows: int) -> int | None:
+    """Return the start of the row that comes after so many, of those from `from_s` on, if there is one."""
+    start_s = table.c.start_s
+    found: int | None = connection.scalar(
+        select(start_s).where(start_s >= from_s).order_by(start_s).limit(1).offset(rows)
+    )
+    return found
+
+
+def _delete_some(connection: Connection, tier: Tier, from_s: int, to_s: int, max_rows: int) -> tuple[int, bool]:
+    """Delete up to `max_rows` rows of each table; return how many were, and whether there may be more."""
+    deleted = []
+    for table in tier.tables:
+        key = tuple_(*table.primary_key.columns)
+        old = select(*table.primary_key.columns).where(table.c.start_s >= from_s, table.c.start_s < to_s)
+        deleted.append(connection.execute(delete(table).where(key.in_(old.limit(max_rows)))).rowcount)
+    return sum(deleted), max_rows in deleted

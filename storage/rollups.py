@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, tuple_
 
-from storage.commits import Mark, Row, marking, new_token, sum_rows
+from storage.commits import Mark, marking, new_token
 from storage.dialects import Dialect
 from storage.reads import read_held
+from storage.row_kinds import ROW_KINDS, RowKind
 from storage.schema import rollups_due
 from storage.tiers import COARSE, FINEST, Held, Tier, floor_to
 
@@ -39,7 +40,6 @@ _DELETE_MARKS: Final = delete(rollups_due).where(
     rollups_due.c.start_s == bindparam("start_s"),
     tuple_(rollups_due.c.writer, rollups_due.c.token).in_(bindparam("seen", expanding=True)),
 )
-_COLUMNS: Final = "start_s, series_id, calls, errors, durations"
 
 
 class Bucket(NamedTuple):
@@ -55,12 +55,12 @@ class OutdatedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """A bucket as it was read: the marks, what the finer tier held, and the rows to keep."""
+    """A bucket as it was read: the marks, what the finer tier held, and the rows to keep, of each kind."""
 
     bucket: Bucket
     marks: Sequence[tuple[int, int]]
     held: Held
-    rows: Sequence[Row]
+    rows: Sequence[Sequence[Any]]
 
 
 def due_buckets(
@@ -88,14 +88,9 @@ def gather(connection: Connection, dialect: Dialect, tiers: Sequence[Tier], buck
     own = held[bucket.rank]
     if not marks or _is_dead(held[finer.rank], bucket.start_s) or _is_dead(own, bucket.start_s):
         return None
-    rows: list[Row] = []
+    rows: list[list[Any]] = [[] for _ in ROW_KINDS]
     if bucket.start_s >= held[finer.rank].retired_to_s:
-        # One finer bucket at a time, so that what is held in memory is bounded by the series and not by the time.
-        for start_s in range(bucket.start_s, bucket.start_s + tier.width_s, finer.width_s):
-            rows += _read(connection, dialect, finer, start_s, start_s + finer.width_s)
-            if len(rows) > _ROWS_AT_ONCE:
-                rows = sum_rows(rows, tier.width_s)
-        rows = sum_rows(rows, tier.width_s)
+        rows = [_summed(connection, dialect, kind, tiers, bucket) for kind in ROW_KINDS]
     return Gathered(bucket, marks, held[finer.rank], rows)
 
 
@@ -111,30 +106,53 @@ def store(
     rows = gathered.rows
     if bucket.start_s < gathered.held.retired_to_s:
         # Points before marks, as in commits. What is returned is the latest, and nobody can add to it any more.
-        moved = dialect.fetch(
-            connection,
-            f"DELETE FROM {finer.table.name} WHERE start_s >= :from_s AND start_s < :to_s RETURNING {_COLUMNS}",
-            {"from_s": bucket.start_s, "to_s": end_s},
-        )
-        rows = sum_rows([*moved, *_read(connection, dialect, tier, bucket.start_s, end_s)], tier.width_s)
+        rows = [_moved(connection, dialect, kind, finer, tier, bucket.start_s) for kind in ROW_KINDS]
     key = {"tier_s": tier.width_s, "start_s": bucket.start_s}
     if connection.execute(_DELETE_MARKS, {**key, "seen": gathered.marks}).rowcount != len(gathered.marks):
         raise OutdatedError
-    table = tier.table
-    connection.execute(delete(table).where(table.c.start_s >= bucket.start_s, table.c.start_s < end_s))
-    for first in range(0, len(rows), _ROWS_PER_INSERT):
-        connection.execute(insert(table), [row._asdict() for row in rows[first : first + _ROWS_PER_INSERT]])
+    for kind, of_kind in zip(ROW_KINDS, rows, strict=True):
+        table = kind.table_of(tier)
+        connection.execute(delete(table).where(table.c.start_s >= bucket.start_s, table.c.start_s < end_s))
+        for first in range(0, len(of_kind), _ROWS_PER_INSERT):
+            connection.execute(insert(table), [row._asdict() for row in of_kind[first : first + _ROWS_PER_INSERT]])
     if bucket.rank != COARSE:
         next_s = tiers[bucket.rank + 1].width_s
         mark = Mark(next_s, floor_to(bucket.start_s, next_s), writer, now_s, new_token())
         connection.execute(marking(dialect), mark._asdict())
-    return len(rows)
+    return sum(map(len, rows))
 
 
 def _is_dead(held: Held, start_s: int) -> bool:
     return held.cleared_to_s <= start_s < held.retired_to_s
 
 
-def _read(connection: Connection, dialect: Dialect, tier: Tier, from_s: int, to_s: int) -> list[Row]:
-    statement = f"SELECT {_COLUMNS} FROM {tier.table.name} WHERE start_s >= :from_s AND start_s < :to_s"
+def _summed(
+    connection: Connection, dialect: Dialect, kind: RowKind, tiers: Sequence[Tier], bucket: Bucket
+) -> list[Any]:
+    """Return the rows of a bucket as its finer tier has them, added up."""
+    tier, finer = tiers[bucket.rank], tiers[bucket.rank - 1]
+    rows: list[Any] = []
+    # One finer bucket at a time, so that what is held in memory is bounded by the series and not by the time.
+    for start_s in range(bucket.start_s, bucket.start_s + tier.width_s, finer.width_s):
+        rows += _read(connection, dialect, kind, finer, start_s, start_s + finer.width_s)
+        if len(rows) > _ROWS_AT_ONCE:
+            rows = kind.sum_rows(rows, tier.width_s)
+    return kind.sum_rows(rows, tier.width_s)
+
+
+def _moved(connection: Connection, dialect: Dialect, kind: RowKind, finer: Tier, tier: Tier, start_s: int) -> list[Any]:
+    """Take what came late out of the finer tier; return it added to what the tier has."""
+    end_s = start_s + tier.width_s
+    moved = dialect.fetch(
+        connection,
+        f"DELETE FROM {kind.table_of(finer).name} WHERE start_s >= :from_s AND start_s < :to_s "
+        f"RETURNING {kind.columns}",
+        {"from_s": start_s, "to_s": end_s},
+    )
+    return kind.sum_rows([*moved, *_read(connection, dialect, kind, tier, start_s, end_s)], tier.width_s)
+
+
+def _read(connection: Connection, dialect: Dialect, kind: RowKind, tier: Tier, from_s: int, to_s: int) -> list[Any]:
+    table = kind.table_of(tier).name
+    statement = f"SELECT {kind.columns} FROM {table} WHERE start_s >= :from_s AND start_s < :to_s"
     return dialect.fetch(connection, statement, {"from_s": from_s, "to_s": to_s})

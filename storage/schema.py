@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
 
 from telemetry import SeriesKey
+from telemetry.metric_series import MetricSeriesKey
 
 METADATA: Final = MetaData()
 
@@ -50,6 +51,36 @@ TIER_TABLES: Final = (red_points, red_points_medium, red_points_coarse)
 Time first in the key: questions are about ranges of time, and old rows go together. The two that are written once have
 an index by series as well.
 """
+
+metric_series: Final = Table(
+    "metric_series",
+    METADATA,
+    Column("series_id", BigInteger, primary_key=True, autoincrement=False),
+    *(Column(field, Text, nullable=False) for field in MetricSeriesKey._fields),
+    Column("first_s", BigInteger, nullable=False),
+    Column("noted_s", BigInteger, nullable=False),
+)
+"""`series_id` is `telemetry.metric_series.metric_series_id_of`. First noted at `first_s`; writers renew `noted_s` every
+few minutes while they use the series, so that it can be told which metrics there were in a time."""
+
+
+def _metric_points_table(name: str) -> Table:
+    return Table(
+        name,
+        METADATA,
+        Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+        Column("series_id", BigInteger, primary_key=True, autoincrement=False),
+        Column("state", LargeBinary, nullable=False),
+    )
+
+
+metric_points: Final = _metric_points_table("metric_points")
+metric_points_medium: Final = _metric_points_table("metric_points_medium")
+metric_points_coarse: Final = _metric_points_table("metric_points_coarse")
+METRIC_TABLES: Final = (metric_points, metric_points_medium, metric_points_coarse)
+"""The tiers of metrics, finest first, beside those of RED points. `state` is what a state's `to_bytes` wrote.
+
+All have an index by series as well: nobody asks about all series of metrics at once."""
 
 tiers: Final = Table(
     "tiers",

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Table
 
-from storage.schema import red_points, red_points_coarse, red_points_medium
+from storage.schema import METRIC_TABLES, TIER_TABLES
 from storage.settings import StorageSettings
 
 FINEST, MEDIUM, COARSE = 0, 1, 2
@@ -30,16 +30,26 @@ _PARTITIONS_KEPT = 8
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Buckets of `width_s` seconds in one table, kept for `retention_s`. `rank` counts from the finest, 0."""
+    """Buckets of `width_s` seconds in a table for each kind of points, kept for `retention_s`.
+
+    `rank` counts from the finest, 0.
+    """
 
     rank: int
     width_s: int
     retention_s: int
     table: Table
+    metric_table: Table
+    """Holds metrics as `table` holds RED points: what is due, held or deleted of a time is so of both."""
     unit_s: int
     """What is retired at once is a multiple of this: the width of the next tier's buckets."""
     partition_s: int
     """The time that one partition holds on PostgreSQL; a multiple of `unit_s`."""
+
+    @property
+    def tables(self) -> tuple[Table, Table]:
+        """Both tables."""
+        return self.table, self.metric_table
 
 
 def tiers_of(settings: StorageSettings) -> tuple[Tier, Tier, Tier]:
@@ -48,12 +58,11 @@ def tiers_of(settings: StorageSettings) -> tuple[Tier, Tier, Tier]:
     units = (*widths[1:], widths[-1])
     medium_s = max(settings.points_retention_s, settings.medium_retention_s)
     retentions = (settings.points_retention_s, medium_s, max(medium_s, settings.coarse_retention_s))
-    tables = (red_points, red_points_medium, red_points_coarse)
     longest = (_DAY_S // 4, _DAY_S, 30 * _DAY_S)
     finest, medium, coarse = (
-        Tier(rank, width_s, retention_s, table, unit_s, _partition_s(retention_s, unit_s, longest_s))
-        for rank, (width_s, retention_s, table, unit_s, longest_s) in enumerate(
-            zip(widths, retentions, tables, units, longest, strict=True)
+        Tier(rank, width_s, retention_s, *tables, unit_s, _partition_s(retention_s, unit_s, longest_s))
+        for rank, (width_s, retention_s, tables, unit_s, longest_s) in enumerate(
+            zip(widths, retentions, zip(TIER_TABLES, METRIC_TABLES, strict=True), units, longest, strict=True)
         )
     )
     return finest, medium, coarse

@@ -40,7 +40,7 @@ CounterName = Literal[
     "spill_drained_items",
     "spill_refused_batches",  # neither RabbitMQ nor the spill could take them: refused as retryable
     "spill_quarantined_records",  # stretches that cannot be read and batches that RabbitMQ never takes, kept aside
-    # processor: received = stored + invalid + late + duplicate + poison + refused + in hand
+    # processor: received = stored + invalid + late + duplicate + poison + refused + discarded + in hand
     "processor_received_items",
     "processor_received_batches",
     "processor_stored_items",
@@ -50,10 +50,12 @@ CounterName = Literal[
     "processor_poison_batches",
     "processor_refused_items",  # answered as retryable: no room, stopping, or the commit failed
     "processor_failed_commits",
-    "processor_skipped_items",  # stored as part of a batch, but of a kind that RED figures are not derived from
+    "processor_skipped_items",  # stored as part of a batch, but nothing is derived from it: other spans, metric gaps
     "processor_excluded_items",  # stored as part of a batch, but left out of RED figures by a rule, such as probes
     "processor_invalid_items",  # set aside because the item itself is impossible, such as a span that ends before 1970
     "processor_late_items",  # set aside because they ended longer ago than late data is taken in
+    "processor_discarded_items",  # taken and not kept: log records
+    "processor_discarded_points",  # not items: stored metric items, by series and second, beyond the limit of series
     "rabbit_source_dead_lettered_batches",
     "rabbit_source_requeued_batches",
     "rabbit_source_reconnects",
@@ -71,6 +73,8 @@ CounterName = Literal[
 GaugeName = Literal[
     "processor_series",
     "processor_overflowing_services",
+    "processor_metric_series",
+    "processor_metric_overflowing_services",
     "receiver_in_flight_requests",
     "receiver_in_flight_bytes",
     "exporter_connected",
@@ -112,10 +116,12 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "processor_poison_batches": "Batches that can never be stored.",
         "processor_refused_items": "Items handed back for now: no room, stopping, or a commit that failed.",
         "processor_failed_commits": "Commits to the history that failed.",
-        "processor_skipped_items": "Stored items of a kind that RED figures are not derived from.",
+        "processor_skipped_items": "Stored items that no figures are derived from: other spans, gaps in metrics.",
         "processor_excluded_items": "Stored items that a rule leaves out of RED figures, such as health probes.",
         "processor_late_items": "Items set aside because they ended too long ago.",
         "processor_invalid_items": "Items set aside because they are impossible by themselves.",
+        "processor_discarded_items": "Items that were taken and are not kept: log records.",
+        "processor_discarded_points": "Points of metrics beyond the limit of series that could not be added up.",
         "rabbit_source_dead_lettered_batches": "Batches moved to the queue of dead letters.",
         "rabbit_source_requeued_batches": "Batches given back to RabbitMQ unfinished at a stop.",
         "rabbit_source_reconnects": "Connections of the source to RabbitMQ that were lost and came back.",
@@ -131,6 +137,8 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "worker_restarts": "Worker processes of the receiver that ended by themselves and were started again.",
         "processor_series": "Series that the processor keeps apart now.",
         "processor_overflowing_services": "Services with more series than are kept apart now.",
+        "processor_metric_series": "Series of metrics that the processor keeps apart now.",
+        "processor_metric_overflowing_services": "Services with more series of metrics than are kept apart now.",
         "receiver_in_flight_requests": "Requests being read or waiting for the next stage now.",
         "receiver_in_flight_bytes": "Bytes of the requests in flight now.",
         "exporter_connected": "1 while the exporter has a connection to RabbitMQ; added up over workers.",

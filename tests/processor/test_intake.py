@@ -65,6 +65,8 @@ class Bench:
             "processor_duplicate_items",
             "processor_poison_items",
             "processor_refused_items",
+            "processor_discarded_items",
+            "processor_late_items",
         ]
         return self.counters.total("processor_received_items") == sum(self.counters.total(name) for name in names)
 
@@ -249,13 +251,13 @@ async def test_poison_fails_alone() -> None:
         assert bench.counters.total("processor_poison_batches") == 2
 
 
-@pytest.mark.parametrize("signal", [Signal.METRICS, Signal.LOGS])
-async def test_signals_that_are_not_understood_are_refused_with_the_reason(signal: Signal) -> None:
-    """On the queue that makes a dead letter, which a later version can replay."""
+async def test_logs_are_taken_counted_and_not_kept() -> None:
+    """Nothing is decoded or committed, and nobody waits."""
     async with running() as bench:
-        with pytest.raises(PermanentError, match=f"traces only.*{signal}.*replay"):
-            await bench.intake.consume(Batch.of(signal, b"", item_count=5, received_unix_nano=0))
-        assert bench.counters.total("processor_poison_items") == 5
+        await bench.intake.consume(Batch.of(Signal.LOGS, b"anything", item_count=5, received_unix_nano=0))
+        assert bench.counters.total("processor_received_items") == 5
+        assert bench.counters.total("processor_discarded_items") == 5
+        assert not bench.history.attempts
 
 
 async def test_other_spans_and_impossible_ones_are_counted_beside_the_stored() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.series_limits import SeriesLimits
+from processor.red_series_limits import RedSeriesLimits
 from telemetry import ExponentialHistogram, RedPoint, SeriesKey
 from tests.support.doubles import ManualClock
 
@@ -16,8 +16,8 @@ OVERFLOW = "otel.metric.overflow"
 SECOND = 1_700_000_000
 
 
-def limits(clock: ManualClock | None = None, *, per_service: int = 3, total: int = 100) -> SeriesLimits:
-    return SeriesLimits(per_service, total, 60, clock or ManualClock())
+def limits(clock: ManualClock | None = None, *, per_service: int = 3, total: int = 100) -> RedSeriesLimits:
+    return RedSeriesLimits(per_service, total, 60, clock or ManualClock())
 
 
 def point(series: SeriesKey, calls: int = 1, errors: int = 0, start_s: int = SECOND) -> RedPoint:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from storage.live_window import CallTotal, LiveWindow
 from storage.ports import AlreadyCommittedError, KeptTier, SeriesFilter, StorageUnavailableError
 from telemetry import RedColumns, RedPoint, merge_red_points
+from telemetry.metric_points import MetricPoint, merge_metric_points
 
 
 class MemoryHistory:
@@ -17,6 +18,7 @@ class MemoryHistory:
     def __init__(self, resolution_s: int = 10) -> None:
         self.resolution_s = resolution_s
         self.points: list[RedPoint] = []
+        self.metrics: list[MetricPoint] = []
         self.batch_ids: set[bytes] = set()
         self.is_down = False
         self.reads: list[tuple[int, int, SeriesFilter]] = []
@@ -26,13 +28,16 @@ class MemoryHistory:
 
     async def stop(self) -> None: ...
 
-    async def commit(self, batch_ids: Sequence[bytes], points: Sequence[RedPoint]) -> None:
+    async def commit(
+        self, batch_ids: Sequence[bytes], points: Sequence[RedPoint], metrics: Sequence[MetricPoint] = ()
+    ) -> None:
         await self.check()
         known = self.batch_ids & set(batch_ids)
         if known:
             raise AlreadyCommittedError(frozenset(known))
         self.batch_ids |= set(batch_ids)
         self.points = merge_red_points([*self.points, *points], self.resolution_s)
+        self.metrics = merge_metric_points([*self.metrics, *metrics], self.resolution_s)
 
     async def read(self, start_s: int, end_s: int, where: SeriesFilter, width_s: int | None = None) -> RedColumns:
         await self.check()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from storage.ports import StorageUnavailableError
 from telemetry import RedPoint
+from telemetry.metric_points import MetricPoint
 from tests.support.memory_history import MemoryFeed, MemoryHistory
 
 
@@ -26,14 +27,16 @@ class ScriptedHistory(MemoryHistory):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def commit(self, batch_ids: Sequence[bytes], points: Sequence[RedPoint]) -> None:
+    async def commit(
+        self, batch_ids: Sequence[bytes], points: Sequence[RedPoint], metrics: Sequence[MetricPoint] = ()
+    ) -> None:
         self.attempts.append(list(batch_ids))
         await self.gate.wait()
         if self.errors:
             raise self.errors.pop(0)
         if self.refused_id in batch_ids:
             raise self.refusal
-        await super().commit(batch_ids, points)
+        await super().commit(batch_ids, points, metrics)
         if self.late_errors:
             raise self.late_errors.pop(0)
 

@@ -1,0 +1,215 @@
+"""What a metric series was in a span of time: values that merge in any order and keep what questions need.
+
+The processor makes one of each point, storage adds them up and keeps their bytes, query asks them. Which one stands
+for a series follows from its type (`metric_points.py`):
+
+- `Readings`: what was observed now and then (gauges, sums that go up and down since a start).
+- `Additions` and `Distribution`: what came in between (delta sums, delta histograms).
+- `Running`: totals since a start (cumulative sums that only grow, cumulative histograms, summaries). Their increase is
+  taken from the first and the last of each start, when it is asked for.
+
+Merging is associative and commutative: what depends on an order goes by time, and by value at the same time; sums are
+exact (`metric_sums.py`).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from functools import reduce
+from typing import Final, NamedTuple
+
+from telemetry.metric_buckets import MAX_COUNT, Buckets, added, pack, unpack
+from telemetry.metric_sums import pack_sum, unpack_sum
+
+MAX_STARTS: Final = 32
+"""How many starts of a running total are kept in one span of time, the latest: no honest process restarts oftener."""
+
+_READINGS: Final = struct.Struct("<cqddqd")
+_ADDITIONS: Final = struct.Struct("<cqqq")
+_DISTRIBUTION: Final = struct.Struct("<cqqqdd?")
+_RUNNING: Final = struct.Struct("<cB")
+_START: Final = struct.Struct("<qd?")
+_SNAPSHOT: Final = struct.Struct("<qdqH")
+
+
+class Readings(NamedTuple):
+    """`points` values, their exact sum, their extremes, and the latest."""
+
+    points: int
+    total: int
+    low: float
+    high: float
+    last_ns: int
+    last: float
+
+    def to_bytes(self) -> bytes:
+        points, total, low, high, last_ns, last = self
+        return _READINGS.pack(b"r", points, low, high, last_ns, last) + pack_sum(total)
+
+
+class Additions(NamedTuple):
+    """The exact sum of `points` points; they speak of the time from `begin_ns` (as far as they say) to `end_ns`."""
+
+    points: int
+    total: int
+    begin_ns: int
+    end_ns: int
+
+    def to_bytes(self) -> bytes:
+        return _ADDITIONS.pack(b"a", self.points, self.begin_ns, self.end_ns) + pack_sum(self.total)
+
+
+class Distribution(NamedTuple):
+    """Observations between `begin_ns` and `end_ns`. `total` is `None` unless all points named their sum.
+
+    `low` is infinite and `high` minus infinite where no point named them.
+    """
+
+    observations: int
+    total: int | None
+    begin_ns: int
+    end_ns: int
+    low: float
+    high: float
+    buckets: Buckets
+
+    def to_bytes(self) -> bytes:
+        observations, total, begin_ns, end_ns, low, high, buckets = self
+        head = _DISTRIBUTION.pack(b"d", observations, begin_ns, end_ns, low, high, total is not None)
+        return head + pack_sum(total or 0) + pack(buckets)
+
+
+class Snapshot(NamedTuple):
+    """A total as it was at `time_ns`: of a sum its `value`; of a histogram or a summary sum, number and `shape`.
+
+    `shape` is the packed buckets or quantiles, empty for sums; a sum that is not known is 0.
+    """
+
+    time_ns: int
+    value: float
+    observations: int = 0
+    shape: bytes = b""
+
+    def to_bytes(self) -> bytes:
+        return _SNAPSHOT.pack(self.time_ns, self.value, self.observations, len(self.shape)) + self.shape
+
+
+class Start(NamedTuple):
+    """The first and the last that is known of the totals since Unix second `start_s`, 0 if they do not say since when.
+
+    `peak` is the largest value between them: above the last one, it tells of a reset that named no new start.
+    """
+
+    start_s: int
+    first: Snapshot
+    last: Snapshot
+    peak: float
+
+
+class Running(NamedTuple):
+    """Totals, by their starts in time order; `MAX_STARTS` at most."""
+
+    starts: tuple[Start, ...]
+
+    def to_bytes(self) -> bytes:
+        parts = [_RUNNING.pack(b"t", len(self.starts))]
+        for start_s, first, last, peak in self.starts:
+            parts += (_START.pack(start_s, peak, first != last), last.to_bytes())
+            if first != last:
+                parts.append(first.to_bytes())
+        return b"".join(parts)
+
+
+State = Readings | Additions | Distribution | Running
+
+
+def merge_states(states: Iterable[State]) -> State:
+    """Return what stands for all of them; there is at least one, and all are of one kind."""
+    return reduce(_merged, states)
+
+
+def state_from_bytes(raw: bytes) -> State:
+    """Read what a state's `to_bytes` wrote."""
+    match raw[:1]:
+        case b"r":
+            _, count, low, high, last_ns, last = _READINGS.unpack_from(raw)
+            return Readings(count, unpack_sum(raw, _READINGS.size)[0], low, high, last_ns, last)
+        case b"a":
+            _, count, begin_ns, end_ns = _ADDITIONS.unpack_from(raw)
+            return Additions(count, unpack_sum(raw, _ADDITIONS.size)[0], begin_ns, end_ns)
+        case b"d":
+            _, count, begin_ns, end_ns, low, high, has_total = _DISTRIBUTION.unpack_from(raw)
+            total, end = unpack_sum(raw, _DISTRIBUTION.size)
+            return Distribution(count, total if has_total else None, begin_ns, end_ns, low, high, unpack(raw[end:]))
+        case b"t":
+            return _running_from(raw)
+    raise ValueError(f"there is no metric state that begins with {raw[:1]!r}")
+
+
+def _running_from(raw: bytes) -> Running:
+    _, count = _RUNNING.unpack_from(raw)
+    position = _RUNNING.size
+    starts = []
+    for _ in range(count):
+        start_s, peak, has_first = _START.unpack_from(raw, position)
+        last, position = _snapshot_from(raw, position + _START.size)
+        first = last
+        if has_first:
+            first, position = _snapshot_from(raw, position)
+        starts.append(Start(start_s, first, last, peak))
+    return Running(tuple(starts))
+
+
+def _snapshot_from(raw: bytes, position: int) -> tuple[Snapshot, int]:
+    time_ns, value, count, length = _SNAPSHOT.unpack_from(raw, position)
+    position += _SNAPSHOT.size
+    return Snapshot(time_ns, value, count, raw[position : position + length]), position + length
+
+
+def _merged(one: State, other: State) -> State:
+    match one, other:
+        case Readings(), Readings():
+            last_ns, last = max((one.last_ns, one.last), (other.last_ns, other.last))
+            return Readings(
+                one.points + other.points,
+                one.total + other.total,
+                min(one.low, other.low),
+                max(one.high, other.high),
+                last_ns,
+                last,
+            )
+        case Additions(), Additions():
+            return Additions(
+                one.points + other.points,
+                one.total + other.total,
+                min(one.begin_ns, other.begin_ns),
+                max(one.end_ns, other.end_ns),
+            )
+        case Distribution(), Distribution():
+            return Distribution(
+                min(one.observations + other.observations, MAX_COUNT),
+                None if one.total is None or other.total is None else one.total + other.total,
+                min(one.begin_ns, other.begin_ns),
+                max(one.end_ns, other.end_ns),
+                min(one.low, other.low),
+                max(one.high, other.high),
+                added(one.buckets, other.buckets),
+            )
+        case Running(), Running():
+            return _merged_running(one, other)
+    raise ValueError(f"a {type(one).__name__} and a {type(other).__name__} are not of one series")
+
+
+def _merged_running(one: Running, other: Running) -> Running:
+    if len(one.starts) == 1 == len(other.starts) and one.starts[0].start_s == other.starts[0].start_s:
+        return Running((_merged_start(one.starts[0], other.starts[0]),))
+    by_start: dict[int, Start] = {}
+    for start in (*one.starts, *other.starts):
+        known = by_start.get(start.start_s)
+        by_start[start.start_s] = start if known is None else _merged_start(known, start)
+    return Running(tuple([by_start[start_s] for start_s in sorted(by_start)[-MAX_STARTS:]]))
+
+
+def _merged_start(one: Start, other: Start) -> Start:
+    return Start(one.start_s, min(one.first, other.first), max(one.last, other.last), max(one.peak, other.peak))
