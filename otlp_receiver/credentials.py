@@ -19,6 +19,10 @@ from telemetry import StartError
 AUTHORIZATION_HEADER = "authorization"
 KEY_HEADER = "x-modelwatch-key"
 
+_BLANKS = " \t"
+"""No part of a header's value (RFC 9110, section 5.5), but not always taken off by the parser; a key may end in others,
+such as in one byte of a letter."""
+
 HeaderLookup = Callable[[str], str | None]
 """Returns the value of the header or metadata entry with this lower-case name."""
 
@@ -50,7 +54,8 @@ class Credentials:
         """Raise `UnauthenticatedError` unless one of the two headers holds one of the keys."""
         if not self._asks_for_key:
             return
-        presented = [key for key in (_bearer(header(AUTHORIZATION_HEADER)), header(KEY_HEADER)) if key]
+        plain = (header(KEY_HEADER) or "").strip(_BLANKS)
+        presented = [key for key in (_bearer(header(AUTHORIZATION_HEADER)), plain) if key]
         digests = self._digests
         # Every pair is compared, hash against hash, so that the time taken tells nothing about the keys.
         matches = [
@@ -80,7 +85,7 @@ def require_closed(settings: ReceiverSettings, *, has_keys: bool) -> None:
 
 def _bearer(authorization: str | None) -> str | None:
     scheme, _, key = (authorization or "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else None
+    return key.strip(_BLANKS) if scheme.lower() == "bearer" else None
 
 
 def _digests_as_sent(value: str) -> set[bytes]:

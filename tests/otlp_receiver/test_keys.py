@@ -29,7 +29,7 @@ from tests.support.otlp_senders import PROTOBUF, sender_of
 from tests.support.waiting import eventually
 
 BODY = trace_request(server_spans(3)).SerializeToString()
-KEYS = (SecretStr("first-key"), SecretStr("schlüssel"), SecretStr("with space"))
+KEYS = (SecretStr("first-key"), SecretStr("schlüssel"), SecretStr("with space"), SecretStr("voilà"))
 
 GOOD = {
     "bearer": {"authorization": "Bearer first-key"},
@@ -244,10 +244,17 @@ def test_keys_in_a_file_are_separated_by_commas_or_line_ends() -> None:
     assert [key.get_secret_value() for key in keys] == ["one", "two", "three", "six#6", "seven words"]
 
 
+def test_blanks_around_a_key_are_no_part_of_it() -> None:
+    """Some clients send them, and httptools and gRPC leave those at the end."""
+    for headers in ({"x-modelwatch-key": " first-key\t"}, {"authorization": "Bearer  first-key "}):
+        Credentials(KEYS).check(headers.get)
+
+
 def test_keys_may_hold_any_text() -> None:
     """A key outside ASCII is compared like any other, and may be sent as UTF-8 or as Latin-1."""
-    for sent in ("schlüssel".encode(), "schlüssel".encode("latin-1")):
+    for sent in ("schlüssel".encode(), "schlüssel".encode("latin-1"), "voilà".encode()):
         Credentials(KEYS).check({"x-modelwatch-key": sent.decode("latin-1")}.get)
+        Credentials(KEYS).check({"authorization": f"Bearer {sent.decode('latin-1')}"}.get)
     with pytest.raises(UnauthenticatedError):
         Credentials(KEYS).check({"x-modelwatch-key": "schlussel"}.get)
 
