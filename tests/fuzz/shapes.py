@@ -86,7 +86,7 @@ def _metrics() -> Iterator[Message]:
             total(*points, temporality=0),
             histogram(histogram_point(), histogram_point([], []), histogram_point([1], [1.0])),
             exponential_histogram(exponential_point()),
-            summary(summary_point(0.0, 0.5, 1.0), summary_point(1.5)),
+            summary(summary_point(-0.0, 0.5, 1.0), summary_point(1.5)),
         ]
     )
 
