@@ -16,13 +16,13 @@ from typing import Any, Final
 
 import pika.exceptions
 import pika.spec
-from pika import BasicProperties, DeliveryMode
+from pika import BasicProperties
 from pydantic import SecretStr
 
 from rabbitmq.address import parameters_of
 from rabbitmq.connection import Channel, Connection
 from rabbitmq.errors import BrokerUnavailableError, unavailable
-from rabbitmq.message import Message, signal_of, whole_number
+from rabbitmq.message import Message, live_letter_of, signal_of, whole_number
 from rabbitmq.publisher import ConfirmedPublisher, PublishLimits
 from rabbitmq.settings import RabbitSettings
 from telemetry import PermanentError
@@ -74,7 +74,7 @@ async def go_through(
                 delivery_tag, message = taken
                 fate = decide(_letter_of(message))
                 if fate is Fate.REPLAY:
-                    await publisher.publish(EXCHANGE, _replayed(message))
+                    await publisher.publish(EXCHANGE, live_letter_of(message))
                 if fate is not Fate.KEEP:
                     channel.raw.basic_ack(delivery_tag)
             return count
@@ -145,24 +145,3 @@ def _reason_of_broker(headers: dict[str, Any]) -> str:
     """Say why RabbitMQ itself moved a message here, in its own word (`rejected`, `expired`, `delivery_limit`)."""
     deaths = headers.get("x-death")
     return f"RabbitMQ: {deaths[0].get('reason')}" if isinstance(deaths, list) and deaths else "not told"
-
-
-def _replayed(message: Message) -> Message:
-    """Return the message as it was before it was set aside."""
-    old = message.properties
-    headers = {
-        name: value
-        for name, value in (old.headers or {}).items()
-        if name != REASON_HEADER and not name.startswith(("x-death", "x-first-death", "x-last-death", "x-delivery"))
-    }
-    properties = BasicProperties(
-        content_type=old.content_type,
-        content_encoding=old.content_encoding,
-        delivery_mode=DeliveryMode.Persistent,
-        message_id=old.message_id,
-        timestamp=old.timestamp,
-        type=old.type,
-        app_id=old.app_id,
-        headers=headers,
-    )
-    return Message(message.routing_key, properties, message.body)

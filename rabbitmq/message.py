@@ -27,6 +27,7 @@ ROUTING_KEYS: Final[Mapping[str, Signal]] = {
 """Ours, and those that the Collector's exporter uses when its `routing_key` is left out."""
 
 _REASON_LIMIT: Final = 500
+_MARKS_OF_THE_DEAD: Final = (REASON_HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,19 @@ def dead_letter_of(message: Message, reason: str) -> Message:
 
     The publisher's user and expiry go: the broker would refuse the one, and the other would lose the letter.
     """
+    headers = {**(message.properties.headers or {}), REASON_HEADER: reason[:_REASON_LIMIT]}
+    return _with_headers(message, headers)
+
+
+def live_letter_of(message: Message) -> Message:
+    """Return a dead letter as it was before it was set aside, by us or by RabbitMQ."""
+    headers = message.properties.headers or {}
+    return _with_headers(
+        message, {name: value for name, value in headers.items() if not name.startswith(_MARKS_OF_THE_DEAD)}
+    )
+
+
+def _with_headers(message: Message, headers: Mapping[str, Any]) -> Message:
     old = message.properties
     properties = BasicProperties(
         content_type=old.content_type,
@@ -90,7 +104,7 @@ def dead_letter_of(message: Message, reason: str) -> Message:
         timestamp=old.timestamp,
         type=old.type,
         app_id=old.app_id,
-        headers={**(old.headers or {}), REASON_HEADER: reason[:_REASON_LIMIT]},
+        headers=dict(headers),
     )
     return Message(message.routing_key, properties, message.body)
 
