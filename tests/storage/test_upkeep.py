@@ -1,0 +1,177 @@
+"""The duties that must be done once, with several processes at them, and with a disk that fills."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from storage.component import build_upkeep
+from storage.dialects import POSTGRES, Space
+from storage.disk_guard import DiskGuard
+from storage.history import SqlHistory
+from storage.ports import SeriesFilter
+from storage.settings import StorageSettings
+from storage.upkeep import Upkeep
+from telemetry import Counters
+from tests.support.doubles import ManualClock
+from tests.support.red_points import red_point, totals_of
+from tests.support.waiting import eventually
+
+EVERYTHING = SeriesFilter()
+HOUR_S, DAY_S = 3_600, 86_400
+NOW_S = 1_700_000_000 // DAY_S * DAY_S + 50
+AT_ONCE: dict[str, Any] = {
+    "rollup_grace_s": 0,
+    "rollup_interval_s": 0.02,
+    "retention_interval_s": 0.05,
+    "min_free_bytes": 0,
+}
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW_S)
+
+
+@pytest.fixture
+async def history(store: Any, clock: ManualClock) -> AsyncIterator[SqlHistory]:
+    made: SqlHistory = store.history(now_ns=clock, **AT_ONCE)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def upkeep_of(history: SqlHistory, clock: ManualClock, **settings: Any) -> Upkeep:
+    return build_upkeep(StorageSettings(**{**AT_ONCE, **settings}), history, Counters(), now_ns=clock)
+
+
+async def test_reads_at_every_width_are_exact_while_others_commit_and_roll_up(store: Any, clock: ManualClock) -> None:
+    """An answer holds all that was committed before the question, and nothing twice, whoever is at what meanwhile."""
+    histories = [store.history(now_ns=clock, write_threads=4, **AT_ONCE) for _ in range(2)]
+    for history in histories:
+        await history.start()
+    rivals = [upkeep_of(history, clock) for history in histories]
+    for upkeep in rivals:
+        await upkeep.start()
+    done, begun, is_over = 0, 0, False
+
+    async def commit(number: int) -> None:
+        nonlocal done, begun
+        for step in range(25):
+            ages = (60, 119, 130, HOUR_S + number, 2 * HOUR_S)
+            begun += len(ages)
+            points = [red_point(f"s{step % 3}", NOW_S - age_s, duration_ms=1 + age_s) for age_s in ages]
+            await histories[number % 2].commit([os.urandom(16)], points)
+            done += len(ages)
+
+    async def read(width_s: int) -> int:
+        checks = 0
+        while not is_over:
+            least = done
+            found = await histories[checks % 2].read(0, 2**40, EVERYTHING, width_s)
+            assert least <= sum(point.calls for point in found) <= begun
+            checks += 1
+        return checks
+
+    readers = [asyncio.create_task(read(width_s)) for width_s in (10, 60, HOUR_S)]
+    await asyncio.gather(*(commit(number) for number in range(4)))
+    is_over = True
+    assert min(await asyncio.gather(*readers)) > 3
+    finest = totals_of(await histories[0].read(0, 2**40, EVERYTHING), HOUR_S)
+    assert sum(total[0] for total in finest.values()) == 4 * 25 * 5
+
+    async def is_rolled_up() -> bool:
+        found = await histories[0].read(0, NOW_S // HOUR_S * HOUR_S, EVERYTHING, HOUR_S)
+        return all(point.start_s % HOUR_S == 0 for point in found)
+
+    clock.advance(HOUR_S)
+    await eventually(is_rolled_up, timeout_s=20)
+    for width_s in (60, HOUR_S):
+        assert totals_of(await histories[1].read(0, 2**40, EVERYTHING, width_s), HOUR_S) == finest
+    await asyncio.gather(*(part.stop() for part in (*rivals, *histories)))
+
+
+async def test_the_duties_are_taken_over_when_their_holder_dies(postgres_store: Any, clock: ManualClock) -> None:
+    """While one process is at them the others leave them alone; when it is gone they go on within seconds."""
+    history: SqlHistory = postgres_store.history(now_ns=clock, **AT_ONCE)
+    await history.start()
+    engine = sqlalchemy.create_engine(postgres_store.url)
+    holder = engine.connect()
+    assert POSTGRES.try_lock_upkeep(holder)
+    upkeep = upkeep_of(history, clock)
+    await history.commit([], [red_point(start_s=NOW_S - 120)])
+    clock.advance(1)
+
+    async def starts() -> set[int]:
+        return {point.start_s % 60 for point in await history.read(0, 2**40, EVERYTHING, 60)}
+
+    before = await starts()
+    await upkeep.start()
+    await asyncio.sleep(0.3)  # a dozen rounds
+    assert await starts() == before != {0}
+    POSTGRES.interrupt(holder.connection.driver_connection)  # gone without a word, its transaction still open
+
+    async def is_rolled_up() -> bool:
+        return await starts() == {0}
+
+    await eventually(is_rolled_up, timeout_s=5)
+    holder.invalidate()
+    holder.close()
+    engine.dispose()
+    await upkeep.stop()
+    await history.stop()
+
+
+async def test_the_oldest_figures_go_first_and_the_finest_of_them_when_space_is_short(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """Never the last hour of the finest tier, nor what is not rolled up; hours stay where minutes had to go."""
+    points = [red_point(start_s=NOW_S - age_s) for age_s in range(0, 3 * DAY_S, 1_800)]
+    for first in range(0, len(points), 30):
+        await history.commit([], points[first : first + 30])
+    counters = Counters()
+    limits = {"min_free_bytes": 2**62, "warn_free_bytes": 2**62, "max_database_bytes": 1}
+    settings = StorageSettings(**{**AT_ONCE, **limits, "points_retention_s": 10 * DAY_S})
+    upkeep = build_upkeep(settings, history, counters, now_ns=clock)
+    await upkeep.delete_expired()
+    assert counters.total("storage_thinnings") == 0
+    for _ in range(3):
+        clock.advance(1)
+        await upkeep.roll_up()
+    await upkeep.delete_expired()
+    assert counters.total("storage_thinnings") > 3
+    kept = {tier.width_s: tier.since_s for tier in await history.kept()}
+    assert kept[60] <= clock.now_s - DAY_S < kept[10] <= clock.now_s - HOUR_S
+    assert kept[HOUR_S] <= NOW_S - 30 * DAY_S
+    found = [*await history.read(0, 2**40, EVERYTHING, HOUR_S)]
+    assert totals_of(found, HOUR_S) == totals_of(points, HOUR_S)
+    assert counters.gauges()["storage_database_bytes", ()] > 0
+
+
+async def test_nothing_goes_before_its_age_while_there_is_space(history: SqlHistory, clock: ManualClock) -> None:
+    """With the limits as they come, thinning does not happen, and the size of the database is shown."""
+    await history.commit([], [red_point(start_s=NOW_S - DAY_S)])
+    counters = Counters()
+    upkeep = build_upkeep(StorageSettings(**AT_ONCE), history, counters, now_ns=clock)
+    await upkeep.roll_up()
+    await upkeep.delete_expired()
+    assert counters.total("storage_thinnings") == 0
+    assert (await history.kept())[0].since_s <= NOW_S - DAY_S
+    assert ("storage_due_rollups", ()) in counters.gauges()
+
+
+def test_the_guard_warns_before_figures_have_to_go(capsys: pytest.CaptureFixture[str]) -> None:
+    """Once for each time that space becomes short; by free bytes where they are known, else by the size allowed."""
+    guard = DiskGuard(StorageSettings(warn_free_bytes=100, min_free_bytes=50))
+    verdicts = [guard.is_too_full(Space(1, free)) for free in (200, 99, 60, 49, 200, 99)]
+    assert verdicts == [False, False, False, True, False, False]
+    assert capsys.readouterr().out.count("runs out of space") == 2
+    guard = DiskGuard(StorageSettings(max_database_bytes=1_000))
+    assert [guard.is_too_full(Space(size, None)) for size in (900, 901, 1_001)] == [False, False, True]
+    assert capsys.readouterr().out.count("runs out of space") == 1
+    assert not DiskGuard(StorageSettings()).is_too_full(Space(2**60, None))
