@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from otlp_receiver.errors import TooLargeError
 from otlp_receiver.json_values import JsonError
+from otlp_receiver.pieces import MAX_FIELDS
 
 LONGEST_VALUE_BYTES: Final = 8 * 1024 * 1024
 """One item, or one value that is ignored, may take this much text. The worst of 8 MiB become 250 MiB of objects."""
@@ -38,6 +40,7 @@ class JsonText:
         self._window = ""
         self._window_start = 0
         self._at = 0
+        self._room = MAX_FIELDS
         self._move(_WINDOW_BYTES)
 
     def peek(self) -> str:
@@ -116,6 +119,10 @@ class JsonText:
         return value
 
     def _has_more(self, closing: str) -> bool:
+        # Each is a microsecond or two of work, and takes no more than three bytes.
+        self._room -= 1
+        if self._room < 0:
+            raise TooLargeError(f"the request is made of more than {MAX_FIELDS} parts: send it in several")
         next_one = self.peek()
         if next_one not in (",", closing):
             raise self._not_json("Expecting ',' delimiter", self._at)

@@ -28,6 +28,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 
+from otlp_receiver import json_texts
 from otlp_receiver.errors import MalformedError, TooLargeError
 from otlp_receiver.json_requests import protobuf_of
 from otlp_receiver.json_texts import LONGEST_VALUE_BYTES
@@ -570,6 +571,22 @@ def test_a_request_that_is_larger_as_protobuf_is_too_large() -> None:
     assert len(protobuf_of(ExportMetricsServiceRequest, text, 4 * len(text))) > 3 * len(text)
     with pytest.raises(TooLargeError, match=f"larger than {len(text)} bytes as protobuf"):
         protobuf_of(ExportMetricsServiceRequest, text, len(text))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"resourceSpans":[' + "{}," * 1_100 + "{}]}",
+        "{" + '"a":1,' * 1_100 + '"a":1}',
+        '{"resourceSpans":[' + ('{"scopeSpans":[' + "{}," * 100 + "{}]},") * 11 + "{}]}",
+    ],
+    ids=["elements", "members", "elements of elements"],
+)
+def test_a_request_of_very_many_parts_is_too_large(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """Each part takes time, however short it is: 64 MiB of them would take half a minute."""
+    monkeypatch.setattr(json_texts, "MAX_FIELDS", 1_000)
+    with pytest.raises(TooLargeError, match="more than 1000 parts"):
+        protobuf_of(ExportTraceServiceRequest, body.encode())
 
 
 def test_an_item_that_is_too_long_is_malformed_and_one_that_is_not_is_read() -> None:
