@@ -70,6 +70,16 @@ def test_data_points_and_log_records_are_counted() -> None:
     assert batch_of(collector_message(logs.SerializeToString(), "logs"), NOW).item_count == 2
 
 
+def test_items_are_counted_where_a_text_is_no_utf_8() -> None:
+    """One broken attribute of a span or a data point does not make a dead letter of all the others."""
+    body = batch_number(1, spans=3).body
+    assert batch_of(collector_message(body.replace(b"GET", b"G\xff\xff", 1), "traces"), NOW).item_count == 3
+    points = [NumberDataPoint(as_int=1), NumberDataPoint(as_int=2)]
+    scope = ScopeMetrics(metrics=[Metric(name="gauge", gauge=Gauge(data_points=points))])
+    metrics = ExportMetricsServiceRequest(resource_metrics=[ResourceMetrics(scope_metrics=[scope])]).SerializeToString()
+    assert batch_of(collector_message(metrics.replace(b"gauge", b"\xff" * 5), "metrics"), NOW).item_count == 2
+
+
 @pytest.mark.parametrize("message_id", ["", "7", b"\xff", "A" * 31, "0123456789abcdef" * 2])
 def test_the_content_decides_which_batch_it_is(message_id: str | bytes) -> None:
     """A message's own id is never believed, whatever it looks like: equal bodies are one batch, others are not."""
