@@ -206,6 +206,7 @@ def _certificates(settings: Settings) -> Iterator[Finding]:
 
 def _ports(settings: Settings) -> Iterator[Finding]:
     receiver, api, health = settings.receiver, settings.api, settings.health
+    otlp_ports = (receiver.grpc_port, receiver.http_port)
     places = [
         ("OTLP/gRPC", receiver.host, receiver.grpc_port, "MODELWATCH_RECEIVER__GRPC_PORT"),
         ("OTLP/HTTP", receiver.host, receiver.http_port, "MODELWATCH_RECEIVER__HTTP_PORT"),
@@ -213,7 +214,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     ]
     if settings.broker_url is not None and health.port:
         places.append(("health", health.host, health.port, "MODELWATCH_HEALTH__PORT"))
-    is_running = _is_modelwatch(api.host, api.port)
+    is_running = any(_is_modelwatch(host, port) for _, host, port, _ in places if port not in otlp_ports)
     for subject, host, port, variable in places:
         where = f"{host}:{port}"
         error = _bind_error(host, port)

@@ -145,6 +145,27 @@ def test_the_doctor_tells_what_waits_in_the_spill(tmp_path: Path) -> None:
     assert notes[1].endswith("quarantine: 1; see docs/outages.md")
 
 
+async def test_the_doctor_knows_a_receiver_that_runs(tmp_path: Path) -> None:
+    """Its ports are in use as they should be, though no page is there to say so."""
+    health_port = free_port()
+    environment = {
+        "MODELWATCH_DATA_DIR": str(tmp_path),
+        "MODELWATCH_BROKER_URL": f"amqp://127.0.0.1:{free_port()}/",
+        "MODELWATCH_RECEIVER__GRPC_PORT": str(free_port()),
+        "MODELWATCH_RECEIVER__HTTP_PORT": str(free_port()),
+        "MODELWATCH_API__PORT": str(free_port()),
+        "MODELWATCH_HEALTH__PORT": str(health_port),
+    }
+    running: RunningProcess = await start_role("receiver", environment, tmp_path / "receiver.log", health_port)
+    try:
+        found = run("doctor", **environment).stdout
+    finally:
+        running.process.terminate()
+        assert running.process.wait(15) == 0
+    states = {line.split(":")[0][9:]: line.split()[0] for line in found.splitlines() if ": " in line}
+    assert (states["OTLP/gRPC"], states["OTLP/HTTP"], states["health"]) == ("note", "note", "ok"), found
+
+
 def test_the_doctor_is_content_with_the_defaults(tmp_path: Path) -> None:
     """With nothing set and free ports there is no problem."""
     done = run(
