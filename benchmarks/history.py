@@ -9,6 +9,7 @@ out where it is not installed.
 from __future__ import annotations
 
 import asyncio
+import gc
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -38,6 +39,7 @@ NOW_S: Final = 1_760_002_650  # 37 and a half minutes past the hour
 DAY_S: Final = 86_400
 COMMITTED_S: Final = 600
 ROUNDS: Final = 7
+FEW: Final = 2
 CALLS_PER_S: Final = 0.5
 SERIES: Final = [
     SeriesKey(f"model-{service:02}", "1.0", "i-1", "production", http_method="POST", http_route=f"/v1/route-{route}")
@@ -50,7 +52,16 @@ Row = dict[str, Any]
 
 def run() -> list[Row]:
     """Return milliseconds of the questions, and bytes on disk."""
-    return [*_merging_rows(), *asyncio.run(_run())]
+    rows = _merging_rows()
+    # As the roles do (modelwatch/roles.py): a full collection in the midst of a question takes as long as the question.
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        return [*rows, *asyncio.run(_run())]
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 class _Clock:
@@ -180,23 +191,22 @@ async def _questions(history: SqlHistory, live: Any, clock: _Clock, name: str, *
         end_s = clock.now_s + 1
         return query.red(end_s - DAY_S, end_s, 300, ("route",), SeriesFilter(service_name="model-07"))
 
-    asked: dict[str, Callable[[Query], Awaitable[Any]]] = {
-        "24 h of all services": overview,
-        "24 h of one service by route, in 5 min": service,
-    }
+    asked: dict[str, Callable[[Query], Awaitable[Any]]] = {"24 h of all services": overview}
     if not is_short:
+        asked["24 h of one service by route, in 5 min"] = service
         asked["30 days of all services"] = lambda query: overview(query, 30)
     rows = []
     for question, ask in asked.items():
+        rounds = FEW if question.startswith("30") else ROUNDS
         cold_ms = []
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             query = Query(QuerySettings(), history, live, clock)
             began = time.perf_counter()
             await ask(query)
             cold_ms.append((time.perf_counter() - began) * 1_000)
         rows.append({"name": f"{name}: {question}, cold", "value": median(cold_ms), "unit": "ms"})
         warm_ms = []
-        for _ in range(0 if is_short else ROUNDS):
+        for _ in range(0 if is_short else rounds):
             clock.now_s += 1
             began = time.perf_counter()
             await ask(query)

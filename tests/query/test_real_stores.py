@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 
 from query import GroupBy, Query, QuerySettings, QuestionError, SeriesFilter, StorageUnavailableError
-from storage.component import build_in_process_live_feed, build_postgres_history, build_sqlite_history
+from storage.component import (
+    build_in_process_live_feed,
+    build_postgres_history,
+    build_sqlite_history,
+    build_upkeep,
+)
 from storage.settings import StorageSettings
 from telemetry import Counters, SeriesKey
-from tests.support.calls import check_red, point, points_of, random_calls
+from tests.support.calls import Call, check_red, point, points_of, random_calls
 from tests.support.doubles import ManualClock
 
 
@@ -103,3 +108,35 @@ async def test_a_stopped_database_is_unavailable(stores: Stores) -> None:
         await stores.query.check()
     with pytest.raises(StorageUnavailableError):
         await stores.query.services(3_000)
+
+
+async def test_answers_are_a_plain_count_whichever_tier_they_come_from(stores: Stores) -> None:
+    """Steps of seconds, minutes and hours, before and after rolling up, with calls that come late, of one or all."""
+    now_s = stores.now_s
+    calls = random_calls(9, 800, now_s - 4 * 3_600, now_s)
+    late = random_calls(10, 200, now_s - 4 * 3_600, now_s)
+    upkeep = build_upkeep(StorageSettings(rollup_grace_s=0), stores.history, Counters(), now_ns=stores.clock)
+
+    async def check(known: list[Call]) -> None:
+        query = Query(QuerySettings(), stores.history, stores.live, stores.clock)
+        for step_s in (60, 300, 3_600):
+            for where in (SeriesFilter(), SeriesFilter(service_name="churn")):
+                answer = await query.red(now_s - 4 * 3_600, now_s, step_s, ("service",), where)
+                assert answer.step_s == step_s
+                check_red(answer, known, ("service",), where)
+        services = await query.services(3 * 3_600 + 11, end_s=now_s)
+        assert services.total.calls == sum(services.start_s <= call.end_s for call in known)
+        assert 0 <= now_s - (3 * 3_600 + 11) - services.start_s < 60
+
+    async def roll_up() -> int:
+        stores.clock.advance(1)
+        return await upkeep.roll_up() + await upkeep.roll_up()
+
+    await stores.history.commit([b"x" * 16], points_of(calls))
+    await check(calls)
+    while await roll_up():
+        await check(calls)
+    await stores.history.commit([], points_of(late))
+    await check([*calls, *late])
+    while await roll_up():
+        await check([*calls, *late])
