@@ -16,10 +16,11 @@ from starlette.routing import BaseRoute
 
 from api import health, models, problems
 from api.head_requests import HeadRequests
+from api.metric_routes import build_metric_router
 from api.routes import build_router
 from api.security_headers import SecurityHeaders
 from api.settings import ApiSettings
-from query import Query
+from query import MetricQuery, Query
 from telemetry import Counters, NowNs
 
 VERSION: Final = "0.1.0"
@@ -30,7 +31,12 @@ _DESCRIPTION: Final = (
 
 
 def build(
-    settings: ApiSettings, query: Query, counters: Counters, checks: health.Checks, now_ns: NowNs = time.time_ns
+    settings: ApiSettings,
+    query: Query,
+    metrics: MetricQuery,
+    counters: Counters,
+    checks: health.Checks,
+    now_ns: NowNs = time.time_ns,
 ) -> FastAPI:
     """Return the app. `checks` are what `/readyz` reports by name; pages may be mounted onto the app afterwards."""
     app = FastAPI(title="ModelWatch", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None)
@@ -38,6 +44,7 @@ def build(
     app.add_middleware(HeadRequests)
     problems.register(app)
     app.include_router(build_router(query, counters, now_ns))
+    app.include_router(build_metric_router(metrics, now_ns))
     _add_health(app, settings, counters, checks)
 
     @app.get("/api", include_in_schema=False)

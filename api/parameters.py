@@ -22,7 +22,7 @@ _UNIX_S: Final = re.compile(r"\d{1,12}(\.\d{1,9})?")
 _RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
 _LATEST_S: Final = 253_402_300_799
 _LABEL: Final = 1_024
-REPEATABLE: Final = frozenset({"group_by", "span_kind"})
+REPEATABLE: Final = frozenset({"group_by", "span_kind", "where"})
 
 
 def duration_s(text: Any) -> int:
@@ -57,7 +57,7 @@ def rfc_3339(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _comma_separated(value: Any) -> Any:
+def comma_separated(value: Any) -> Any:
     """Accept `group_by=a,b` as well as `group_by=a&group_by=b`; the same for every list."""
     parts = [value] if isinstance(value, str) else value
     return [name.strip() for part in parts for name in str(part).split(",") if name.strip()]
@@ -83,8 +83,8 @@ _SPAN_KIND_SCHEMA: Final = {
     "uniqueItems": True,
     "examples": [["CLIENT"], ["CLIENT", "PRODUCER"]],
 }
-Kinds = Annotated[list[KindName], BeforeValidator(_comma_separated), WithJsonSchema(_SPAN_KIND_SCHEMA)]
-Grouping = Annotated[list[GroupBy], BeforeValidator(_comma_separated), WithJsonSchema(_GROUP_BY_SCHEMA)]
+Kinds = Annotated[list[KindName], BeforeValidator(comma_separated), WithJsonSchema(_SPAN_KIND_SCHEMA)]
+Grouping = Annotated[list[GroupBy], BeforeValidator(comma_separated), WithJsonSchema(_GROUP_BY_SCHEMA)]
 
 
 class FilterParameters(BaseModel, extra="forbid"):

@@ -6,7 +6,7 @@ Included by `api/component.py`; the shapes are in `api/models.py`, the parameter
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends
@@ -16,33 +16,13 @@ from starlette.responses import Response
 from api import documents, health, models
 from api.examples import PIPELINE_EXAMPLE, RED_EXAMPLE, SERVICES_EXAMPLE
 from api.parameters import NoParameters, RedParameters, ServicesParameters, refuse_repeats
-from api.problems import MEDIA_TYPE
+from api.responses import QUESTION_ERRORS, answers
 from query import Query, nice_step_s
 from telemetry import Counters, NowNs
 
 _DEFAULT_RANGE_S: Final = 300
 _INLINE_STEPS: Final = 2_000
 """Answers with more steps than these, about 5 ms of work, are written in a worker thread."""
-
-Responses = dict[int | str, dict[str, Any]]
-
-
-def _problem(description: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/ProblemDetails"}
-    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
-
-
-def _answers(example: dict[str, Any]) -> Responses:
-    return {200: {"content": {"application/json": {"example": example}}}}
-
-
-_QUESTION_ERRORS: Final[Responses] = {
-    422: _problem("A parameter is unknown, malformed or out of bounds; `errors` names it and says what is allowed."),
-    503: {
-        **_problem("The history is needed and does not answer; ask again after `Retry-After` seconds."),
-        "headers": {"Retry-After": {"schema": {"type": "integer"}}},
-    },
-}
 
 
 def build_router(query: Query, counters: Counters, now_ns: NowNs = time.time_ns) -> APIRouter:
@@ -52,7 +32,7 @@ def build_router(query: Query, counters: Counters, now_ns: NowNs = time.time_ns)
     @router.get(
         "/services",
         response_model=models.Services,
-        responses={**_answers(SERVICES_EXAMPLE), **_QUESTION_ERRORS},
+        responses={**answers(SERVICES_EXAMPLE), **QUESTION_ERRORS},
         summary="All services at a glance",
         tags=["RED"],
     )
@@ -67,7 +47,7 @@ def build_router(query: Query, counters: Counters, now_ns: NowNs = time.time_ns)
     @router.get(
         "/red",
         response_model=models.Red,
-        responses={**_answers(RED_EXAMPLE), **_QUESTION_ERRORS},
+        responses={**answers(RED_EXAMPLE), **QUESTION_ERRORS},
         summary="RED over time",
         tags=["RED"],
     )
@@ -91,7 +71,7 @@ def build_router(query: Query, counters: Counters, now_ns: NowNs = time.time_ns)
     @router.get(
         "/pipeline",
         response_model=models.Pipeline,
-        responses={**_answers(PIPELINE_EXAMPLE), 422: _QUESTION_ERRORS[422]},
+        responses={**answers(PIPELINE_EXAMPLE), 422: QUESTION_ERRORS[422]},
         summary="What the process counted and holds",
         tags=["ModelWatch itself"],
     )

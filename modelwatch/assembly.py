@@ -194,10 +194,10 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, live: Live
     from api.component import build as build_api
     from api.web_server import WebServer
     from dash_app.component import mount as mount_pages
-    from query import Query
+    from query import MetricQuery, Query
 
-    query = Query(settings.query, history, live)
-    app = build_api(settings.api, query, made.counters, made.checks)
+    query, metrics = Query(settings.query, history, live), MetricQuery(settings.query, history)
+    app = build_api(settings.api, query, metrics, made.counters, made.checks)
     dash = settings.dash
     if "otlp_endpoint" not in dash.model_fields_set:
         host = settings.receiver.host

@@ -24,6 +24,7 @@ from telemetry.metric_series import MetricSeriesKey, MetricType, Temporality
 from telemetry.metric_states import State, merge_states
 
 _NS_PER_S: Final = 10**9
+_NS_PER_MS: Final = 10**6
 _NO_RECORDED_VALUE: Final = 1
 """Of `DataPointFlags`: a gap, of which nothing is kept."""
 _TEMPORALITIES: Final = {1: Temporality.DELTA, 2: Temporality.CUMULATIVE}
@@ -125,7 +126,7 @@ class MetricDecoder:
             if point.flags & _NO_RECORDED_VALUE:
                 found.skipped_count += 1
             elif found.is_in_time(point.time_unix_nano):
-                state = value_of(point, start_of(point) // _NS_PER_S if has_starts else 0)
+                state = value_of(point, start_of(point) // _NS_PER_MS if has_starts else 0)
                 if state is None:
                     found.invalid_count += 1
                 else:

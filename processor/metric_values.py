@@ -7,7 +7,6 @@ sense of is set aside alone: `None` is returned for it.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -19,10 +18,20 @@ from telemetry.metric_buckets import (
     ExplicitBuckets,
     Side,
     exponential_buckets,
-    pack,
 )
 from telemetry.metric_series import MetricType, Temporality
-from telemetry.metric_states import Additions, Distribution, Readings, Running, Snapshot, Start, State
+from telemetry.metric_states import (
+    UNKNOWN_SUM,
+    Additions,
+    Distribution,
+    Readings,
+    Running,
+    Snapshot,
+    Start,
+    State,
+    pack_histogram,
+    pack_quantiles,
+)
 from telemetry.metric_sums import exact
 
 MAX_BOUNDS: Final = 200
@@ -30,11 +39,10 @@ MAX_EXPONENTIAL_BUCKETS: Final = 4096
 """Of a point; SDKs make 160 at most unless told otherwise."""
 MAX_QUANTILES: Final = 50
 _MIN_SCALE, _MAX_SCALE = -11, 20
-_NS_PER_S: Final = 10**9
 _MAX_INDEX: Final = 2**30
 
 ValueOf = Callable[[Any, int], State | None]
-"""Makes a state of a point and of the Unix second that its totals began in, 0 if they do not say."""
+"""Makes a state of a point and of when its totals began, in Unix milliseconds, 0 if they do not say."""
 
 
 def value_function(metric_type: str, temporality: str, *, is_monotonic: bool) -> ValueOf:
@@ -64,14 +72,14 @@ def start_of(point: Any) -> int:
     return start_ns if EARLIEST_UNIX_NANO <= start_ns <= point.time_unix_nano else 0
 
 
-def _reading(point: Any, _start_s: int) -> State | None:
+def _reading(point: Any, _start_ms: int) -> State | None:
     value = _number(point)
     if value is None:
         return None
     return Readings(1, exact(value), value, value, point.time_unix_nano, value)
 
 
-def _addition(point: Any, _start_s: int) -> State | None:
+def _addition(point: Any, _start_ms: int) -> State | None:
     value = _number(point)
     if value is None:
         return None
@@ -79,52 +87,48 @@ def _addition(point: Any, _start_s: int) -> State | None:
     return Additions(1, exact(value), start_of(point) or end_ns, end_ns)
 
 
-def _running_sum(point: Any, start_s: int) -> State | None:
+def _running_sum(point: Any, start_ms: int) -> State | None:
     value = _number(point)
-    return None if value is None else _running(start_s, Snapshot(point.time_unix_nano, value))
+    return None if value is None else _running(start_ms, Snapshot(point.time_unix_nano, value))
 
 
-def _distribution(point: Any, _start_s: int) -> State | None:
+def _distribution(point: Any, _start_ms: int) -> State | None:
     buckets = _buckets(point)
     if buckets is None:
         return None
     total, end_ns = _optional(point, "sum"), point.time_unix_nano
-    low, high = _optional(point, "min"), _optional(point, "max")
     return Distribution(
         _count(point, buckets),
         None if total is None else exact(total),
         start_of(point) or end_ns,
         end_ns,
-        math.inf if low is None else low,
-        -math.inf if high is None else high,
+        *_extremes(point),
         buckets,
     )
 
 
-def _running_histogram(point: Any, start_s: int) -> State | None:
+def _running_histogram(point: Any, start_ms: int) -> State | None:
     buckets = _buckets(point)
     if buckets is None:
         return None
-    total = _optional(point, "sum") or 0.0
-    return _running(start_s, Snapshot(point.time_unix_nano, total, _count(point, buckets), pack(buckets)))
+    shape = pack_histogram(*_extremes(point), buckets)
+    return _running(start_ms, Snapshot(point.time_unix_nano, _sum_of(point), _count(point, buckets), shape))
 
 
-def _running_summary(point: Any, start_s: int) -> State | None:
-    quantiles = sorted(
-        {
-            (of.quantile + 0.0, of.value + 0.0)
-            for of in point.quantile_values
-            if 0 <= of.quantile <= 1 and math.isfinite(of.value)
-        }
+def _running_summary(point: Any, start_ms: int) -> State | None:
+    quantiles = (
+        (of.quantile + 0.0, of.value + 0.0)
+        for of in point.quantile_values
+        if 0 <= of.quantile <= 1 and math.isfinite(of.value)
     )
     if len(point.quantile_values) > MAX_QUANTILES or point.count > MAX_COUNT:
         return None
-    shape = b"".join(struct.pack("<dd", *pair) for pair in quantiles)
-    return _running(start_s, Snapshot(point.time_unix_nano, _optional(point, "sum") or 0.0, point.count, shape))
+    shape = pack_quantiles(quantiles)
+    return _running(start_ms, Snapshot(point.time_unix_nano, _sum_of(point), point.count, shape))
 
 
-def _running(start_s: int, snapshot: Snapshot) -> Running:
-    return Running((Start(start_s, snapshot, snapshot, snapshot.value),))
+def _running(start_ms: int, snapshot: Snapshot) -> Running:
+    return Running((Start(start_ms, snapshot, snapshot, snapshot.value),))
 
 
 def _number(point: Any) -> float | None:
@@ -138,6 +142,16 @@ def _number(point: Any) -> float | None:
 def _optional(point: Any, field: str) -> float | None:
     value = float(getattr(point, field))
     return value + 0.0 if point.HasField(field) and math.isfinite(value) else None
+
+
+def _extremes(point: Any) -> tuple[float, float]:
+    low, high = _optional(point, "min"), _optional(point, "max")
+    return math.inf if low is None else low, -math.inf if high is None else high
+
+
+def _sum_of(point: Any) -> float:
+    total = _optional(point, "sum")
+    return UNKNOWN_SUM if total is None else total
 
 
 def _buckets(point: Any) -> Buckets | None:

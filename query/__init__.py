@@ -14,14 +14,24 @@ from query.answers import (
 )
 from query.blocks import nice_step_s
 from query.component import Query
+from query.metric_answers import Aggregation, MetricAnswer, MetricInfo, MetricsAnswer, MetricValues
+from query.metric_component import MetricQuery
 from query.overflow import OVERFLOW
 from query.question import QuestionError
 from query.settings import QuerySettings
+from storage.metric_ports import MetricFilter
 from storage.ports import SeriesFilter, StorageUnavailableError
 
 __all__ = [
     "OVERFLOW",
+    "Aggregation",
     "GroupBy",
+    "MetricAnswer",
+    "MetricFilter",
+    "MetricInfo",
+    "MetricQuery",
+    "MetricValues",
+    "MetricsAnswer",
     "Problem",
     "ProblemKind",
     "Query",

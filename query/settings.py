@@ -34,6 +34,9 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
     max_points: int = Field(
         3_000_000, ge=1_000, description="The most stored points (series times buckets) that one question may read."
     )
+    max_metric_values: int = Field(
+        200_000, ge=1_000, description="The most values (groups times steps) that one answer about a metric holds."
+    )
     history_cache_s: float = Field(
         1.0, ge=0, le=10, description="Seconds for which an answer from the history is given again without asking anew."
     )

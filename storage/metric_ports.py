@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from storage.ports import KeptTier
 from telemetry.metric_points import MetricColumns
 from telemetry.metric_series import MetricSeriesKey, labels_of
 
@@ -77,6 +78,10 @@ class MetricHistory(Protocol):
         What `storage.ports.History.read` says of the widths of buckets holds here as well. Raises
         `TooManyPointsError` and `StorageUnavailableError`.
         """
+        ...
+
+    async def kept(self) -> Sequence[KeptTier]:
+        """Return which buckets are kept since when, finest first. Raises `StorageUnavailableError`."""
         ...
 
     async def metric_series(self, start_s: int, end_s: int, where: MetricFilter) -> Sequence[MetricSeriesKey]:

@@ -14,6 +14,7 @@ exact (`metric_sums.py`).
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable
 from functools import reduce
@@ -31,6 +32,11 @@ _DISTRIBUTION: Final = struct.Struct("<cqqqdd?")
 _RUNNING: Final = struct.Struct("<cB")
 _START: Final = struct.Struct("<qd?")
 _SNAPSHOT: Final = struct.Struct("<qdqH")
+_QUANTILE: Final = struct.Struct("<dd")
+_EXTREMES: Final = struct.Struct("<dd")
+
+UNKNOWN_SUM: Final = -math.inf
+"""The value of a histogram or a summary that names no sum."""
 
 
 class Readings(NamedTuple):
@@ -83,7 +89,7 @@ class Distribution(NamedTuple):
 class Snapshot(NamedTuple):
     """A total as it was at `time_ns`: of a sum its `value`; of a histogram or a summary sum, number and `shape`.
 
-    `shape` is the packed buckets or quantiles, empty for sums; a sum that is not known is 0.
+    `shape` is the packed histogram or quantiles, empty for sums; a sum that is not known is `UNKNOWN_SUM`.
     """
 
     time_ns: int
@@ -96,12 +102,12 @@ class Snapshot(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The first and the last that is known of the totals since Unix second `start_s`, 0 if they do not say since when.
+    """The first and the last that is known of the totals since `start_ms` (Unix), 0 if they do not say since when.
 
     `peak` is the largest value between them: above the last one, it tells of a reset that named no new start.
     """
 
-    start_s: int
+    start_ms: int
     first: Snapshot
     last: Snapshot
     peak: float
@@ -114,11 +120,31 @@ class Running(NamedTuple):
 
     def to_bytes(self) -> bytes:
         parts = [_RUNNING.pack(b"t", len(self.starts))]
-        for start_s, first, last, peak in self.starts:
-            parts += (_START.pack(start_s, peak, first != last), last.to_bytes())
+        for start_ms, first, last, peak in self.starts:
+            parts += (_START.pack(start_ms, peak, first != last), last.to_bytes())
             if first != last:
                 parts.append(first.to_bytes())
         return b"".join(parts)
+
+
+def pack_quantiles(quantiles: Iterable[tuple[float, float]]) -> bytes:
+    """Return quantiles and their values as the shape of a summary; equal ones have equal shapes."""
+    return b"".join(_QUANTILE.pack(*pair) for pair in sorted(set(quantiles)))
+
+
+def quantiles_from(shape: bytes) -> list[tuple[float, float]]:
+    """Read what `pack_quantiles` wrote."""
+    return list(_QUANTILE.iter_unpack(shape))
+
+
+def pack_histogram(low: float, high: float, buckets: Buckets) -> bytes:
+    """Return the extremes since the start (infinite if not known, as in `Distribution`) and buckets as one shape."""
+    return _EXTREMES.pack(low, high) + pack(buckets)
+
+
+def histogram_from(shape: bytes) -> tuple[float, float, Buckets]:
+    """Read what `pack_histogram` wrote."""
+    return *_EXTREMES.unpack_from(shape), unpack(shape[_EXTREMES.size :])
 
 
 State = Readings | Additions | Distribution | Running
@@ -152,12 +178,12 @@ def _running_from(raw: bytes) -> Running:
     position = _RUNNING.size
     starts = []
     for _ in range(count):
-        start_s, peak, has_first = _START.unpack_from(raw, position)
+        start_ms, peak, has_first = _START.unpack_from(raw, position)
         last, position = _snapshot_from(raw, position + _START.size)
         first = last
         if has_first:
             first, position = _snapshot_from(raw, position)
-        starts.append(Start(start_s, first, last, peak))
+        starts.append(Start(start_ms, first, last, peak))
     return Running(tuple(starts))
 
 
@@ -202,14 +228,14 @@ def _merged(one: State, other: State) -> State:
 
 
 def _merged_running(one: Running, other: Running) -> Running:
-    if len(one.starts) == 1 == len(other.starts) and one.starts[0].start_s == other.starts[0].start_s:
+    if len(one.starts) == 1 == len(other.starts) and one.starts[0].start_ms == other.starts[0].start_ms:
         return Running((_merged_start(one.starts[0], other.starts[0]),))
     by_start: dict[int, Start] = {}
     for start in (*one.starts, *other.starts):
-        known = by_start.get(start.start_s)
-        by_start[start.start_s] = start if known is None else _merged_start(known, start)
-    return Running(tuple([by_start[start_s] for start_s in sorted(by_start)[-MAX_STARTS:]]))
+        known = by_start.get(start.start_ms)
+        by_start[start.start_ms] = start if known is None else _merged_start(known, start)
+    return Running(tuple([by_start[start_ms] for start_ms in sorted(by_start)[-MAX_STARTS:]]))
 
 
 def _merged_start(one: Start, other: Start) -> Start:
-    return Start(one.start_s, min(one.first, other.first), max(one.last, other.last), max(one.peak, other.peak))
+    return Start(one.start_ms, min(one.first, other.first), max(one.last, other.last), max(one.peak, other.peak))

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from storage.live_window import CallTotal, LiveWindow
+from storage.metric_ports import MetricFilter
 from storage.ports import AlreadyCommittedError, KeptTier, SeriesFilter, StorageUnavailableError
 from telemetry import RedColumns, RedPoint, merge_red_points
-from telemetry.metric_points import MetricPoint, merge_metric_points
+from telemetry.metric_points import MetricColumns, MetricPoint, merge_metric_points
+from telemetry.metric_series import MetricSeriesKey
 
 
 class MemoryHistory:
@@ -44,6 +46,21 @@ class MemoryHistory:
         self.reads.append((start_s, end_s, where))
         inside = (point for point in self.points if start_s <= point.start_s < end_s and where.matches(point.series))
         return RedColumns.of(sorted(inside, key=lambda point: point.start_s))
+
+    async def read_metrics(
+        self, start_s: int, end_s: int, where: MetricFilter, width_s: int | None = None
+    ) -> MetricColumns:
+        await self.check()
+        series = sorted({point.series for point in self.metrics if where.matches(point.series)})
+        index_of = {one: index for index, one in enumerate(series)}
+        inside = (point for point in self.metrics if start_s <= point.start_s < end_s and point.series in index_of)
+        return MetricColumns(
+            series, sorted((one.start_s, index_of[one.series], one.state.to_bytes()) for one in inside)
+        )
+
+    async def metric_series(self, start_s: int, end_s: int, where: MetricFilter) -> list[MetricSeriesKey]:
+        await self.check()
+        return sorted({point.series for point in self.metrics if where.matches(point.series)})
 
     async def kept(self) -> list[KeptTier]:
         await self.check()

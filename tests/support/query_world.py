@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from query import Query, QuerySettings
+from query import MetricQuery, Query, QuerySettings
 from telemetry import RedPoint
 from tests.support.doubles import ManualClock
 from tests.support.memory_history import MemoryFeed, MemoryHistory
@@ -20,6 +20,7 @@ class World:
     feed: MemoryFeed
     clock: ManualClock
     query: Query
+    metrics: MetricQuery
 
     async def commit(self, *points: RedPoint) -> None:
         await self.history.commit([], points)
@@ -34,4 +35,6 @@ def make_world(*, complete_since_s: int = NOW_S - 900, settings: QuerySettings |
     clock = ManualClock(NOW_S + 0.5)
     history, feed = MemoryHistory(), MemoryFeed(900, complete_since_s)
     feed.now_s = clock.now_s
-    return World(history, feed, clock, Query(settings or QuerySettings(), history, feed, clock))
+    settings = settings or QuerySettings()
+    query, metrics = Query(settings, history, feed, clock), MetricQuery(settings, history, clock)
+    return World(history, feed, clock, query, metrics)

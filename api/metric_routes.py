@@ -1,0 +1,61 @@
+"""The route of metrics: a URL becomes a question, its answer JSON.
+
+Included by `api/component.py`; the shapes are in `api/metric_models.py`, the parameters in `api/metric_parameters.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Final
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends
+from fastapi import Query as QueryParameters
+from starlette.responses import Response
+
+from api import metric_models
+from api.documents import json_response
+from api.metric_documents import metric_document, metrics_document
+from api.metric_examples import METRIC_EXAMPLE
+from api.metric_parameters import MetricsParameters
+from api.parameters import refuse_repeats
+from api.responses import QUESTION_ERRORS, answers
+from query import MetricQuery, nice_step_s
+from telemetry import NowNs
+
+_DEFAULT_RANGE_S: Final = 3_600
+_INLINE_VALUES: Final = 2_000
+_NS_PER_S: Final = 1_000_000_000
+
+
+def build_metric_router(metrics: MetricQuery, now_ns: NowNs = time.time_ns) -> APIRouter:
+    """Return the route `/api/v1/metrics`."""
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_repeats)])
+
+    @router.get(
+        "/metrics",
+        response_model=metric_models.Metric | metric_models.Metrics,
+        responses={**answers(METRIC_EXAMPLE), **QUESTION_ERRORS},
+        summary="Metrics over time, or which there are",
+        tags=["Metrics"],
+    )
+    async def metric(parameters: Annotated[MetricsParameters, QueryParameters()]) -> Response:
+        """The metrics that services, Collectors and ModelWatch's own agents send, in equal steps, one item per group.
+
+        Try `GET /api/v1/metrics` for what there is, and then
+        `GET /api/v1/metrics?name=container.cpu.time&group_by=container.name&aggregation=rate` for the last hour.
+        """
+        end_s = now_ns() // _NS_PER_S + 1 if parameters.end is None else parameters.end
+        start_s = max(end_s - _DEFAULT_RANGE_S, 0) if parameters.start is None else parameters.start
+        where = parameters.metric_filter()
+        if parameters.name is None:
+            return json_response(metrics_document(await metrics.metrics(start_s, end_s, where)))
+        step_s = nice_step_s(end_s - start_s) if parameters.step is None else parameters.step
+        answer = await metrics.metric(start_s, end_s, step_s, where, parameters.group_by, parameters.aggregation)
+        if sum(len(item.values) for item in answer.items) > _INLINE_VALUES:
+            return await anyio.to_thread.run_sync(
+                lambda: json_response(metric_document(answer)), abandon_on_cancel=True
+            )
+        return json_response(metric_document(answer))
+
+    return router
