@@ -56,8 +56,8 @@ _COUNTED: Final[Description] = _METRICS | {
 # The data of a gauge or a sum as protobuf writes it once only what is declared above is left: points of 9 bytes that
 # hold a value and no flag, then the temporality.
 _VALID_NUMBERS: Final = rb"(?:\x0a\x09[\x21\x31].{8})*+(?:\x10.)?"
-_MAX_COUNTED_METRICS: Final = 1000
-"""Looked at one by one: more are no longer a matter of a millisecond."""
+_MAX_LOOKED_AT: Final = 1000
+"""Metrics, points and quantiles that are looked at one by one: more are no longer a matter of a millisecond."""
 
 _TEMPORALITY_FAULT: Final = "the aggregation_temporality of their metric is neither delta nor cumulative"
 _VALUE_FAULT: Final = "they hold no value"
@@ -78,7 +78,8 @@ class MetricRules:
         request = self._counted_class.FromString(body)
         request.DiscardUnknownFields()
         metrics = request.resources.scopes.metrics
-        if len(metrics) > _MAX_COUNTED_METRICS:
+        room = _MAX_LOOKED_AT - len(metrics)
+        if room < 0:
             return None
         count = 0
         for metric in metrics:
@@ -86,7 +87,8 @@ class MetricRules:
             if kind is None:
                 continue
             data = getattr(metric, kind)
-            if not self._is_valid(kind, data):
+            room -= _looked_at(kind, data)
+            if room < 0 or not self._is_valid(kind, data):
                 return None
             count += len(data.data_points)
         return count
@@ -109,6 +111,16 @@ class MetricRules:
             return not data.data_points
         is_point_valid = kind in ("gauge", "sum", "exponential_histogram")
         return is_point_valid or not any(map(_POINT_FAULTS[kind], data.data_points))
+
+
+def _looked_at(kind: str, data: Any) -> int:
+    """Return how much of the data is looked at one by one: at least so much, if it is too much anyway."""
+    if kind not in ("histogram", "summary"):
+        return 0
+    points = data.data_points
+    if kind == "histogram" or len(points) > _MAX_LOOKED_AT:
+        return len(points)
+    return len(points) + sum(len(point.quantile_values) for point in points)
 
 
 def _faults(kind: str, data: Any) -> list[str | None]:

@@ -130,9 +130,24 @@ def test_good_and_bad_are_told_apart_exactly(metrics: list[Metric]) -> None:
     assert (again.good, again.bad.total(), kept_again) == (sifted.good, 0, kept)
 
 
-def test_a_request_of_very_many_metrics_is_not_counted_quickly() -> None:
+MANY = {
+    "metrics": [gauge(number_point(index=at)) for at in range(1_001)],
+    "points of histograms": [histogram(*[histogram_point()] * 501)] * 2,
+    "points of summaries": [summary(*[summary_point()] * 1_001)],
+    "quantiles": [summary(summary_point(*[0.5] * 1_001))],
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_a_request_of_very_many_parts_is_not_counted_quickly(name: str) -> None:
     """What would take more than a moment is left to `sift`, with the same result."""
-    body = metric_request([gauge(number_point(index=at)) for at in range(1001)]).SerializeToString()
+    body = metric_request(MANY[name]).SerializeToString()
     assert INSPECTION.count_valid(body) is None
     sifted, kept = INSPECTION.sift(body)
-    assert (sifted.good, kept) == (1001, body)
+    assert (sifted.good, sifted.bad.total(), kept) == (sum(map(points_of, MANY[name])), 0, body)
+
+
+def test_many_points_that_need_no_look_are_counted_quickly() -> None:
+    """So are as many histograms as most senders have in a request."""
+    metrics = [gauge(*[number_point()] * 5_000), histogram(*[histogram_point()] * 400)]
+    assert INSPECTION.count_valid(metric_request(metrics).SerializeToString()) == 5_400
