@@ -6,7 +6,8 @@ it slow, in several, during which no other thread runs, the event loop's neither
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from otlp_receiver.errors import TooLargeError
@@ -18,14 +19,15 @@ Inspect = Callable[[bytes], tuple[Sifted, bytes]]
 
 
 class Level(NamedTuple):
-    """What is known of the messages at one depth: the fields to be opened, and a number that all their pieces need.
+    """What is known of the messages at one depth: the fields to be opened.
 
-    `is_oneof`: of the fields to be opened a message has one, in one part.
+    `is_oneof`: of these a message has one, in one part. `context`: which number within a message all of its pieces
+    need, by the number that the message itself has.
     """
 
-    opened: frozenset[int]
-    context: int | None = None
+    opened: frozenset[int] = frozenset()
     is_oneof: bool = False
+    context: Mapping[int, int] = MappingProxyType({})
 
 
 MAX_FIELDS: Final = 5_000_000
@@ -56,8 +58,8 @@ class Sieve:
 
     def _parts(self, view: memoryview, above: tuple[int, ...]) -> Iterator[bytes | memoryview]:
         """Yield, part by part, what is kept of a message; `above` are the field numbers that lead down to it."""
-        level = self._levels[len(above)] if len(above) < len(self._levels) else Level(frozenset())
-        context = b"" if level.context is None else self._last(view, level.context)
+        level = self._levels[len(above)] if len(above) < len(self._levels) else Level()
+        context = self._last(view, level.context[above[-1]]) if above and above[-1] in level.context else b""
         start = position = opened = 0
         while (field := self._field(view, position)) is not None:
             number, payload, end = field
@@ -131,6 +133,7 @@ POINTS_IN_METRICS: Final = (
     _SCOPES,
     Level(frozenset({2})),
     Level(frozenset({5, 7, 9, 10, 11}), is_oneof=True),
-    Level(frozenset(), context=2),
+    Level(context=MappingProxyType({7: 2, 9: 2, 10: 2})),
 )
-"""Of metrics: down to the data of one metric, whose points are judged by its `aggregation_temporality` too."""
+"""Of metrics: down to the data of one metric, whose points are judged by its `aggregation_temporality` too, if it is a
+sum, a histogram or an exponential histogram."""

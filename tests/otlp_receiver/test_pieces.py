@@ -208,6 +208,17 @@ def test_what_only_has_the_number_of_the_temporality_is_none() -> None:
     assert sieve.sifted == Sifted(POINT_COUNT)
 
 
+def test_what_only_has_the_number_of_the_temporality_stays_where_it_is() -> None:
+    """A gauge has no temporality: an unknown field of that number is in one piece, and there once."""
+    unknown = field(
+        1, field(2, field(2, field(5, POINTS + CUMULATIVE + field(1, number_point(None).SerializeToString()))))
+    )
+    sieve = sieve_of(METRICS, 100)
+    kept = sieve.kept(unknown)
+    assert sieve.sifted.bad.total() == 1
+    assert kept.count(CUMULATIVE) == unknown.count(CUMULATIVE)
+
+
 def test_pieces_are_nested_as_deep_as_the_request() -> None:
     """An attribute nested too deep for the parser is too deep in its piece too; the deepest that is not is neither."""
     verdicts = set()
