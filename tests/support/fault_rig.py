@@ -40,7 +40,7 @@ _STORED = """
     WHERE service_name = %s GROUP BY http_route
 """
 _SAMPLE = re.compile(r"modelwatch_(\w+?)(?:_total)?(?:\{(.*)\})? (\S+)")
-_OUTCOMES = ("stored", "duplicate", "invalid", "poison", "refused")
+_OUTCOMES = ("stored", "duplicate", "invalid", "late", "poison", "refused")
 
 
 @dataclass(repr=False)
