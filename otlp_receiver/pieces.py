@@ -6,8 +6,7 @@ it slow, in several, during which no other thread runs, the event loop's neither
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from otlp_receiver.errors import TooLargeError
@@ -21,13 +20,14 @@ Inspect = Callable[[bytes], tuple[Sifted, bytes]]
 class Level(NamedTuple):
     """What is known of the messages at one depth: the fields to be opened.
 
-    `is_oneof`: of these a message has one, in one part. `context`: which number within a message all of its pieces
-    need, by the number that the message itself has.
+    `is_oneof`: of these a message has one, in one part. `context`: the number of a field that all pieces of a message
+    need, if the message itself has one of the numbers in `context_of`.
     """
 
     opened: frozenset[int] = frozenset()
     is_oneof: bool = False
-    context: Mapping[int, int] = MappingProxyType({})
+    context: int = 0
+    context_of: frozenset[int] = frozenset()
 
 
 MAX_FIELDS: Final = 5_000_000
@@ -59,7 +59,7 @@ class Sieve:
     def _parts(self, view: memoryview, above: tuple[int, ...]) -> Iterator[bytes | memoryview]:
         """Yield, part by part, what is kept of a message; `above` are the field numbers that lead down to it."""
         level = self._levels[len(above)] if len(above) < len(self._levels) else Level()
-        context = self._last(view, level.context[above[-1]]) if above and above[-1] in level.context else b""
+        context = self._last(view, level.context) if above and above[-1] in level.context_of else b""
         start = position = opened = 0
         while (field := self._field(view, position)) is not None:
             number, payload, end = field
@@ -133,7 +133,7 @@ POINTS_IN_METRICS: Final = (
     _SCOPES,
     Level(frozenset({2})),
     Level(frozenset({5, 7, 9, 10, 11}), is_oneof=True),
-    Level(context=MappingProxyType({7: 2, 9: 2, 10: 2})),
+    Level(context=2, context_of=frozenset({7, 9, 10})),
 )
 """Of metrics: down to the data of one metric, whose points are judged by its `aggregation_temporality` too, if it is a
 sum, a histogram or an exponential histogram."""
