@@ -183,11 +183,11 @@ def _name_ports(made: Assembly, settings: Settings, receiver: Any) -> None:
 
 
 def _receiver_settings(settings: Settings) -> ReceiverSettings:
-    """Return the receiver's settings; with a broker it takes no request that would not fit into a message."""
+    """Return the receiver's settings; with a broker it hands on nothing that would not fit into a message."""
     if settings.broker_url is None:
         return settings.receiver
-    largest = min(settings.receiver.max_request_bytes, settings.rabbit_exporter.max_message_bytes)
-    return settings.receiver.model_copy(update={"max_request_bytes": largest})
+    largest = min(settings.receiver.max_batch_bytes, settings.rabbit_exporter.max_message_bytes)
+    return settings.receiver.model_copy(update={"max_batch_bytes": largest})
 
 
 def _add_web(made: Assembly, settings: Settings, history: SqlHistory, live: LiveFeed) -> None:

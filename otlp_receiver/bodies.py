@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from otlp_receiver.decompression import DECOMPRESSORS
+from otlp_receiver.decompression import DECOMPRESSORS, FEW_MEMBERS, MAX_MEMBERS, ManyMembersError
 from otlp_receiver.errors import TooLargeError
 from otlp_receiver.inspection import PIECE_BYTES, Inspection
 from otlp_receiver.json_requests import protobuf_of
 from otlp_receiver.partial_success import Rejection, rejection
 from otlp_receiver.signals import SignalRoute
+from otlp_receiver.splitting import split
 from telemetry import Batch
 
 _SMALL_BYTES: Final = PIECE_BYTES
@@ -50,8 +51,8 @@ class Opener:
         if len(body) > small_bytes:
             return None
         try:
-            request = self._request(body, form, small_bytes)
-        except TooLargeError:
+            request = self._request(body, form, small_bytes, FEW_MEMBERS)
+        except (TooLargeError, ManyMembersError):
             return None  # small as sent but large inside
         item_count = self._inspection.count_valid(request)
         return None if item_count is None else self._opened(request, item_count, received_unix_nano)
@@ -61,12 +62,28 @@ class Opener:
 
         Raises `MalformedError`, or `TooLargeError` if the request exceeds the limit at any stage.
         """
-        sifted, kept = self._inspection.sift(self._request(body, form, self._max_bytes))
+        request = self._request(body, form, self._max_bytes, MAX_MEMBERS)
+        sifted, kept = self._inspection.sift(request)
         opened = self._opened(kept, sifted.good, received_unix_nano)
         return Opened(opened.batch, rejection(self._route, sifted.good, sifted.bad)) if sifted.bad else opened
 
-    def _request(self, body: bytes, form: Form, max_bytes: int) -> bytes:
-        request = DECOMPRESSORS[form.coding](body, max_bytes) if form.coding else body
+    def split(self, batch: Batch, max_bytes: int) -> list[Batch]:
+        """Return batches of at most `max_bytes` that together hold the valid items of `batch`. Raises `TooLargeError`.
+
+        The other fields of a resource or a scope are in every part that holds some of its items.
+        """
+        return [
+            Batch.of(
+                batch.signal,
+                part,
+                item_count=self._inspection.sift(part)[0].good,
+                received_unix_nano=batch.received_unix_nano,
+            )
+            for part in split(batch.body, max_bytes)
+        ]
+
+    def _request(self, body: bytes, form: Form, max_bytes: int, max_members: int) -> bytes:
+        request = DECOMPRESSORS[form.coding](body, max_bytes, max_members) if form.coding else body
         return protobuf_of(self._route.request_class, request, max_bytes) if form.is_json else request
 
     def _opened(self, request: bytes, item_count: int, received_unix_nano: int) -> Opened:

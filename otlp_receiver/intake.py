@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Final, Literal, Protocol, get_args
+from typing import Any, Final, Literal, Protocol, TypeVar, get_args
 
 from otlp_receiver.admission import Admission, Place, Share
 from otlp_receiver.bodies import Form, Opened, Opener
@@ -20,11 +20,12 @@ from otlp_receiver.partial_success import Rejection
 from otlp_receiver.settings import ReceiverSettings
 from otlp_receiver.signals import ROUTES, SignalRoute
 from otlp_receiver.statuses import foreseen
-from telemetry import Consumer, Counters, NowNs, PermanentError, RetryableError, Signal
+from telemetry import Batch, Consumer, Counters, NowNs, PermanentError, RetryableError, Signal
 from telemetry.counters import CounterName
 
 Transport = Literal["grpc", "http"]
 Failure = PermanentError | RetryableError
+Result = TypeVar("Result")
 
 _WORKERS: Final = 2
 _CANCEL_TIMEOUT_S: Final = 1.0
@@ -70,7 +71,7 @@ class Intake:
         self._openers = {route.signal: Opener(route, settings.max_request_bytes) for route in ROUTES}
         self._shares = self._observed_shares()
         self._deliveries: set[asyncio.Task[Rejection | Failure | None]] = set()
-        self._openings: set[Future[Opened]] = set()
+        self._working: set[Future[Any]] = set()
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="otlp-receiver")
 
     async def take(self, route: SignalRoute, incoming: Incoming) -> Rejection | Failure | None:
@@ -105,8 +106,8 @@ class Intake:
     async def close(self) -> None:
         """End the worker threads; one that is not done after a second ends by itself, and its work goes nowhere."""
         self._workers.shutdown(wait=False, cancel_futures=True)
-        if self._openings:
-            await asyncio.to_thread(wait, tuple(self._openings), _CANCEL_TIMEOUT_S)
+        if self._working:
+            await asyncio.to_thread(wait, tuple(self._working), _CANCEL_TIMEOUT_S)
 
     async def _read(self, route: SignalRoute, incoming: Incoming, place: Place) -> bytes:
         timeout_s = self._settings.read_timeout_s
@@ -135,7 +136,7 @@ class Intake:
             bad_count = opened.rejected.item_count if opened.rejected else 0
             item_count = good_count + bad_count
             if good_count:
-                await self._consumer.consume(opened.batch)
+                await self._hand_on(route, opened.batch, place)
         except asyncio.CancelledError:
             stopped = OverloadedError("the receiver stopped before the next stage was done: send the request again")
             return self._count_failure(route, incoming, item_count, stopped)
@@ -148,17 +149,34 @@ class Intake:
             self._count("receiver_rejected_items", bad_count, route, incoming)
         return opened.rejected
 
+    async def _hand_on(self, route: SignalRoute, batch: Batch, place: Place) -> None:
+        if len(batch.body) <= self._settings.max_batch_bytes:
+            return await self._consumer.consume(batch)
+        place.grow(len(batch.body))
+        parts = await self._in_worker(self._openers[route.signal].split, batch, self._settings.max_batch_bytes)
+        # All are waited for, so that nothing is under way any more when the sender is told to repeat it.
+        ends = await asyncio.gather(*map(self._consumer.consume, parts), return_exceptions=True)
+        errors = sorted(
+            (end for end in ends if isinstance(end, BaseException)), key=lambda end: isinstance(end, PermanentError)
+        )
+        if errors:
+            raise errors[0]
+        return None
+
     async def _open(self, route: SignalRoute, incoming: Incoming, body: bytes, place: Place) -> Opened:
         opener, form, now_ns = self._openers[route.signal], incoming.form, self._now_ns()
         opened = opener.open_quickly(body, form, now_ns)
         if opened is None:
-            opening = self._workers.submit(opener.open, body, form, now_ns)
-            self._openings.add(opening)
-            opening.add_done_callback(self._openings.discard)
-            opened = await asyncio.wrap_future(opening)
+            opened = await self._in_worker(opener.open, body, form, now_ns)
         if opened.batch.body is not body:
             place.grow(len(opened.batch.body))
         return opened
+
+    async def _in_worker(self, work: Callable[..., Result], *arguments: object) -> Result:
+        working = self._workers.submit(work, *arguments)
+        self._working.add(working)
+        working.add_done_callback(self._working.discard)
+        return await asyncio.wrap_future(working)
 
     def _count_failure(
         self, route: SignalRoute, incoming: Incoming, item_count: int | None, failure: Failure

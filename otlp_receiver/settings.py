@@ -87,6 +87,13 @@ class ReceiverSettings(BaseModel, frozen=True, extra="forbid"):
         le=2**31 - 1,
         description="Largest request, both as sent and after decompression; larger ones are rejected for good.",
     )
+    max_batch_bytes: int = Field(
+        64 * MIB,
+        ge=64 * 1024,
+        le=2**31 - 1,
+        description="Larger requests are handed to the next stage in several parts. With RabbitMQ, "
+        "`rabbit_exporter.max_message_bytes` counts if it is smaller.",
+    )
     max_in_flight_requests: int = Field(
         1024,
         ge=1,

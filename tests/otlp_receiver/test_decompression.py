@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_receiver.decompression import DECOMPRESSORS, MAX_MEMBERS, gunzip, inflate
+from otlp_receiver.bodies import Form, Opener
+from otlp_receiver.decompression import DECOMPRESSORS, FEW_MEMBERS, MAX_MEMBERS, gunzip, inflate
 from otlp_receiver.decompression import decompress_zstd as unzstd
 from otlp_receiver.errors import MalformedError, TooLargeError
+from otlp_receiver.signals import TRACES
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -180,3 +182,13 @@ def test_skippable_frames_are_skipped() -> None:
     skippable = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"note"
     frame = zstd.compress(b"content")
     assert unzstd(skippable + frame + skippable + frame + skippable, LIMIT) == b"content" * 2
+
+
+@pytest.mark.parametrize("name", JOINABLE)
+def test_what_has_many_members_is_not_opened_on_the_loop(name: str) -> None:
+    """Thousands of empty ones take a tenth of a second, which belongs into a worker thread; there they are welcome."""
+    opener, form = Opener(TRACES, LIMIT), Form(name)
+    few, many = JOINABLE[name](b"") * FEW_MEMBERS, JOINABLE[name](b"") * (FEW_MEMBERS + 1)
+    assert opener.open_quickly(few, form, 0) == opener.open(few, form, 0)
+    assert opener.open_quickly(many, form, 0) is None
+    assert opener.open(many, form, 0).batch.item_count == 0
