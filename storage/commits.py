@@ -3,14 +3,14 @@
 The writing half of the history; runs in a worker thread, within a transaction that `database.py` began.
 
 Every transaction takes its locks in one order (batch ids, then series and points of each kind, then marks, each
-sorted), so that writers wait for each other and never in a circle. Points of a kind take three round trips however many
-they are:
+sorted), so that writers wait for each other and never in a circle. Points of a kind take three round trips for each
+`KEYS_PER_QUERY` of them:
 
-1. Claim: insert the rows; where one exists, `DO UPDATE ... WHERE false` locks it and changes nothing. `RETURNING` names
-   the rows that were new and are done.
+1. Claim: insert the rows, in their order; where one exists, `DO UPDATE ... WHERE false` locks it and changes nothing.
+   `RETURNING` names the rows that were new and are done.
 2. Read the other rows. They are locked, and at READ COMMITTED a new statement sees all that was committed before it,
    so this is the latest state and nobody can change it.
-3. Write back the sums.
+3. Write back the sums, in any order, since all these rows are locked.
 
 Each bucket of the next tier that the points fall into is marked as due, with a new token: whoever rolls it up from what
 there was before finds the token changed, or waits for this transaction and then finds it changed.
@@ -21,18 +21,19 @@ On SQLite the transaction holds the only write lock from its beginning, and the 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Executable, Table, bindparam, false, select, tuple_, update
+from sqlalchemy import Connection, Table
 
 from storage.dialects import Dialect
 from storage.metric_rows import sum_metric_rows
 from storage.ports import AlreadyCommittedError
 from storage.schema import batches, metric_points, metric_series, red_points, rollups_due, series
 from storage.series_catalog import SeriesCatalog
+from storage.table_writing import Insert, Read, Rows, Write
 from telemetry import RedPoint, SeriesKey, merge_red_points
 from telemetry.histogram_groups import merge_groups
 
@@ -67,10 +68,10 @@ class Mark(NamedTuple):
 class PointStatements:
     """The statements that commit points of one kind and their series, in the words of one database."""
 
-    note_series: Executable
-    claim: Executable
-    read: Executable
-    write: Executable
+    note_series: Write
+    claim: Insert
+    read: Read
+    update: Write
     sum_rows: Callable[[Sequence[Any]], Sequence[Any]]
 
 
@@ -78,24 +79,26 @@ class PointStatements:
 class CommitStatements:
     """The statements of a commit, in the words of one database."""
 
-    note_batches: Executable
+    prepare: Callable[[Connection], None]
+    note_batches: Insert
     red: PointStatements
     metrics: PointStatements
-    mark: Executable
+    mark: Write
 
 
 class Part(NamedTuple):
-    """What a commit holds of one kind: rows, and the values of series to be noted, sorted and without repeats."""
+    """What a commit holds of one kind: rows, and the rows of series to be noted, sorted and without repeats."""
 
     statements: PointStatements
     rows: Sequence[Any]
-    new_series: Sequence[Mapping[str, Any]]
+    new_series: Rows
 
 
 def commit_statements(dialect: Dialect) -> CommitStatements:
-    """Build the statements once; each is compiled at its first use and kept."""
+    """Make the statements, once for all commits."""
     return CommitStatements(
-        note_batches=dialect.insert(batches).on_conflict_do_nothing().returning(batches.c.batch_id),
+        prepare=dialect.writing.prepare,
+        note_batches=dialect.writing.note(batches),
         red=_point_statements(dialect, series, red_points, sum_rows),
         metrics=_point_statements(dialect, metric_series, metric_points, sum_metric_rows),
         mark=marking(dialect),
@@ -105,27 +108,19 @@ def commit_statements(dialect: Dialect) -> CommitStatements:
 def _point_statements(
     dialect: Dialect, names: Table, points: Table, sum_rows: Callable[[Sequence[Any]], Sequence[Any]]
 ) -> PointStatements:
-    claim, note = dialect.insert(points), dialect.insert(names)
-    values = [column.name for column in points.columns if not column.primary_key]
+    writing = dialect.writing
     return PointStatements(
-        note_series=note.on_conflict_do_update(index_elements=["series_id"], set_={"noted_s": note.excluded.noted_s}),
-        claim=claim.on_conflict_do_update(
-            index_elements=["start_s", "series_id"], set_={values[0]: claim.excluded[values[0]]}, where=false()
-        ).returning(points.c.start_s, points.c.series_id),
-        read=select(points).where(tuple_(points.c.start_s, points.c.series_id).in_(bindparam("keys", expanding=True))),
-        write=update(points)
-        .where(points.c.start_s == bindparam("at_start_s"), points.c.series_id == bindparam("at_series_id"))
-        .values({name: bindparam(name) for name in values}),
+        note_series=writing.renew(names, "noted_s"),
+        claim=writing.claim(points),
+        read=writing.read(points),
+        update=writing.update(points),
         sum_rows=sum_rows,
     )
 
 
-def marking(dialect: Dialect) -> Executable:
-    """Return the statement that marks buckets as due, in the words of one database."""
-    mark = dialect.insert(rollups_due)
-    key = ["tier_s", "start_s", "writer"]
-    statement: Executable = mark.on_conflict_do_update(index_elements=key, set_={"token": mark.excluded.token})
-    return statement
+def marking(dialect: Dialect) -> Write:
+    """Return what marks buckets as due, in the words of one database."""
+    return dialect.writing.renew(rollups_due, "token")
 
 
 def new_token() -> int:
@@ -176,40 +171,33 @@ def commit(
 
     Raises `AlreadyCommittedError`; the caller's transaction rolls back on any error.
     """
+    statements.prepare(connection)
     if batch_ids:
         _note_batches(connection, statements, batch_ids, now_s)
     for part in parts:
         if part.new_series:
-            connection.execute(part.statements.note_series, part.new_series)
+            part.statements.note_series(connection, part.new_series)
         for chunk in _chunks(part.rows, KEYS_PER_QUERY):
             _add_points(connection, part.statements, chunk)
     if marks:
-        connection.execute(statements.mark, [mark._asdict() for mark in marks])
+        statements.mark(connection, marks)
 
 
 def _note_batches(connection: Connection, statements: CommitStatements, batch_ids: Sequence[bytes], now_s: int) -> None:
-    noted = [{"batch_id": batch_id, "committed_s": now_s} for batch_id in batch_ids]
-    new = {bytes(batch_id) for (batch_id,) in connection.execute(statements.note_batches, noted)}
+    noted = [(batch_id, now_s) for batch_id in batch_ids]
+    new = {bytes(batch_id) for (batch_id,) in statements.note_batches(connection, noted)}
     if len(new) < len(batch_ids):
         raise AlreadyCommittedError(frozenset(batch_ids) - new)
 
 
 def _add_points(connection: Connection, statements: PointStatements, rows: Sequence[Any]) -> None:
-    claimed = {
-        (start_s, series_id)
-        for start_s, series_id in connection.execute(statements.claim, [row._asdict() for row in rows])
-    }
+    claimed = set(statements.claim(connection, rows))
     ours = {row[:2]: row for row in rows if row[:2] not in claimed}
     if not ours:
         return
-    found = connection.execute(statements.read, {"keys": list(ours)})
+    found = statements.read(connection, list(ours))
     sums = statements.sum_rows([*map(type(rows[0])._make, found), *ours.values()])
-    connection.execute(statements.write, [_update_of(row) for row in sums])
-
-
-def _update_of(row: Any) -> dict[str, Any]:
-    values = row._asdict()
-    return {"at_start_s": values.pop("start_s"), "at_series_id": values.pop("series_id"), **values}
+    statements.update(connection, sums)
 
 
 def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -1,6 +1,6 @@
 """All that differs between SQLite and PostgreSQL; everything else in the history is one code for both.
 
-Used by `database.py` to open and guard connections, and by the statements for their `INSERT ... ON CONFLICT`.
+Used by `database.py` to open and guard connections, and by the statements, which ask it how to write.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
-from sqlalchemy.dialects import postgresql, sqlite
 
+from storage.array_writing import IS_BINARY, PostgresWriting, teach_arrays
 from storage.settings import StorageSettings
+from storage.table_writing import SqliteWriting, TableWriting
 from telemetry import StartError
 
 IS_WRITER: Final = "modelwatch_is_writer"
 """Execution option of connections that will write."""
 
-_IS_BINARY: Final = "modelwatch_is_binary"
 _BUSY_RETRY_S: Final = 0.02
 _SCHEMA_LOCK: Final = 0x6D6F64656C77  # "modelw": one advisory lock per database, taken by whoever migrates
 _UPKEEP_LOCK: Final = _SCHEMA_LOCK + 1  # taken by whoever rolls up and deletes
@@ -45,8 +45,8 @@ class Dialect:
     """One kind of database."""
 
     name: str
-    insert: Callable[..., Any]
-    """SQLAlchemy's `insert` with `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    writing: TableWriting
+    """How rows are written, any number of them in one statement."""
     ddl_words: Mapping[str, str]
     """What the migrations write differently."""
     open: Callable[[URL, StorageSettings], Engine]
@@ -151,11 +151,12 @@ def _open_postgres(url: URL, settings: StorageSettings) -> Engine:
 
     @event.listens_for(engine, "before_cursor_execute")
     def choose_format(_connection: Any, cursor: Any, _sql: str, _values: Any, context: Any, _many: bool) -> None:
-        if context is not None and context.execution_options.get(_IS_BINARY):
+        if context is not None and context.execution_options.get(IS_BINARY):
             cursor.format = Format.BINARY
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
+        teach_arrays(connection)
         with connection.cursor() as cursor:
             cursor.execute(f"SET statement_timeout = {round(settings.statement_timeout_s * 1000)}")
             cursor.execute(f"SET lock_timeout = {round(settings.lock_timeout_s * 1000)}")
@@ -166,7 +167,7 @@ def _open_postgres(url: URL, settings: StorageSettings) -> Engine:
 
 
 def _fetch(connection: Connection, statement: str, values: Mapping[str, Any]) -> list[Any]:
-    result: Any = connection.execute(text(statement), dict(values), execution_options={_IS_BINARY: True})
+    result: Any = connection.execute(text(statement), dict(values), execution_options={IS_BINARY: True})
     rows: list[Any] = result.cursor.fetchall()
     return rows
 
@@ -218,7 +219,7 @@ def _interrupt_sqlite(connection: sqlite3.Connection) -> None:
 
 SQLITE: Final = Dialect(
     name="SQLite",
-    insert=sqlite.insert,
+    writing=SqliteWriting(),
     ddl_words=MappingProxyType(
         # A row of more than 1 KB in a table without row ids would take an overflow page of 4 KB, so those of the tiers
         # that hold many calls in one row have them.
@@ -247,7 +248,7 @@ SQLITE: Final = Dialect(
 
 POSTGRES: Final = Dialect(
     name="PostgreSQL",
-    insert=postgresql.insert,
+    writing=PostgresWriting(),
     # Free space in each page keeps the rewriting of the current bucket within the page, without new index entries.
     ddl_words=MappingProxyType(
         {

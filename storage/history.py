@@ -156,11 +156,8 @@ class SqlHistory:
         rows, named = rows_of(points, width_s, self._catalog)
         metric_rows, metric_names = metric_rows_of(metrics, width_s, self._metric_catalog)
         to_note = self._catalog.to_note(named, now_s), self._metric_catalog.to_note(metric_names, now_s)
-        noting = [{"series_id": of, **named[of]._asdict(), "noted_s": now_s} for of in sorted(to_note[0])]
-        metrics_noting = [
-            {"series_id": of, **metric_names[of]._asdict(), "first_s": now_s, "noted_s": now_s}
-            for of in sorted(to_note[1])
-        ]
+        noting = [(of, *named[of], now_s) for of in sorted(to_note[0])]
+        metrics_noting = [(of, *metric_names[of], now_s, now_s) for of in sorted(to_note[1])]
         due_s = self.tiers[MEDIUM].width_s
         due = sorted({floor_to(row.start_s, due_s) for of_kind in (rows, metric_rows) for row in of_kind})
         marks = [Mark(due_s, start_s, self.writer, now_s, new_token()) for start_s in due]

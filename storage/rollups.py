@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, tuple_
+from sqlalchemy import Connection, bindparam, delete, func, select, text, tuple_
 
 from storage.commits import Mark, marking, new_token
 from storage.dialects import Dialect
@@ -112,13 +112,14 @@ def store(
         raise OutdatedError
     for kind, of_kind in zip(ROW_KINDS, rows, strict=True):
         table = kind.table_of(tier)
+        append = dialect.writing.append(table)
         connection.execute(delete(table).where(table.c.start_s >= bucket.start_s, table.c.start_s < end_s))
         for first in range(0, len(of_kind), _ROWS_PER_INSERT):
-            connection.execute(insert(table), [row._asdict() for row in of_kind[first : first + _ROWS_PER_INSERT]])
+            append(connection, of_kind[first : first + _ROWS_PER_INSERT])
     if bucket.rank != COARSE:
         next_s = tiers[bucket.rank + 1].width_s
         mark = Mark(next_s, floor_to(bucket.start_s, next_s), writer, now_s, new_token())
-        connection.execute(marking(dialect), mark._asdict())
+        marking(dialect)(connection, [mark])
     return sum(map(len, rows))
 
 

@@ -1,0 +1,119 @@
+"""Writing many rows to a table: what a commit asks of a database, and how it is done in SQLAlchemy's words.
+
+Used by `commits.py` and `rollups.py`, by way of the dialect. PostgreSQL has words of its own in `array_writing.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Table, bindparam, false, insert, select, tuple_, update
+from sqlalchemy.dialects import sqlite
+
+Rows = Sequence[tuple[Any, ...]]
+"""Values in the order of the table's columns, those of the key first."""
+
+Insert = Callable[[Connection, Rows], list[tuple[Any, ...]]]
+"""Inserts rows in their order and returns the keys of those that were new."""
+Read = Callable[[Connection, Rows], Rows]
+"""Returns the rows that have these keys, in any order."""
+Write = Callable[[Connection, Rows], None]
+
+
+class TableWriting(Protocol):
+    """Makes the statements for a table. Each is made once, and executed with one row or a thousand."""
+
+    def prepare(self, connection: Connection) -> None:
+        """Begin a transaction that writes."""
+
+    def note(self, table: Table) -> Insert:
+        """Insert what is new, and leave what exists."""
+
+    def claim(self, table: Table) -> Insert:
+        """Insert what is new, and lock what exists until the end of the transaction."""
+
+    def renew(self, table: Table, column: str) -> Write:
+        """Insert what is new, and set one column of what exists; either way the row is locked."""
+
+    def append(self, table: Table) -> Write:
+        """Insert rows of which none exists."""
+
+    def read(self, table: Table) -> Read:
+        """Read by key."""
+
+    def update(self, table: Table) -> Write:
+        """Set every column of rows that exist."""
+
+
+class SqliteWriting:
+    """`TableWriting` for SQLite, which needs no locks of its own: one transaction writes at a time."""
+
+    def prepare(self, connection: Connection) -> None:
+        """Nothing: BEGIN IMMEDIATE did it."""
+
+    def note(self, table: Table) -> Insert:
+        return _returning_keys(table, sqlite.insert(table).on_conflict_do_nothing())
+
+    def claim(self, table: Table) -> Insert:
+        statement = sqlite.insert(table)
+        value = _values_of(table)[0]
+        return _returning_keys(
+            table,
+            statement.on_conflict_do_update(
+                index_elements=_key_of(table), set_={value: statement.excluded[value]}, where=false()
+            ),
+        )
+
+    def renew(self, table: Table, column: str) -> Write:
+        statement = sqlite.insert(table)
+        return _writing(
+            table,
+            statement.on_conflict_do_update(index_elements=_key_of(table), set_={column: statement.excluded[column]}),
+        )
+
+    def append(self, table: Table) -> Write:
+        return _writing(table, insert(table))
+
+    def read(self, table: Table) -> Read:
+        statement = select(table).where(tuple_(*table.primary_key).in_(bindparam("keys", expanding=True)))
+        return lambda connection, keys: [tuple(row) for row in connection.execute(statement, {"keys": list(keys)})]
+
+    def update(self, table: Table) -> Write:
+        key, values = _key_of(table), _values_of(table)
+        statement = update(table).values({name: bindparam(f"new_{name}") for name in values})
+        for name in key:
+            statement = statement.where(table.c[name] == bindparam(f"new_{name}"))
+        names = [f"new_{column.name}" for column in table.columns]
+
+        def write(connection: Connection, rows: Rows) -> None:
+            connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+
+        return write
+
+
+def _returning_keys(table: Table, statement: Any) -> Insert:
+    returning, names = statement.returning(*table.primary_key), table.columns.keys()
+
+    def insert_rows(connection: Connection, rows: Rows) -> list[tuple[Any, ...]]:
+        found = connection.execute(returning, [dict(zip(names, row, strict=True)) for row in rows])
+        return [tuple(key) for key in found]
+
+    return insert_rows
+
+
+def _writing(table: Table, statement: Any) -> Write:
+    names = table.columns.keys()
+
+    def write(connection: Connection, rows: Rows) -> None:
+        connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+
+    return write
+
+
+def _key_of(table: Table) -> list[str]:
+    return [column.name for column in table.primary_key]
+
+
+def _values_of(table: Table) -> list[str]:
+    return [column.name for column in table.columns if not column.primary_key]
