@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -20,6 +21,7 @@ from tests.faults.conftest import _running_rig
 from tests.support.deliveries import declare_queues, deliveries
 from tests.support.fault_rig import Rig
 from tests.support.servers import PrivateServer
+from tests.support.small_disk import small_disk
 from tests.support.waiting import eventually
 
 TROUBLE_S = 2.5
@@ -95,7 +97,42 @@ def crowded(_postgres: Any, connect: Connect) -> Iterator[str]:
                 one.close()
 
 
-TROUBLES = [standby, locked, slow, crowded]
+@contextmanager
+def full(postgres: Any, connect: Connect) -> Iterator[str]:
+    """The disk that the current points are on has no byte left."""
+    folder = postgres.directory / "small"
+    with small_disk(folder, 8 * 2**20), connect() as connection:
+        if not folder.is_mount():
+            pytest.skip("no small disk can be mounted here")
+        shutil.chown(folder, postgres.directory.owner())
+        connection.execute(f"CREATE TABLESPACE small LOCATION '{folder}'")
+        try:
+            move_points(connection, "small")
+            fill(folder / "filler")
+            yield "No space left on device"
+        finally:
+            (folder / "filler").unlink(missing_ok=True)
+            move_points(connection, "pg_default")
+            connection.execute("DROP TABLESPACE small")
+
+
+def move_points(connection: psycopg.Connection[Any], tablespace: str) -> None:
+    """Move the points of the finest tier to another disk."""
+    tables = connection.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'red_points'::regclass"
+    )
+    for (table,) in tables.fetchall():
+        if not table.endswith("_pkey"):
+            connection.execute(f"ALTER TABLE {table} SET TABLESPACE {tablespace}")
+
+
+def fill(filler: Path) -> None:
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4_096))
+
+
+TROUBLES = [standby, locked, slow, crowded, full]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -115,7 +152,7 @@ async def patient_rig(
 async def test_a_database_that_refuses_is_tried_again_now_and_then(
     patient_rig: Rig, postgres: Any, trouble: Callable[[Any, Connect], AbstractContextManager[str]]
 ) -> None:
-    """F16: read-only, locked, slow or crowded: nothing is lost or buried, nothing spins, and it heals by itself."""
+    """F16: read-only, locked, slow, crowded or full: nothing is lost or buried, nothing spins, and it heals."""
     rig = patient_rig
 
     def connect() -> psycopg.Connection[Any]:

@@ -1,7 +1,8 @@
 """Two processors on one store, a queue that redelivers, and crashes between any two steps; with the truth beside it.
 
 Everything is the product's own but the queue and the clock: intakes, history, live feed and upkeep. A processor that
-crashes is abandoned where it stands, and another is made on the same store, as its supervisor would.
+crashes is abandoned where it stands; another takes its place on the same store, but only when something is delivered
+to it, so that until then the rest of the world has to do without it.
 """
 
 from __future__ import annotations
@@ -187,8 +188,6 @@ class World:
         self.upkeep = build_upkeep(StorageSettings(min_free_bytes=0), self.history, self.counters, now_ns=self.clock)
         await self.live.start()
         self.processors = [Processor(self), Processor(self)]
-        for processor in self.processors:
-            await processor.intake.start()
 
     async def stop(self) -> None:
         for which in range(len(self.processors)):
@@ -218,6 +217,7 @@ class World:
         picked = dict.fromkeys(pick % len(self.queue) for pick in picks if self.queue)
         if not picked:
             return
+        await processor.intake.start()
         processor.fault = Fault("" if what == "lost acks" else what, step)
         processor.decoded_s = self.clock.now_s
         batches = [self.queue[place] for place in picked]
@@ -270,7 +270,6 @@ class World:
     async def _replace(self, which: int, *, is_crash: bool) -> None:
         await self.processors[which].end(is_crash=is_crash)
         self.processors[which] = Processor(self)
-        await self.processors[which].intake.start()
 
     @contextmanager
     def broken_commits(self, fault: Fault) -> Iterator[None]:
