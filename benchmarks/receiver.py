@@ -1,140 +1,113 @@
-"""How fast the OTLP receiver takes requests: both transports, 512 typical spans each, with and without gzip.
+"""How fast the OTLP receiver takes requests, beside servers of the same libraries that do as little as can be.
 
-The receiver runs in this process under uvloop, as in production, in front of a consumer that keeps nothing; one client
-process sends ready-made bytes over eight connections. Beside the rates stands what matters for
-sizing: spans per second of the receiver's own CPU time.
+They run in processes of their own under uvloop, the receiver in front of a consumer that keeps nothing, and one more
+process sends. They take turns, round by round. What is compared is items per second of a server's own CPU time, because
+on few cores the sender takes a part of the rate. Then the latency of one request of 512 spans at shares of the rate
+that was measured, and the memory that open connections take.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import gzip
-import sys
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from statistics import median
 from typing import Any
 
-import grpc
-import grpc.aio
 import uvloop
 
-from benchmarks._requests import SPANS_PER_REQUEST, typical
-from otlp_receiver.component import OtlpReceiver, build
-from otlp_receiver.settings import ReceiverSettings
-from telemetry import Batch, Counters
+from benchmarks._receiver_load import Answer, sending
+from benchmarks._receiver_servers import Served, serving
 
-CONCURRENCY = 8
-SECONDS = 2.0
+ROUNDS = 5
+ROUND_S = 0.3
+OTHERS = ("bare", "parsing")
+COMPARED = tuple((transport, what) for transport in ("grpc", "http") for what in ("traces", "traces gzip", "one span"))
+ONCE = (("grpc", "metrics"), ("grpc", "logs"), ("http", "metrics"), ("http", "logs"), ("http", "traces json"))
+LOADS = (0.1, 0.5, 0.9)
+PACED_S = 2.5
+CONNECTIONS = (1, 100, 1000)
 
-_EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-_HEAD = (
-    "POST /v1/traces HTTP/1.1\r\nhost: receiver\r\ncontent-type: application/x-protobuf\r\n{}content-length: {}\r\n\r\n"
-)
-
-
-class _DroppingConsumer:
-    async def consume(self, batch: Batch) -> None:
-        pass
+Row = dict[str, Any]
+Command = Callable[..., Awaitable[Answer]]
 
 
-def run(seconds: float = SECONDS) -> list[dict[str, Any]]:
+def run() -> list[Row]:
     """Return rows of `{"name", "value", "unit"}`."""
-    return uvloop.run(_run(seconds))
+    return uvloop.run(_run())
 
 
-async def _run(seconds: float) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for transport in ("grpc", "http"):
-        for encoding in ("plain", "gzip"):
-            rows += await _measure(transport, encoding, seconds)
+async def _run() -> list[Row]:
+    async with sending() as command:
+        async with serving("ours") as ours:
+            async with serving(OTHERS[0]) as bare, serving(OTHERS[1]) as parsing:
+                rows, rates = await _compare(command, ours, (bare, parsing))
+            for transport, what in ONCE:
+                rows.append(_speed_row(f"{transport} {what}", [await _round(command, ours, transport, what)]))
+            for transport in ("grpc", "http"):
+                rows += await _latencies(command, ours, transport, rates[transport, "traces"])
+        for transport in ("grpc", "http"):
+            rows += await _memory(command, transport)
     return rows
 
 
-async def _measure(transport: str, encoding: str, seconds: float) -> list[dict[str, Any]]:
-    # The client first: gRPC complains of processes that are made while its threads run.
-    client = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.receiver", transport, encoding, str(seconds)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert client.stdin is not None
-    assert client.stdout is not None
-    async with _started() as receiver:
-        port = receiver.grpc_port if transport == "grpc" else receiver.http_port
-        client.stdin.write(f"{port}\n".encode())
-        await client.stdout.readline()  # it is warm
-        cpu_s = time.process_time()
-        client.stdin.write(b"\n")
-        requests, elapsed_s = map(float, (await client.stdout.readline()).split())
-        cpu_s = time.process_time() - cpu_s
-        await client.wait()
-    name = f"receiver_{transport}_{encoding}"
-    spans = requests * SPANS_PER_REQUEST
-    return [
-        {"name": f"{name}_requests", "value": round(requests / elapsed_s), "unit": "requests/s"},
-        {"name": f"{name}_spans", "value": round(spans / elapsed_s), "unit": "spans/s"},
-        {"name": f"{name}_spans_per_cpu", "value": round(spans / cpu_s), "unit": "spans/CPU s"},
-    ]
+async def _compare(
+    command: Command, ours: Served, others: Sequence[Served]
+) -> tuple[list[Row], dict[tuple[str, str], float]]:
+    """Return rows of speeds and ratios, and how many requests a second the receiver took of each kind."""
+    rows: list[Row] = []
+    rates = {}
+    for transport, what in COMPARED:
+        rounds = [[await _round(command, served, transport, what) for served in (ours, *others)] for _ in range(ROUNDS)]
+        mine, *theirs = zip(*rounds, strict=True)
+        name = f"{transport} {what}"
+        rates[transport, what] = median(one.requests_per_s for one in mine)
+        rows.append(_speed_row(name, mine))
+        rows.append({"name": f"{name}, in all", "value": rates[transport, what], "unit": "requests/s"})
+        for kind, speeds in zip(OTHERS, theirs, strict=True):
+            ratio = median(one.items_per_cpu_s / other.items_per_cpu_s for one, other in zip(mine, speeds, strict=True))
+            rows.append(_speed_row(f"{name}, {kind} server", speeds))
+            rows.append({"name": f"{name}, receiver / {kind} server", "value": ratio, "unit": ""})
+    return rows, rates
 
 
-@asynccontextmanager
-async def _started() -> AsyncIterator[OtlpReceiver]:
-    receiver = build(ReceiverSettings(grpc_port=0, http_port=0), _DroppingConsumer(), Counters())
-    await receiver.start()
-    try:
-        yield receiver
-    finally:
-        await receiver.stop()
+class _Speed:
+    """What came of one round."""
+
+    def __init__(self, answer: Answer, cpu_s: float) -> None:
+        self.requests_per_s = answer["requests"] / answer["elapsed_s"]
+        self.items_per_cpu_s = answer["items"] / cpu_s
 
 
-async def _send(transport: str, encoding: str, seconds: float) -> None:
-    """Be the client: read the port, warm up, say so, wait for a line, send for `seconds`, print what came of it."""
-    body = typical(0, time.time_ns()).body
-    is_gzip = encoding == "gzip"
-    lane = _grpc_lane if transport == "grpc" else _http_lane
-    port = int(await asyncio.to_thread(sys.stdin.readline))
-    until = [time.perf_counter() + 0.5]
-    await asyncio.gather(*(lane(port, body, is_gzip, until) for _ in range(CONCURRENCY)))
-    print("warm", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
-    started = time.perf_counter()
-    until[0] = started + seconds
-    counts = await asyncio.gather(*(lane(port, body, is_gzip, until) for _ in range(CONCURRENCY)))
-    print(sum(counts), time.perf_counter() - started, flush=True)
+async def _round(command: Command, served: Served, transport: str, what: str) -> _Speed:
+    await command("closed", transport=transport, port=served.ports[transport], what=what, seconds=ROUND_S)
+    before_s = await served.cpu_s()
+    answer = await command("go")
+    return _Speed(answer, await served.cpu_s() - before_s)
 
 
-async def _grpc_lane(port: int, body: bytes, is_gzip: bool, until: list[float]) -> int:
-    count = 0
-    compression = grpc.Compression.Gzip if is_gzip else grpc.Compression.NoCompression
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options, compression=compression) as channel:
-        call = channel.unary_unary(_EXPORT)  # type: ignore[call-arg]  # the stubs lack defaults
-        while time.perf_counter() < until[0]:
-            await call(body)
-            count += 1
-    return count
+def _speed_row(name: str, speeds: Sequence[_Speed]) -> Row:
+    return {"name": name, "value": median(one.items_per_cpu_s for one in speeds), "unit": "items/CPU s"}
 
 
-async def _http_lane(port: int, body: bytes, is_gzip: bool, until: list[float]) -> int:
-    count = 0
-    sent = gzip.compress(body) if is_gzip else body
-    request = _HEAD.format("content-encoding: gzip\r\n" if is_gzip else "", len(sent)).encode() + sent
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while time.perf_counter() < until[0]:
-        writer.write(request)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 200"), answer
-        count += 1
-    writer.close()
-    return count
+async def _latencies(command: Command, ours: Served, transport: str, capacity_per_s: float) -> list[Row]:
+    rows = []
+    for load in LOADS:
+        sent = {"transport": transport, "port": ours.ports[transport], "what": "traces"}
+        answer = await command("paced", **sent, per_s=capacity_per_s * load, seconds=PACED_S)
+        for name in ("p50", "p99"):
+            title = f"{transport} latency at {load:.0%} of {capacity_per_s:,.0f} requests/s, {name.upper()}"
+            rows.append({"name": title, "value": answer[f"{name}_s"] * 1e3, "unit": "ms"})
+    return rows
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("transport")
-    parser.add_argument("encoding")
-    parser.add_argument("seconds", type=float)
-    arguments = parser.parse_args()
-    uvloop.run(_send(arguments.transport, arguments.encoding, arguments.seconds))
+async def _memory(command: Command, transport: str) -> list[Row]:
+    rows = []
+    async with serving("ours") as ours:
+        for connections in CONNECTIONS:
+            sent = {"transport": transport, "port": ours.ports[transport], "what": "one span"}
+            await command("held", **sent, connections=connections)
+            name = f"{transport} memory at {connections} connections"
+            rows.append({"name": name, "value": ours.resident_mb(), "unit": "MB"})
+            await command("go")
+            await asyncio.sleep(0.2)  # until the server has seen them go
+    return rows
