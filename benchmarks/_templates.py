@@ -27,9 +27,9 @@ class Template:
     prepared: Prepared
     places: NDArray[np.int64]
 
-    def ending_at(self, end_ns: int, *, latest: bool = True) -> Prepared:
-        """Return the request with spans that ended in the second before `end_ns`, or after it."""
-        delta_ns = end_ns - _EPOCH_NS - (10**9 if latest else 0)
+    def ending_at(self, end_ns: int) -> Prepared:
+        """Return the request with spans that ended in the second before `end_ns`."""
+        delta_ns = end_ns - _EPOCH_NS - 10**9
         body = np.frombuffer(self.prepared.body, dtype=np.uint8).copy()
         cells = self.places[:, None] + np.arange(8)
         times = body[cells].view("<u8") + np.uint64(delta_ns)

@@ -1,4 +1,4 @@
-"""How many spans a second one processor takes from its intake to committed rows, and whether ten times as many cost more.
+"""How many spans a second one processor takes from its intake to committed rows, and what ten times as many cost.
 
 One process with the processor's intake and the history on SQLite or PostgreSQL; requests of 512 spans wait for their
 commit, as many at a time as the RabbitMQ source prefetches. Beside it, in turns in the same run: requests of the same
