@@ -62,6 +62,8 @@ def configure(settings: LogSettings, **fields: int) -> None:
     root.setLevel(level)
     # pika logs every step of each connection attempt; the connection reports what matters itself.
     logging.getLogger("pika").setLevel(max(level, logging.CRITICAL))
+    # grpcio logs metadata that it cannot decode, value and all, which may be a key; any stranger can make it do so.
+    logging.getLogger("grpc._cython.cygrpc").setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))
 
 

@@ -64,3 +64,14 @@ def test_a_client_cannot_forge_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(lines) == 2
     assert json.loads(lines[0])["event"] == "seen"
     assert "\x1b" not in stream.getvalue()
+
+
+def test_what_grpc_says_of_metadata_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It repeats the values that it cannot decode, among them what should have been a key."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    logs.configure(logs.LogSettings(level="debug"))
+    logging.getLogger("grpc._cython.cygrpc").error("Invalid encoding on metadata: authorization: %s", "hunter2")
+    logging.getLogger("grpc").error("something else")
+    assert "hunter2" not in stream.getvalue()
+    assert "something else" in stream.getvalue()
