@@ -16,7 +16,7 @@ from tests.faults.conftest import OwnRig
 from tests.support.deliveries import Deliveries, declare_queues, deliveries
 from tests.support.waiting import eventually
 
-ROUNDS = 12
+ROUNDS = 9
 LIMIT_S = 0.2
 """By how much a Redis in trouble may slow down what is usual."""
 STALL_S = 2.0

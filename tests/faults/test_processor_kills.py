@@ -72,7 +72,7 @@ async def test_a_worker_in_a_crash_loop_buries_no_healthy_message(own_rig: OwnRi
         await declare_queues(rig)
         account = deliveries(rig)
         await account.publish_new(60)
-        loop = [(chance.choice(BEFORE), 1) for _ in range(6)]
+        loop = [(chance.choice(BEFORE), 1) for _ in range(4)]
         with dying_processors(rig, *loop, (NEVER, 1)) as running:
             await deaths_of(running, len(loop))
             await account.close(has_figures=False)

@@ -43,7 +43,7 @@ async def test_messages_that_the_broker_takes_back_from_a_slow_worker_count_once
         with psycopg.connect(rig.database_url.replace("+psycopg", "")) as other:
             other.execute("LOCK TABLE batches IN SHARE MODE")
             await account.publish_new(40)
-            await eventually(lambda: _reconnects(rig, 2), timeout_s=20)
+            await eventually(lambda: _reconnects(rig, 1), timeout_s=20)
             other.rollback()
         await account.close()
         assert rig.view.waiting(DEAD_LETTER_QUEUE) == 0

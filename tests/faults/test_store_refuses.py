@@ -24,7 +24,7 @@ from tests.support.servers import PrivateServer
 from tests.support.small_disk import small_disk
 from tests.support.waiting import eventually
 
-TROUBLE_S = 2.5
+TROUBLE_S = 2.0
 RETRY_MIN_S, RETRY_MAX_S = 0.3, 1.0
 MESSAGES = 50
 SETTINGS = {

@@ -164,7 +164,7 @@ async def on_postgres(postgres: Any) -> AsyncIterator[MakeWorld]:
 FIXTURES_ARE_SHARED = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=FIXTURES_ARE_SHARED)
+@settings(max_examples=40, deadline=None, suppress_health_check=FIXTURES_ARE_SHARED)
 @example(COMMITTED_BUT_NOT_SHOWN)
 @example(OVERTAKEN_WHILE_IT_WAITS)
 @example(ANSWER_LOST)
@@ -175,7 +175,7 @@ async def test_any_course_of_events_ends_in_the_counts_of_the_reference(on_sqlit
     await play(await on_sqlite(), steps)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=FIXTURES_ARE_SHARED)
+@settings(max_examples=8, deadline=None, suppress_health_check=FIXTURES_ARE_SHARED)
 @example(COMMITTED_BUT_NOT_SHOWN)
 @example(OVERTAKEN_WHILE_IT_WAITS)
 @example(ANSWER_LOST)

@@ -109,7 +109,7 @@ class Rig:
 
 
 def build_rig(folder: Path, broker: Any, broker_url: str, database_url: str, settings: Mapping[str, str]) -> Rig:
-    """Return a rig of which nothing is started yet; lost connections are soon made again, to save the tests time."""
+    """Return a rig of which nothing is started yet; what failed is soon tried again, to save the tests time."""
     system = System(free_port(), free_port(), free_port(), folder, {})
     system.environment |= {
         "MODELWATCH_DATA_DIR": str(folder),
@@ -119,6 +119,7 @@ def build_rig(folder: Path, broker: Any, broker_url: str, database_url: str, set
         "MODELWATCH_RECEIVER__HTTP_PORT": str(system.http_port),
         "MODELWATCH_RABBITMQ__RECONNECT_MIN_S": "0.1",
         "MODELWATCH_RABBITMQ__RECONNECT_MAX_S": "0.5",
+        "MODELWATCH_RABBIT_SOURCE__RETRY_MAX_S": "2",
         # Every request has a route of its own, by which it is found again.
         "MODELWATCH_PROCESSOR__MAX_SERIES": "1000000",
         "MODELWATCH_PROCESSOR__MAX_SERIES_PER_SERVICE": "1000000",
