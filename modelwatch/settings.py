@@ -6,9 +6,9 @@ Filled by `modelwatch/settings_sources.py`; `docs/settings.md` is generated from
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
 from api.settings import ApiSettings
 from dash_app.settings import DashSettings
@@ -84,3 +84,12 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     api: ApiSettings = ApiSettings()
     dash: DashSettings = DashSettings()
     demo: DemoSettings = DemoSettings()
+
+    @model_validator(mode="after")
+    def _knows_batches_for_as_long_as_they_may_count(self) -> Self:
+        if self.processor.max_late_s > self.storage.batch_ids_retention_s:
+            raise ValueError(
+                "processor.max_late_s must not be longer than storage.batch_ids_retention_s: "
+                "a batch that comes again after its id is forgotten would count twice"
+            )
+        return self

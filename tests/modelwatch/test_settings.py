@@ -55,3 +55,10 @@ def test_a_port_that_is_none_is_refused_by_name(variable: str) -> None:
     """A port out of range stops the start with a line that names its variable."""
     with pytest.raises(StartError, match=f"^{variable}: "):
         load(Settings, {variable: "70000"})
+
+
+def test_a_batch_is_known_for_as_long_as_it_may_count() -> None:
+    """Otherwise one that comes again late would count twice."""
+    with pytest.raises(StartError, match="max_late_s"):
+        load(Settings, {"MODELWATCH_STORAGE__BATCH_IDS_RETENTION_S": "3600"})
+    assert load(Settings, {"MODELWATCH_STORAGE__BATCH_IDS_RETENTION_S": "169200"}).storage.batch_ids_retention_s
