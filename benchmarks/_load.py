@@ -18,11 +18,12 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from benchmarks import _requests
+from benchmarks import _requests, _templates
 from benchmarks._requests import Prepared
 
 CHANNELS = 8
 LINE_LIMIT_BYTES = 1 << 20
+TEMPLATES = 64
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _RETRY_PAUSE_S = 0.1
 _TRIES = 100
@@ -124,6 +125,58 @@ class _Sender:
                 sent += 1
         return {"spans": sent * spans, "elapsed_s": time.perf_counter() - started}
 
+    async def sustain(self, port: int, spans_per_s: int, seconds: float, in_flight: int) -> Answer:
+        """Send at a steady pace, whatever the answers; return what was acknowledged, and how far it fell behind in s.
+
+        When `in_flight` requests wait for their answers, the next one waits as well, and is then behind.
+        """
+        made = _templates.templates(TEMPLATES)
+        sent: list[tuple[str, int, int]] = []
+        refused: Counter[int] = Counter()
+        room, behind_s, pause_s = asyncio.Semaphore(in_flight), 0.0, _requests.SPANS_PER_REQUEST / spans_per_s
+
+        async def export(number: int, request: Prepared) -> None:
+            try:
+                await _export(exports[number % CHANNELS], request.body, refused)
+                sent.append((request.service, request.calls, request.errors))
+            finally:
+                room.release()
+
+        async with _channels(port, CHANNELS) as exports, asyncio.TaskGroup() as sending:
+            started, number = time.perf_counter(), 0
+            while (due_s := started + number * pause_s) < started + seconds:
+                await asyncio.sleep(due_s - time.perf_counter())
+                await room.acquire()
+                behind_s = max(behind_s, time.perf_counter() - due_s)
+                request = made[number % TEMPLATES].ending_at(time.time_ns())
+                sending.create_task(export(number, request))
+                number += 1
+        elapsed_s = time.perf_counter() - started
+        return {
+            "elapsed_s": elapsed_s,
+            "behind_s": behind_s,
+            "refused": sum(refused.values()),
+            "services": _added_up(sent),
+        }
+
+    async def prepare_live_series(self, services: int, series: int, parts: int, seconds: int) -> Answer:
+        """Make requests as `live_series` sends them, of the last `seconds` seconds."""
+        made = _templates.series_templates(services, series, parts)
+        now_ns = time.time_ns()
+        self._prepared = [made[age_s % parts].ending_at(now_ns - age_s * 10**9) for age_s in range(seconds, 0, -1)]
+        return {"spans": sum(one.calls for one in self._prepared)}
+
+    async def live_series(self, port: int, services: int, series: int, parts: int, seconds: int) -> Answer:
+        """Send one call in each series once in `parts` seconds, some of the services every second."""
+        made = _templates.series_templates(services, series, parts)
+        async with _channels(port, 1) as (export,), asyncio.TaskGroup() as sending:
+            started = time.perf_counter()
+            for second in range(seconds):
+                await asyncio.sleep(started + second - time.perf_counter())
+                body = made[second % parts].ending_at(time.time_ns()).body
+                sending.create_task(_export(export, body, Counter()))
+        return {"spans": seconds * services * series // parts}
+
     async def steady_series(self, port: int, services: int, series: int, seconds: int) -> Answer:
         """Send one call in each series once a second."""
         async with _channels(port, 1) as (export,), asyncio.TaskGroup() as sending:
@@ -155,11 +208,15 @@ async def _export(export: Any, body: bytes, refused: Counter[int]) -> None:
 
 
 def _account(requests: Sequence[Prepared]) -> dict[str, tuple[int, int]]:
+    return _added_up((request.service, request.calls, request.errors) for request in requests)
+
+
+def _added_up(sent: Iterable[tuple[str, int, int]]) -> dict[str, tuple[int, int]]:
     calls: Counter[str] = Counter()
     errors: Counter[str] = Counter()
-    for request in requests:
-        calls[request.service] += request.calls
-        errors[request.service] += request.errors
+    for service, of_calls, of_errors in sent:
+        calls[service] += of_calls
+        errors[service] += of_errors
     return {service: (calls[service], errors[service]) for service in calls}
 
 

@@ -80,11 +80,11 @@ def one_call(service: str, end_ns: int) -> bytes:
     return _request(resource_spans)
 
 
-def every_series(services: int, series: int, end_ns: int) -> Prepared:
+def every_series(services: int, series: int, end_ns: int, *, first_service: int = 0) -> Prepared:
     """Return one request in which each of `services` services has one call in each of `series` series (no errors)."""
     rng = random.Random(end_ns)
     request = ExportTraceServiceRequest()
-    for number in range(services):
+    for number in range(first_service, first_service + services):
         resource_spans = request.resource_spans.add()
         attributes = {"service.name": f"model-{number:02}", "service.version": "1.0", "service.instance.id": "i-1"}
         resource_spans.resource.attributes.extend(_key_values(attributes))

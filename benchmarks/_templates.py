@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from benchmarks._requests import Prepared, typical
+from benchmarks._requests import Prepared, every_series, typical
 
 _EPOCH_NS = 1_760_000_000 * 10**9
 _TIMES = struct.Struct("<BQBQ")
@@ -37,16 +37,23 @@ class Template:
         return Prepared(body.tobytes(), self.prepared.service, self.prepared.calls, self.prepared.errors)
 
 
-def templates(count: int, *, spans: int = 512) -> list[Template]:
+def templates(count: int) -> list[Template]:
     """Make templates of typical requests of 4 services with 4 instances and 4 routes each."""
-    return [_template(typical(seed, _EPOCH_NS, within_s=1, spans=spans)) for seed in range(count)]
+    return [_template(typical(seed, _EPOCH_NS, within_s=1)) for seed in range(count)]
+
+
+def series_templates(services: int, series: int, parts: int) -> list[Template]:
+    """Make requests that together have one call in each of `series` series of each of `services` services."""
+    each = services // parts
+    return [_template(every_series(each, series, _EPOCH_NS, first_service=part * each)) for part in range(parts)]
 
 
 def _template(prepared: Prepared) -> Template:
     request = ExportTraceServiceRequest.FromString(prepared.body)
     places: list[int] = []
     position = 0
-    for span in request.resource_spans[0].scope_spans[0].spans:
+    spans = (span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans)
+    for span in spans:
         times = _TIMES.pack(_START_TAG, span.start_time_unix_nano, _END_TAG, span.end_time_unix_nano)
         position = prepared.body.index(times, position)
         places += (position + 1, position + 10)
