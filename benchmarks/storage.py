@@ -1,7 +1,8 @@
 """What it costs to keep and to read: commits on SQLite and PostgreSQL, a large read, the live window's memory.
 
 Commits go to the current bucket of the same series over and over, as a processor's do: every row is read, merged and
-written back. PostgreSQL runs with fsync on, as it comes; its rows are left out where it is not installed.
+written back, with little and with much history beside it. PostgreSQL runs with fsync on, as it comes; its rows are left
+out where it is not installed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
+
+from sqlalchemy import Connection
 
 from storage.component import build_postgres_history, build_sqlite_history
 from storage.history import SqlHistory
@@ -29,6 +33,7 @@ from tests.support import servers
 START_S: Final = 1_760_000_000
 COMMITS: Final = 30
 READ_ROWS: Final = 100_000
+TIMES_MORE: Final = 10
 SERIES: Final = 200
 WINDOW_S: Final = 900
 
@@ -46,9 +51,9 @@ async def _run() -> list[Row]:
         for mode in ("FULL", "NORMAL"):
             settings = StorageSettings(sqlite_synchronous=mode)
             history = build_sqlite_history(settings, f"sqlite:///{Path(folder) / mode}.db")
-            rows += await _with(history, lambda history, mode=mode: _commits(history, f"SQLite synchronous={mode}"))
+            rows += await _with(history, partial(_commits, name=f"SQLite synchronous={mode}"))
         history = build_sqlite_history(StorageSettings(), f"sqlite:///{Path(folder) / 'read'}.db")
-        rows += await _with(history, lambda history: _reads(history, "SQLite"))
+        rows += await _with(history, lambda history: _large(history, "SQLite"))
     return [*rows, *await _postgres_rows(), *_live_rows()]
 
 
@@ -62,7 +67,7 @@ async def _postgres_rows() -> list[Row]:
         history = build_postgres_history(StorageSettings(), server.fresh_database())
         commits = await _with(history, lambda history: _commits(history, "PostgreSQL"))
         history = build_postgres_history(StorageSettings(), server.fresh_database())
-        return [*commits, *await _with(history, lambda history: _reads(history, "PostgreSQL"))]
+        return [*commits, *await _with(history, lambda history: _large(history, "PostgreSQL"))]
     finally:
         server.remove()
 
@@ -76,17 +81,54 @@ async def _with(history: SqlHistory, measure: Callable[[SqlHistory], Awaitable[l
 
 
 async def _commits(history: SqlHistory, name: str) -> list[Row]:
-    rows: list[Row] = []
-    for count in (100, 1_000):
-        points = _points(count, START_S)
-        times_ms = []
-        for _ in range(COMMITS):
-            batch_ids = [os.urandom(16) for _ in range(10)]
-            started = time.perf_counter()
-            await history.commit(batch_ids, points)
-            times_ms.append((time.perf_counter() - started) * 1_000)
-        rows.append({"name": f"{name}: commit of {count} points", "value": median(times_ms), "unit": "ms"})
-    return rows
+    return [
+        {
+            "name": f"{name}: commit of {count:,} points",
+            "value": await _commit_ms(history, count, START_S),
+            "unit": "ms",
+        }
+        for count in (100, 1_000)
+    ]
+
+
+async def _commit_ms(history: SqlHistory, count: int, start_s: int) -> float:
+    points = _points(count, start_s)
+    times_ms = []
+    for _ in range(COMMITS):
+        batch_ids = [os.urandom(16) for _ in range(10)]
+        started = time.perf_counter()
+        await history.commit(batch_ids, points)
+        times_ms.append((time.perf_counter() - started) * 1_000)
+    return median(times_ms)
+
+
+async def _large(history: SqlHistory, name: str) -> list[Row]:
+    """Read much, and commit beside it and beside ten times as much."""
+    rows = await _reads(history, name)
+    now_s = START_S + READ_ROWS // SERIES * history.resolution_s
+    await _settle(history)
+    beside = await _commit_ms(history, SERIES, now_s)
+    rows.append({"name": f"{name}: commit of {SERIES} points beside {READ_ROWS:,}", "value": beside, "unit": "ms"})
+    await history.database.write(partial(_repeat, span_s=now_s - START_S), 120)
+    await _settle(history)
+    beside = await _commit_ms(history, SERIES, now_s + history.resolution_s)
+    title = f"{name}: commit of {SERIES} points beside {READ_ROWS * TIMES_MORE:,}"
+    return [*rows, {"name": title, "value": beside, "unit": "ms"}]
+
+
+async def _settle(history: SqlHistory) -> None:
+    """Close and open again: SQLite then has no log of the loading left to be worked off by the next commits."""
+    await history.stop()
+    await history.start()
+
+
+def _repeat(connection: Connection, span_s: int) -> None:
+    """Let the history be ten times as long, by what it has."""
+    times = " UNION ALL ".join(f"SELECT {number} AS times" for number in range(1, TIMES_MORE))
+    connection.exec_driver_sql(
+        f"INSERT INTO red_points SELECT start_s - times * {span_s}, series_id, calls, errors, durations "
+        f"FROM red_points CROSS JOIN ({times}) AS numbers WHERE start_s < {START_S + span_s}"
+    )
 
 
 async def _reads(history: SqlHistory, name: str) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Writing many rows to a table: what a commit asks of a database, and how it is done in SQLAlchemy's words.
+"""Writing many rows to a table: what a commit asks of a database, and how it is done on SQLite.
 
 Used by `commits.py` and `rollups.py`, by way of the dialect. PostgreSQL has words of its own in `array_writing.py`.
 """
@@ -6,9 +6,10 @@ Used by `commits.py` and `rollups.py`, by way of the dialect. PostgreSQL has wor
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Table, bindparam, false, insert, select, tuple_, update
+from sqlalchemy import Connection, Table, false, insert
 from sqlalchemy.dialects import sqlite
 
 Rows = Sequence[tuple[Any, ...]]
@@ -76,18 +77,34 @@ class SqliteWriting:
         return _writing(table, insert(table))
 
     def read(self, table: Table) -> Read:
-        statement = select(table).where(tuple_(*table.primary_key).in_(bindparam("keys", expanding=True)))
-        return lambda connection, keys: [tuple(row) for row in connection.execute(statement, {"keys": list(keys)})]
+        key = _key_of(table)
+        names = [f"asked_{name}" for name in key]
+        same = " AND ".join(f"kept.{name} = {asked}" for name, asked in zip(key, names, strict=True))
+        columns = ", ".join(f"kept.{column.name}" for column in table.columns)
+
+        def read(connection: Connection, keys: Rows) -> Rows:
+            # CROSS JOIN is by SQLite's own rules not turned round: one look-up for each key. The condition
+            # `(start_s, series_id) IN (...)` would read the whole table.
+            asked = ", ".join([f"({', '.join('?' * len(key))})"] * len(keys))
+            found = connection.exec_driver_sql(
+                f"WITH asked ({', '.join(names)}) AS (VALUES {asked}) "
+                f"SELECT {columns} FROM asked CROSS JOIN {table.name} AS kept ON {same}",
+                tuple(chain.from_iterable(keys)),
+            )
+            return [tuple(row) for row in found]
+
+        return read
 
     def update(self, table: Table) -> Write:
         key, values = _key_of(table), _values_of(table)
-        statement = update(table).values({name: bindparam(f"new_{name}") for name in values})
-        for name in key:
-            statement = statement.where(table.c[name] == bindparam(f"new_{name}"))
-        names = [f"new_{column.name}" for column in table.columns]
+        statement = (
+            f"UPDATE {table.name} SET {', '.join(f'{name} = ?' for name in values)} "
+            f"WHERE {' AND '.join(f'{name} = ?' for name in key)}"
+        )
 
         def write(connection: Connection, rows: Rows) -> None:
-            connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+            # Keys come first in a row, and last in the statement.
+            connection.exec_driver_sql(statement, [(*row[len(key) :], *row[: len(key)]) for row in rows])
 
         return write
 
