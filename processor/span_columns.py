@@ -168,7 +168,9 @@ class SpanDecoder:
         found = {}
         for raw in raw_attributes:
             pair = self._parse_key_value(raw)
-            found[pair.key.decode(errors="replace")] = scalar_of(pair.value)
+            value = scalar_of(pair.value)
+            if value is not None:  # an empty value is no attribute, here as elsewhere
+                found[pair.key.decode(errors="replace")] = value
         return next((str(value) for key in _PATH_KEYS if (value := found.get(key))), "")
 
     def _outcome_of(self, series: SeriesKey, is_error: bool) -> int:
