@@ -25,7 +25,7 @@ from telemetry import Counters, NowNs
 
 VERSION: Final = "0.1.0"
 _DESCRIPTION: Final = (
-    "Request rate, errors and durations of machine-learning model APIs. Times are RFC 3339 in UTC, "
+    "Request rate, errors and durations of machine-learning model APIs, and their metrics. Times are RFC 3339 in UTC, "
     "durations are seconds and end in `_s`, ratios are 0 to 1; every call is counted exactly once."
 )
 
