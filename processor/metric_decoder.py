@@ -32,6 +32,8 @@ _WITH_TEMPORALITY: Final = frozenset({MetricType.SUM, MetricType.HISTOGRAM, Metr
 _OF_THE_SYSTEM: Final = ("container.", "k8s.", "process.", "system.")
 """Totals that belong to what is measured, and go on when who reports them starts anew. Reporters date them from their
 own start all the same, so that only a decrease tells of a reset."""
+_REMEMBERED_BYTES: Final = 4096
+"""What names a series in more bytes is read each time, as memory is bounded by number."""
 _MAX_UNIT_CHARS: Final = 63  # Metrics API, "Instrument unit"
 
 
@@ -147,9 +149,10 @@ class MetricDecoder:
                 temporality=str(_TEMPORALITIES.get(temporality, "")),
                 is_monotonic="true" if is_monotonic else "",
             )
-            value_of = value_function(kind, key.temporality, is_monotonic=is_monotonic)
-            stream = self._streams[identity] = _Stream(key, value_of)
-            self._series_count += 1
+            stream = _Stream(key, value_function(kind, key.temporality, is_monotonic=is_monotonic))
+            if len(metric.name) + len(metric.unit) + len(scope) <= _REMEMBERED_BYTES:
+                self._streams[identity] = stream
+                self._series_count += 1
         return stream
 
     def _key_of(self, resource: Resource, scope: bytes, metric: Any) -> MetricSeriesKey:
@@ -175,8 +178,10 @@ class MetricDecoder:
         series = stream.series.get(identity)
         if series is None:
             labels = attribute_labels(map(self._parse_key_value, point.attributes), self._text_limit_chars)
-            series = stream.series[identity] = stream.key._replace(attributes=labels, bounds=bounds)
-            self._series_count += 1
+            series = stream.key._replace(attributes=labels, bounds=bounds)
+            if len(bounds) + sum(map(len, point.attributes)) <= _REMEMBERED_BYTES:
+                stream.series[identity] = series
+                self._series_count += 1
         return series
 
 

@@ -299,6 +299,10 @@ def test_what_is_remembered_is_bounded() -> None:
     found = [small.decode(body.SerializeToString(), latest_ns=2**62).points for body in bodies]
     assert found[0] == found[3] == found[6] != found[1]
     assert small._series_count < 60
+    for long in (gauge(number_point(1, a="x" * 5_000)), gauge(number_point(1), name="x" * 5_000)):
+        before = small._series_count
+        small.decode(metric_request([long]).SerializeToString(), latest_ns=2**62)
+        assert small._series_count <= before + 1
 
 
 @given(st.binary(max_size=200))
