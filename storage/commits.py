@@ -15,7 +15,7 @@ sorted), so that writers wait for each other and never in a circle. Points of a 
 Each bucket of the next tier that the points fall into is marked as due, with a new token: whoever rolls it up from what
 there was before finds the token changed, or waits for this transaction and then finds it changed.
 
-On SQLite the transaction holds the only write lock from its beginning, and the same statements are exact all the more.
+On SQLite the transaction holds the only write lock from its beginning, and the same steps are exact all the more.
 """
 
 from __future__ import annotations
