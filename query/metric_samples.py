@@ -10,7 +10,7 @@ all counts if its start lies in the time that was looked at; otherwise nothing d
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,12 +65,25 @@ def samples_of(
     `points` are bucket and state, in time order; those of before `start_s` are there to tell increases by, and
     reach back to `since_s`.
     """
-    totals = _Totals(since_s, series.metric_type)
-    for step, states in _by_step(points, start_s, step_s):
-        state = merge_states(states)
-        sample = totals.advance(state) if isinstance(state, Running) else _sample_of(state, step_s)
+    steps = list(_by_step(points, start_s, step_s))
+    totals = _Totals(since_s, series.metric_type, _last_seen(state for _, states in steps for state in states))
+    for step, states in steps:
+        running = [state for state in states if isinstance(state, Running)]
+        # Bucket by bucket, whatever the step: merged, they would tell less of what began anew between them.
+        state = running[-1] if running else merge_states(states)
+        sample = totals.advance(running) if isinstance(state, Running) else _sample_of(state, step_s)
         if step >= 0:
             yield step, sample
+
+
+def _last_seen(states: Iterable[State]) -> dict[int, int]:
+    """Return by the start of each running total when it was told last."""
+    seen: dict[int, int] = {}
+    for state in states:
+        if isinstance(state, Running):
+            for start in state.starts:
+                seen[start.start_ms] = max(seen.get(start.start_ms, 0), start.last.time_ns)
+    return seen
 
 
 def _by_step(points: Iterable[tuple[int, bytes]], start_s: int, step_s: int) -> Iterator[tuple[int, list[State]]]:
@@ -125,19 +138,22 @@ class _Growth:
 class _Totals:
     """The running totals of one series, step after step."""
 
-    def __init__(self, since_s: int, metric_type: str) -> None:
+    def __init__(self, since_s: int, metric_type: str, last_seen_ns: Mapping[int, int]) -> None:
+        self._last_seen_ns = last_seen_ns
         self._since_ms = since_s * 1_000
         self._is_sum = metric_type == MetricType.SUM
         self._is_summary = metric_type == MetricType.SUMMARY
         self._known: dict[int, Snapshot] = {}
 
-    def advance(self, state: Running) -> Sample:
-        """Return what was added up to this state since the one before."""
+    def advance(self, states: Sequence[Running]) -> Sample:
+        """Return what was added up to the last of these states, which are in time order, since those before."""
         growths = []
-        for start in sorted(state.starts, key=lambda start: (start.first.time_ns, start.start_ms)):
-            growths += self._growths(start, {start.start_ms for start in state.starts})
-            self._known[start.start_ms] = start.last
-        last = max(start.last for start in state.starts)
+        for state in states:
+            for start in sorted(state.starts, key=lambda start: (start.first.time_ns, start.start_ms)):
+                growths += self._growths(start)
+                self._known[start.start_ms] = start.last
+        starts = [start for state in states for start in state.starts]
+        last = max(start.last for start in starts)
         value = last.value if self._is_sum else None
         shape = last.shape if self._is_summary else b""
         if not growths:
@@ -150,12 +166,12 @@ class _Totals:
             last=value,
             seconds=(max(growth.end_ns for growth in growths) - min(growth.begin_ns for growth in growths)) / _NS_PER_S,
             buckets=_sum_of([growth.buckets for growth in growths if growth.buckets is not None]),
-            within=self._bounds_of(state.starts),
+            within=self._bounds_of(starts),
             last_shape=shape,
         )
 
-    def _growths(self, start: Start, present: set[int]) -> list[_Growth]:
-        before = self._before(start, present)
+    def _growths(self, start: Start) -> list[_Growth]:
+        before = self._before(start)
         grown = []
         if before is not None:
             grown.append(self._growth(before, start.first))
@@ -165,11 +181,11 @@ class _Totals:
             grown.append(self._growth(start.first, start.last, start.peak))
         return grown
 
-    def _before(self, start: Start, present: set[int]) -> Snapshot | None:
+    def _before(self, start: Start) -> Snapshot | None:
         """Return the last that was known of this total.
 
         Some reporters tell the same start a little differently each time. A total that claims to have begun before
-        another was last seen, is not less, and takes the place of it, is the other.
+        another was last seen, is not less, and takes the place of it for good, is the other.
         """
         known = self._known.get(start.start_ms)
         if known is not None or not start.start_ms:
@@ -178,8 +194,8 @@ class _Totals:
             (snapshot, start_ms)
             for start_ms, snapshot in self._known.items()
             if start_ms
-            and start_ms not in present
-            and start.start_ms * _NS_PER_MS <= snapshot.time_ns < start.first.time_ns
+            and self._last_seen_ns[start_ms] == snapshot.time_ns < start.first.time_ns
+            and start.start_ms * _NS_PER_MS < snapshot.time_ns
             and self._level(snapshot) <= self._level(start.first)
         ]
         if not replaced:

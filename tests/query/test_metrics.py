@@ -157,6 +157,24 @@ async def test_reporters_that_tell_the_same_start_a_little_differently_are_one()
     assert await metrics.values("calls", "increase") == [100, 10, 10, 10, None, None]
 
 
+async def test_increases_of_wide_steps_are_those_of_the_narrow_ones_within() -> None:
+    """Resets between buckets, and starts that are told a little differently, are not lost in a wider step."""
+    for start in (-50, -3_000):
+        jittering = Metrics()
+        for number in range(6):
+            await jittering.send(counter((10 * number + 5, 100 + 10 * number), start=start + number / 7))
+        # A start before what is looked at says nothing of the first point.
+        whole = 150 if start == -50 else 50
+        assert [await jittering.values("calls", "increase", step_s=step_s) for step_s in (30, 60)] == [
+            [whole - 30, 30],
+            [whole],
+        ]
+    resetting = Metrics()
+    await resetting.send(counter((5, 10), (15, 20), (25, 3), (35, 8), (45, 2), (55, 30)))
+    assert await resetting.values("calls", "increase", step_s=20) == [10, 8, 30]
+    assert await resetting.values("calls", "increase", step_s=60) == [48]
+
+
 async def test_totals_of_containers_go_on_when_their_reporter_restarts() -> None:
     """A Collector dates them from its own start; a container that restarts has less than before."""
     metrics = Metrics()
