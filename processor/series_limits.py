@@ -15,6 +15,7 @@ import structlog
 
 from processor.cardinality import DistinctCount
 from telemetry import NowNs, RedPoint, SeriesKey, SeriesOverflow
+from telemetry.conventions import METRIC_OVERFLOW
 from telemetry.metric_points import MetricPoint
 from telemetry.metric_series import MetricSeriesKey
 
@@ -73,6 +74,8 @@ class SeriesLimits(ABC, Generic[Key, Point]):
         self._count = 0
         self._swept_s = 0
         self._rejected: set[Key] = set()
+        # What came of services of which no series is kept; told under the name that their figures stand under.
+        self._strangers: Service[Key] = Service()
 
     @abstractmethod
     def series_of(self, point: Point) -> Key:
@@ -102,7 +105,7 @@ class SeriesLimits(ABC, Generic[Key, Point]):
     @property
     def overflowing_count(self) -> int:
         """How many services have too many series now."""
-        return sum(service.beyond is not None for service in list(self._services.values()))
+        return sum(service.beyond is not None for _, service in self._watched())
 
     def bounded(self, points: Iterable[Point]) -> list[Point]:
         """Return the points with those of series beyond the limits as those of overflow series."""
@@ -121,11 +124,14 @@ class SeriesLimits(ABC, Generic[Key, Point]):
     def overflows(self) -> list[SeriesOverflow]:
         """Return what is known of each service with too many series, the worst first."""
         found = [
-            _overflow(name, service, service.beyond)
-            for name, service in list(self._services.items())
-            if service.beyond is not None
+            _overflow(name, service, service.beyond) for name, service in self._watched() if service.beyond is not None
         ]
         return sorted(found, key=lambda overflow: -overflow.estimate)
+
+    def _watched(self) -> list[tuple[str, Service[Key]]]:
+        watched: list[tuple[str, Service[Key]]] = list(self._services.items())
+        watched.append((METRIC_OVERFLOW, self._strangers))
+        return watched
 
     def _admits(self, series: Key, now_s: int) -> bool:
         service = self._services.get(series.service_name)
@@ -146,21 +152,25 @@ class SeriesLimits(ABC, Generic[Key, Point]):
             self._rejected.clear()
         new: dict[str, list[Key]] = {}
         for series in rejected:
-            found = new.setdefault(series.service_name, [])
+            is_known = series.service_name in self._services
+            found = new.setdefault(series.service_name if is_known else METRIC_OVERFLOW, [])
             if series not in self._rejected:
                 self._rejected.add(series)
                 found.append(series)
         for name, found in new.items():
-            service = self._services.get(name)
-            beyond = None if service is None else self._estimates_of(name, service)
+            service = self._services.get(name, self._strangers)
+            beyond = self._estimates_of(name, service)
             if beyond is not None:
                 beyond.last_seen_s = now_s
-                if found:
+                if found and service is self._strangers:
+                    named = [{**self.fields_of(series), "service_name": series.service_name} for series in found]
+                    beyond.add(found, named)
+                elif found:
                     beyond.add(found, map(self.fields_of, found))
 
     def _estimates_of(self, name: str, service: Service[Key]) -> _Beyond | None:
         if service.beyond is None:
-            if self.overflowing_count >= _MAX_REPORTS:
+            if service is not self._strangers and self.overflowing_count >= _MAX_REPORTS:
                 return None
             service.beyond = _Beyond()
             service.beyond.add(list(service.last_seen_s), map(self.fields_of, service.last_seen_s))
@@ -176,10 +186,15 @@ class SeriesLimits(ABC, Generic[Key, Point]):
                 self._count -= len(service.last_seen_s) - len(active)
                 service.last_seen_s = active
                 service.kinds = set(map(self.kind_of, active))
-            if service.beyond is not None and service.beyond.last_seen_s < oldest_s:
-                service.beyond = None
+            _end_report(service, oldest_s)
             if not active:
                 del self._services[name]
+        _end_report(self._strangers, oldest_s)
+
+
+def _end_report(service: Service[Key], oldest_s: int) -> None:
+    if service.beyond is not None and service.beyond.last_seen_s < oldest_s:
+        service.beyond = None
 
 
 def _overflow(name: str, service: Service[Key], beyond: _Beyond) -> SeriesOverflow:

@@ -67,7 +67,8 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
         50_000,
         ge=1,
         description="Most series that one processor keeps apart at a time, over all services; what comes beyond it is "
-        "added up in one series per service named otel.metric.overflow, with exact totals.",
+        "added up in one series per service named otel.metric.overflow, with exact totals; services that first come "
+        "when the limit is reached are added up together.",
     )
     max_series_per_service: int = Field(5_000, ge=1, description="The same for a single service.")
     series_idle_s: int = Field(

@@ -90,6 +90,20 @@ def test_services_beyond_the_total_limit_are_one_service() -> None:
     assert {one.series.service_name: one.calls for one in bounded}[OVERFLOW] == 995
 
 
+def test_services_of_which_nothing_is_kept_are_reported() -> None:
+    """Under the name that their figures stand under, so that whoever sees it there learns why; then the report ends."""
+    clock = ManualClock()
+    ours = limits(clock, per_service=10, total=5)
+    ours.bounded([point(SeriesKey(f"job-{number}")) for number in range(1_000)])
+    (overflow,) = ours.overflows()
+    assert (overflow.service_name, overflow.kept, overflow.cause) == (OVERFLOW, 0, "service_name")
+    assert overflow.estimate == pytest.approx(995, rel=0.1)
+    assert ours.overflowing_count == 1
+    clock.advance(61)
+    ours.bounded([])
+    assert ours.overflows() == []
+
+
 def test_idle_series_make_room() -> None:
     """A deployment's old instances do not keep out its new ones for ever."""
     clock = ManualClock()
