@@ -98,7 +98,7 @@ class MetricsParameters(BaseModel, extra="forbid"):
 
     @model_validator(mode="after")
     def _name_is_needed(self) -> Self:
-        wanting = [name for name in ("step", "group_by", "aggregation") if getattr(self, name)]
+        wanting = [name for name in ("step", "group_by", "aggregation") if getattr(self, name) not in (None, [])]
         if self.name is None and wanting:
             raise ValueError(f"{wanting[0]} needs the name of a metric")
         return self

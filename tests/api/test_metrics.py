@@ -85,6 +85,7 @@ async def test_with_a_name_it_answers_in_steps_by_group(memory: Served) -> None:
         ("name=x&type=number", "type", "'gauge'"),
         ("name=", "name", "at least 1"),
         ("group_by=service", "request", "group_by needs the name of a metric"),
+        ("step=0", "request", "step needs the name of a metric"),
         ("name=x&colour=red", "colour", "no such parameter"),
         ("name=x&name=y", "name", "given 2 times"),
     ],
