@@ -40,6 +40,8 @@ class PythonClient:
 
     def export(self, *exports: Export) -> list[Report]:
         """Run the exports at the same time."""
+        for export in exports:
+            _exporter_type(export)  # imported here: packages that import each other deadlock when threads import them
         with ThreadPoolExecutor(len(exports)) as pool:
             return list(pool.map(_run, exports))
 
@@ -54,9 +56,13 @@ def _run(export: Export) -> Report:
     return Report(result.name == "SUCCESS")
 
 
-def _exporter(export: Export) -> Any:
+def _exporter_type(export: Export) -> Any:
     module, name = _EXPORTERS[export.signal]
-    exporter_type = getattr(importlib.import_module(f"{_PACKAGES[export.transport]}.{module}"), name)
+    return getattr(importlib.import_module(f"{_PACKAGES[export.transport]}.{module}"), name)
+
+
+def _exporter(export: Export) -> Any:
+    exporter_type = _exporter_type(export)
     options: dict[str, Any] = {"timeout": export.timeout_s, "headers": export.headers}
     if export.transport == "grpc":
         is_gzip = export.compression == "gzip"
