@@ -1,0 +1,1 @@
+"""Alerts: rules on the questions that `query/` answers, their states, and the notifications that follow."""
