@@ -7,6 +7,7 @@ import time
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from storage.attempts import SqlAttempts
 from storage.dialects import POSTGRES, SQLITE
 from storage.folder_lock import FolderLock, lock_beside
 from storage.history import SqlHistory
@@ -40,6 +41,11 @@ def build_upkeep(
 ) -> Upkeep:
     """Return what rolls up and deletes in `history`; for processes that write."""
     return Upkeep(settings, history, counters, now_ns)
+
+
+def build_attempts(history: SqlHistory, *, now_ns: NowNs = time.time_ns) -> SqlAttempts:
+    """Return what remembers attempts that have not ended, in the database of `history`."""
+    return SqlAttempts(history.database, now_ns)
 
 
 def build_in_process_live_feed(

@@ -138,6 +138,13 @@ STEPS: Final[Sequence[Step]] = (
         "CREATE INDEX metric_points_coarse_by_series ON metric_points_coarse (series_id, start_s)",
         OnPostgres("CREATE TABLE metric_points_coarse_rest PARTITION OF metric_points_coarse DEFAULT"),
     ),
+    (
+        """CREATE TABLE attempts (
+            batch_id {bytes} NOT NULL PRIMARY KEY,
+            unended BIGINT NOT NULL,
+            noted_s BIGINT NOT NULL
+        ) {written_once}""",
+    ),
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 

@@ -120,6 +120,25 @@ class History(Component, Protocol):
         ...
 
 
+class Attempts(Protocol):
+    """Remembers, for all processes and beyond their deaths, which attempts at a batch have not ended.
+
+    For batches that processes may have died of. All raise `StorageUnavailableError`; then it may be noted or not.
+    """
+
+    async def begin(self, batch_id: bytes) -> int:
+        """Note, durably, that an attempt begins; return how many earlier ones have not ended."""
+        ...
+
+    async def end(self, batch_id: bytes) -> None:
+        """Note that one attempt ended, whatever came of it."""
+        ...
+
+    async def forget(self, batch_id: bytes) -> None:
+        """Forget all attempts, ended or not."""
+        ...
+
+
 class LiveFeed(Component, Protocol):
     """The last minutes at 1 s resolution, in memory, for charts that move. Never the truth: it may be lost.
 

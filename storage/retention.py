@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, Table, delete, select, tuple_
 
-from storage.schema import batches, metric_series, series
+from storage.schema import attempts, batches, metric_series, series
 from storage.series_catalog import RENEWAL_S
 from storage.settings import StorageSettings
 from storage.tiers import Tier
@@ -40,9 +40,10 @@ def cutoffs_at(now_s: int, tiers: Sequence[Tier], settings: StorageSettings) -> 
 
 
 def delete_expired(connection: Connection, cutoffs: Cutoffs, max_rows: int) -> int:
-    """Delete up to `max_rows` of the oldest batch ids and as many series of each kind in the caller's transaction."""
+    """Delete up to `max_rows` of the oldest batch ids, and as many attempts and series, in the caller's transaction."""
     aged = (
         (batches, batches.c.committed_s, cutoffs.batches_s),
+        (attempts, attempts.c.noted_s, cutoffs.batches_s),
         (series, series.c.noted_s, cutoffs.series_s),
         (metric_series, metric_series.c.noted_s, cutoffs.series_s),
     )

@@ -106,6 +106,15 @@ rollups_due: Final = Table(
 Each writer has marks of its own, so that writers do not wait for each other, and renews the token with every commit.
 """
 
+attempts: Final = Table(
+    "attempts",
+    METADATA,
+    Column("batch_id", LargeBinary, primary_key=True),
+    Column("unended", BigInteger, nullable=False),
+    Column("noted_s", BigInteger, nullable=False),
+)
+"""Attempts at batches that processes may have died of: begun and, as far as anybody knows, not ended. Few, if any."""
+
 batches: Final = Table(
     "batches",
     METADATA,
