@@ -1,1 +1,1 @@
-"""Alerts: rules on the questions that `query/` answers, their states, and the notifications that follow."""
+"""Alerts: rules, their evaluation, their state, and what is told to whom."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
+from alerting.settings import AlertingSettings
 from api.settings import ApiSettings
 from dash_app.settings import DashSettings
 from modelwatch.demo_settings import DemoSettings
@@ -81,6 +82,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     processor: ProcessorSettings = ProcessorSettings()
     storage: StorageSettings = StorageSettings()
     query: QuerySettings = QuerySettings()
+    alerts: AlertingSettings = AlertingSettings()
     api: ApiSettings = ApiSettings()
     dash: DashSettings = DashSettings()
     demo: DemoSettings = DemoSettings()

@@ -7,6 +7,7 @@ import time
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from storage.alert_store import AlertStore
 from storage.attempts import SqlAttempts
 from storage.dialects import POSTGRES, SQLITE
 from storage.folder_lock import FolderLock, lock_beside
@@ -46,6 +47,11 @@ def build_upkeep(
 def build_attempts(history: SqlHistory, *, now_ns: NowNs = time.time_ns) -> SqlAttempts:
     """Return what remembers attempts that have not ended, in the database of `history`."""
     return SqlAttempts(history.database, now_ns)
+
+
+def build_alert_store(history: SqlHistory) -> AlertStore:
+    """Return where alerts are kept in the database of `history`."""
+    return AlertStore.of(history.database)
 
 
 def build_in_process_live_feed(

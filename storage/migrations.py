@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, func, insert, inspect, select, update
 
+from storage.alert_migration import ALERT_STEP
 from storage.schema import schema_version
 from telemetry import StartError
 
@@ -145,6 +146,7 @@ STEPS: Final[Sequence[Step]] = (
             noted_s BIGINT NOT NULL
         ) {written_once}""",
     ),
+    ALERT_STEP,
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 

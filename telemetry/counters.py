@@ -66,6 +66,16 @@ CounterName = Literal[
     "storage_expired_rows",  # deleted one by one: points on SQLite, batch ids and series on either database
     "storage_dropped_partitions",  # of points that were past their age or had to go, on PostgreSQL
     "storage_thinnings",  # times that the oldest points were deleted before their age, because space was short
+    # alerting
+    "alerting_evaluations",  # of one rule for one group
+    "alerting_failed_evaluations",  # of one rule, that could not be judged: a question failed, or is not allowed
+    "alerting_frozen_evaluations",  # of one rule, left as it was because the data cannot be trusted
+    "alerting_transitions",
+    "alerting_notifications",  # put into the outbox, each once for every channel
+    "alerting_sent_notifications",
+    "alerting_retried_notifications",
+    "alerting_failed_notifications",
+    "alerting_takeovers",
     # modelwatch: a receiver of several processes
     "worker_restarts",
 ]
@@ -85,6 +95,9 @@ GaugeName = Literal[
     "storage_due_rollups",
     "storage_database_bytes",
     "storage_free_bytes",
+    "alerting_is_evaluator",
+    "alerting_firing",
+    "alerting_round_seconds",
 ]
 FigureName = CounterName | GaugeName
 
@@ -134,6 +147,18 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "storage_due_rollups": "Buckets that hold points which the next tier does not have yet.",
         "storage_database_bytes": "Size of the history's database.",
         "storage_free_bytes": "Bytes that the SQLite file may still grow by, pages that it has free included.",
+        "alerting_evaluations": "Evaluations of one alert rule for one group.",
+        "alerting_failed_evaluations": "Evaluations of one alert rule that failed, such as for a question too large.",
+        "alerting_frozen_evaluations": "Evaluations of one alert rule left out because the data cannot be trusted.",
+        "alerting_transitions": "Changes of the state of an alert.",
+        "alerting_notifications": "Notifications put into the outbox, each once for every channel.",
+        "alerting_sent_notifications": "Notifications that a channel has taken.",
+        "alerting_retried_notifications": "Attempts to deliver a notification that failed and will be made again.",
+        "alerting_failed_notifications": "Notifications that were given up.",
+        "alerting_takeovers": "Times that this process took over the evaluation of alerts.",
+        "alerting_is_evaluator": "1 while this process is the one that evaluates alerts.",
+        "alerting_firing": "Alerts that are firing now, as the process that evaluates them knows.",
+        "alerting_round_seconds": "Seconds that the last round of evaluation took.",
         "worker_restarts": "Worker processes of the receiver that ended by themselves and were started again.",
         "processor_series": "Series that the processor keeps apart now.",
         "processor_overflowing_services": "Services with more series than are kept apart now.",

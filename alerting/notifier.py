@@ -1,0 +1,49 @@
+"""The contract of a channel: something that takes a notification to people.
+
+The dispatcher drains the outbox into channels; which there are is settled by whoever assembles the room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from alerting.notification import Notification
+
+
+class Notifier(Protocol):
+    """Delivers notifications to one target."""
+
+    async def notify(self, notification: Notification) -> None:
+        """Return when the target has taken it.
+
+        Raises `RetryableError`, whose hint is honoured, when trying again may help, and `PermanentError` when it never
+        will. The message of either is shown to people: it must hold no secret. Cancelled when it takes too long. Called
+        again with the same notification after a crash between the delivery and its record.
+        """
+        ...
+
+
+def everything(_notification: Notification) -> bool:
+    """Accept any notification."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A notifier by its name, and what it is for."""
+
+    name: str
+    notifier: Notifier
+    accepts: Callable[[Notification], bool] = everything
+
+
+Channels = Sequence[Channel]
+
+
+def channels_for(notification: Notification, channels: Channels, wanted: Sequence[str] = ()) -> list[str]:
+    """Return the names of the channels that a notification goes to: those that the rule names, or else all."""
+    return [
+        channel.name for channel in channels if (not wanted or channel.name in wanted) and channel.accepts(notification)
+    ]

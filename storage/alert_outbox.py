@@ -1,0 +1,111 @@
+"""The outbox of alerts: what was decided to be told, until every channel has taken it, and what became of it.
+
+Rows are made by the transaction that decides (`alert_rounds.py`); the holder of the lease claims and settles them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from storage.alert_rounds import OutboxRow, renew
+from storage.database import Database
+
+
+class ChannelCount(NamedTuple):
+    """How the notifications of a channel stand; the times are 0 if there is none."""
+
+    channel: str
+    waiting: int
+    last_sent_ms: int
+    last_failed_ms: int
+
+
+_COLUMNS: Final = (
+    "SELECT notification_id, channel, created_ms, due_ms, attempts, status, detail, finished_ms, document "
+    "FROM alert_outbox"
+)
+_DUE: Final = (
+    f"{_COLUMNS} WHERE status = 'waiting' AND due_ms <= :now_ms{{}} "
+    "ORDER BY due_ms, created_ms, notification_id LIMIT :limit"
+)
+_NEXT_DUE: Final = text("SELECT MIN(due_ms) FROM alert_outbox WHERE status = 'waiting'")
+_CLAIM: Final = text(
+    "UPDATE alert_outbox SET attempts = attempts + 1, due_ms = :due_ms "
+    "WHERE notification_id = :notification_id AND channel = :channel AND status = 'waiting' AND attempts = :attempts"
+)
+_SETTLE: Final = text(
+    "UPDATE alert_outbox SET status = :status, detail = :detail, due_ms = :due_ms, finished_ms = :finished_ms "
+    "WHERE notification_id = :notification_id AND channel = :channel AND status = 'waiting'"
+)
+_LATEST: Final = f"{_COLUMNS} WHERE created_ms < :before_ms{{}} ORDER BY created_ms DESC, notification_id LIMIT :limit"
+_COUNTS: Final = text(
+    "SELECT channel, SUM(CASE WHEN status = 'waiting' THEN 1 ELSE 0 END), "
+    "MAX(CASE WHEN status = 'sent' THEN finished_ms ELSE 0 END), "
+    "MAX(CASE WHEN status = 'failed' THEN finished_ms ELSE 0 END) FROM alert_outbox GROUP BY channel ORDER BY channel"
+)
+
+
+class AlertOutbox:
+    """The outbox in a database. Everything raises `StorageUnavailableError`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def due(self, now_ms: int, limit: int, without: Collection[str] = ()) -> list[OutboxRow]:
+        """Return what is to be sent by now, the longest due first; nothing of the channels in `without`."""
+        names = {f"channel_{number}": channel for number, channel in enumerate(without)}
+        others = f" AND channel NOT IN ({', '.join(f':{name}' for name in names)})" if names else ""
+        statement, values = text(_DUE.format(others)), {"now_ms": now_ms, "limit": limit, **names}
+        return await self._database.read(
+            lambda connection: [OutboxRow(*row) for row in connection.execute(statement, values)]
+        )
+
+    async def claim(self, holder: str, fence: int, row: OutboxRow, due_ms: int) -> bool:
+        """Note an attempt, before it is made; without word of how it ended, the row is due again at `due_ms`.
+
+        Tells whether the row was still there as it was read. Raises `LeaseLostError`.
+        """
+        values = {
+            "notification_id": row.notification_id,
+            "channel": row.channel,
+            "attempts": row.attempts,
+            "due_ms": due_ms,
+        }
+
+        def write(connection: Connection) -> bool:
+            renew(connection, holder, fence)
+            return connection.execute(_CLAIM, values).rowcount == 1
+
+        return await self._database.write(write)
+
+    async def settle(self, row: OutboxRow, status: str, detail: str, due_ms: int, finished_ms: int) -> None:
+        """Note how an attempt ended. True whoever holds the lease by now, so it needs none."""
+        values = {
+            "notification_id": row.notification_id,
+            "channel": row.channel,
+            "status": status,
+            "detail": detail,
+            "due_ms": due_ms,
+            "finished_ms": finished_ms,
+        }
+        await self._database.write(lambda connection: connection.execute(_SETTLE, values) and None)
+
+    async def next_due_ms(self) -> int | None:
+        """Return when the next row is due, `None` if none is waiting."""
+        return await self._database.read(lambda connection: connection.scalar(_NEXT_DUE))
+
+    async def latest(self, limit: int, *, before_ms: int, channel: str | None = None) -> list[OutboxRow]:
+        """Return the rows that were made before a time, latest first."""
+        where, values = (" AND channel = :channel", {"channel": channel}) if channel is not None else ("", {})
+        statement = text(_LATEST.format(where))
+        asked = {"before_ms": before_ms, "limit": limit, **values}
+        return await self._database.read(
+            lambda connection: [OutboxRow(*row) for row in connection.execute(statement, asked)]
+        )
+
+    async def counts(self) -> list[ChannelCount]:
+        """Return how the notifications of each channel stand."""
+        return await self._database.read(lambda connection: [ChannelCount(*row) for row in connection.execute(_COUNTS)])

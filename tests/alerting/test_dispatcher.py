@@ -1,0 +1,202 @@
+"""The outbox is drained: each notification to its channel, again when it failed, and no channel waits for another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import pytest
+
+from alerting.dispatcher import Dispatcher
+from alerting.notifier import Channel
+from alerting.settings import AlertingSettings
+from storage.alert_rounds import OutboxRow, Round
+from storage.alert_store import AlertStore
+from telemetry import Counters, PermanentError, RetryableError
+from tests.support.doubles import ManualClock
+from tests.support.notifications import RecordingNotifier, notification, outbox_row
+from tests.support.waiting import eventually
+
+
+class Office:
+    """A store with a leader, and a dispatcher to the channels that are added."""
+
+    def __init__(self, store: AlertStore, clock: ManualClock, counters: Counters, **settings: Any) -> None:
+        self.store, self.clock, self.counters = store, clock, counters
+        self.settings = AlertingSettings(**settings)
+        self.fence = 0
+
+    async def lead(self, name: str = "me") -> None:
+        self.fence = await self.store.rounds.take(name, await self.store.rounds.lease()) or 0
+        self.name = name
+
+    async def post(self, channel: str, *names: str) -> None:
+        rows = [outbox_row(notification(name), channel, self.clock() // 1_000_000) for name in names]
+        await self.store.rounds.commit(self.name, self.fence, Round("", outbox=rows))
+
+    def dispatcher(self, **notifiers: RecordingNotifier) -> Dispatcher:
+        leader = (self.name, self.fence)
+        channels = [Channel(name, notifier) for name, notifier in notifiers.items()]
+        return Dispatcher(self.settings, self.store.outbox, channels, lambda: leader, self.counters, self.clock)
+
+    async def rows(self) -> dict[str, OutboxRow]:
+        found = await self.store.outbox.latest(99, before_ms=10**15)
+        return {f"{row.channel}/{row.notification_id}": row for row in found}
+
+
+@pytest.fixture
+async def office(store: AlertStore, clock: ManualClock, counters: Counters) -> Office:
+    made = Office(store, clock, counters, send_timeout_s=5, retry_min_s=2, give_up_after_s=60)
+    await made.lead()
+    return made
+
+
+async def look(dispatcher: Dispatcher) -> None:
+    """Send everything that is due now."""
+    for _ in range(10):
+        await dispatcher.look()
+        await dispatcher.drained()
+
+
+async def test_each_notification_is_sent_once(office: Office) -> None:
+    """All that waits is sent, to its own channel, and never again."""
+    mail, chat = RecordingNotifier(), RecordingNotifier()
+    await office.post("mail", "n1", "n2")
+    await office.post("chat", "n1")
+    dispatcher = office.dispatcher(mail=mail, chat=chat)
+    for _ in range(3):
+        await look(dispatcher)
+        office.clock.advance(600)
+    assert sorted(told.notification_id for told in mail.told) == ["n1", "n2"]
+    assert [told.notification_id for told in chat.told] == ["n1"]
+    assert mail.told[0].items == notification().items
+    assert {row.status for row in (await office.rows()).values()} == {"sent"}
+    assert office.counters.total("alerting_sent_notifications") == 3
+
+
+async def test_what_failed_is_tried_again_later_and_later(office: Office) -> None:
+    """After a retryable error the pause doubles; the reason is there to be read meanwhile."""
+    mail = RecordingNotifier(RetryableError("busy"), RetryableError("busy still"))
+    await office.post("mail", "n1")
+    dispatcher = office.dispatcher(mail=mail)
+    await look(dispatcher)
+    office.clock.advance(1.9)
+    await look(dispatcher)
+    assert mail.attempts == 1
+    row = (await office.rows())["mail/n1"]
+    assert (row.status, row.detail, row.attempts) == ("waiting", "busy", 1)
+    office.clock.advance(0.2)
+    await look(dispatcher)
+    office.clock.advance(3.9)
+    await look(dispatcher)
+    assert mail.attempts == 2
+    office.clock.advance(0.2)
+    await look(dispatcher)
+    assert len(mail.told) == 1
+    assert (await office.rows())["mail/n1"].status == "sent"
+
+
+async def test_a_hint_to_wait_longer_is_honoured(office: Office) -> None:
+    """A target that names a time is not asked before it."""
+    mail = RecordingNotifier(RetryableError("later", retry_after_s=30))
+    await office.post("mail", "n1")
+    dispatcher = office.dispatcher(mail=mail)
+    await look(dispatcher)
+    office.clock.advance(29)
+    await look(dispatcher)
+    assert mail.attempts == 1
+    office.clock.advance(2)
+    await look(dispatcher)
+    assert len(mail.told) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(PermanentError("no such user"), "no such user"), (ValueError("secret token"), "given up after")],
+)
+async def test_what_can_never_be_sent_is_given_up_visibly(office: Office, error: Exception, reason: str) -> None:
+    """At once after a permanent error, after a time for others; and what a mistake says is not repeated."""
+    mail = RecordingNotifier(*[error] * 20)
+    await office.post("mail", "n1")
+    dispatcher = office.dispatcher(mail=mail)
+    for _ in range(10):
+        await look(dispatcher)
+        office.clock.advance(30)
+    row = (await office.rows())["mail/n1"]
+    assert row.status == "failed"
+    assert reason in row.detail
+    assert "secret" not in row.detail
+    assert office.counters.total("alerting_failed_notifications") == 1
+
+
+async def test_a_channel_that_is_gone_or_a_text_that_cannot_be_read_ends_as_failed(office: Office) -> None:
+    """Neither is tried for ever, and others go on."""
+    mail = RecordingNotifier()
+    await office.post("gone", "n1")
+    await office.post("mail", "n2")
+    broken = outbox_row(notification("n0"), "mail", 0)._replace(document="{}")
+    await office.store.rounds.commit("me", office.fence, Round("", outbox=[broken]))
+    await look(office.dispatcher(mail=mail))
+    assert {name: row.status for name, row in (await office.rows()).items()} == {
+        "gone/n1": "failed",
+        "mail/n0": "failed",
+        "mail/n2": "sent",
+    }
+
+
+async def test_a_slow_channel_keeps_no_other_waiting(office: Office) -> None:
+    """While one target does not answer, another gets all that is for it."""
+    slow, quick = RecordingNotifier(), RecordingNotifier()
+    slow.gate.clear()
+    await office.post("slow", "n1", "n2")
+    await office.post("quick", "n1", "n2", "n3")
+    dispatcher = office.dispatcher(slow=slow, quick=quick)
+    running = asyncio.create_task(dispatcher.run())
+    await eventually(lambda: len(quick.told) == 3)
+    assert slow.attempts == 1
+    slow.gate.set()
+    await eventually(lambda: len(slow.told) == 2)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_a_target_that_never_answers_is_timed_out(store: AlertStore, clock: ManualClock) -> None:
+    """The attempt ends, and is made again later."""
+    office = Office(store, clock, Counters(), send_timeout_s=0.05)
+    await office.lead()
+    mute = RecordingNotifier()
+    mute.gate.clear()
+    await office.post("mute", "n1")
+    await look(office.dispatcher(mute=mute))
+    row = (await office.rows())["mute/n1"]
+    assert (row.status, row.detail) == ("waiting", "no answer within 0.05 s")
+
+
+async def test_a_crash_between_sending_and_recording_repeats_once(office: Office) -> None:
+    """The next process sends what nobody knows to be sent, once, and not while the first may still be at it."""
+    first, second = RecordingNotifier(), RecordingNotifier()
+    await office.post("mail", "n1")
+    row = (await office.store.outbox.due(office.clock() // 1_000_000, 1))[0]
+    await office.store.outbox.claim("me", office.fence, row, office.clock() // 1_000_000 + 7_000)
+    await first.notify(notification("n1"))  # and here the process died
+    await office.lead("heir")
+    dispatcher = office.dispatcher(mail=second)
+    await look(dispatcher)
+    assert second.told == []
+    for _ in range(5):
+        office.clock.advance(10)
+        await look(dispatcher)
+    assert len(second.told) == 1
+
+
+async def test_who_lost_the_lease_sends_nothing(office: Office) -> None:
+    """A dispatcher that was frozen and replaced finds out before it sends."""
+    old, new = RecordingNotifier(), RecordingNotifier()
+    await office.post("mail", "n1")
+    frozen = office.dispatcher(mail=old)
+    await office.lead("heir")
+    await look(frozen)
+    await look(office.dispatcher(mail=new))
+    assert (old.attempts, len(new.told)) == (0, 1)
