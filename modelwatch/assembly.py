@@ -129,7 +129,7 @@ def _add_folder_lock(made: Assembly, settings: Settings) -> None:
 def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live: LiveFeed) -> Consumer:
     from processor.component import build as build_intake
     from processor.rabbit_source import RabbitSource
-    from storage.component import build_upkeep
+    from storage.component import build_attempts, build_upkeep
 
     declare_series(made.counters, "processor")
     made.add(build_upkeep(settings.storage, history, made.counters))
@@ -137,7 +137,8 @@ def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live
     if settings.broker_url:
         url = broker_url_of(settings)
         declare_series(made.counters, "rabbit_source")
-        source = made.add(RabbitSource(settings.rabbit_source, settings.rabbitmq, url, intake, made.counters))
+        attempts = build_attempts(history)
+        source = made.add(RabbitSource(settings.rabbit_source, settings.rabbitmq, url, intake, attempts, made.counters))
         made.checks["rabbitmq_source"] = _connected("the RabbitMQ source", lambda: source.is_connected)
     consumer: Consumer = intake
     return consumer

@@ -61,6 +61,7 @@ _SERIES: Final[Mapping[Source, Mapping[CounterName, LabelValues]]] = {
     "rabbit_source": {
         "rabbit_source_dead_lettered_batches": _ALONE,
         "rabbit_source_requeued_batches": _ALONE,
+        "rabbit_source_lone_attempts": _ALONE,
         "rabbit_source_reconnects": _ALONE,
     },
 }

@@ -4,7 +4,8 @@ The processor's way in in the distributed size; embedded, the receiver calls the
 
 A message is acknowledged when it is stored or confirmed as a dead letter, and never given back to be delivered again at
 once: what cannot be stored now is held, unacknowledged, and tried again here, so that the prefetch limit stops the flow
-while storage is down. A worker that dies gives back all that it held; batch ids keep the repetition from counting.
+while storage is down. A worker that dies gives back all that it held; batch ids keep the repetition from counting, and
+`trials` keeps a message that it died of from ending one worker after the other.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pydantic import SecretStr
 
 from processor.byte_budget import ByteBudget
 from processor.rabbit_source_settings import RabbitSourceSettings
+from processor.trials import Trials
 from rabbitmq import (
     ConfirmedPublisher,
     Connection,
@@ -30,7 +32,8 @@ from rabbitmq import (
     declare_topology,
     pause_s,
 )
-from telemetry import Batch, Consumer, Counters, NowNs, PermanentError, RetryableError
+from storage.ports import Attempts
+from telemetry import Consumer, Counters, NowNs, PermanentError, RetryableError
 from telemetry.queues import DEAD_LETTER_EXCHANGE, PROCESSOR_QUEUE
 
 _log = structlog.get_logger(__name__)
@@ -48,6 +51,7 @@ class RabbitSource:
         rabbit_settings: RabbitSettings,
         url: SecretStr,
         consumer: Consumer,
+        attempts: Attempts,
         counters: Counters,
         now_ns: NowNs = time.time_ns,
     ) -> None:
@@ -56,6 +60,7 @@ class RabbitSource:
         self._consumer = consumer
         self._counters = counters
         self._now_ns = now_ns
+        self._trials = Trials(settings, attempts, counters)
         self._budget = ByteBudget(settings.max_in_hand_bytes)
         limits = PublishLimits(settings.prefetch, _DEAD_LETTER_MAX_BYTES, settings.dead_letter_timeout_s)
         self._dead_letters = ConfirmedPublisher(url, rabbit_settings, limits, name="modelwatch dead letters")
@@ -63,7 +68,7 @@ class RabbitSource:
             url, rabbit_settings, name="modelwatch source", set_up=self._subscribe, on_reconnect=self._count_reconnect
         )
         self._subscription: Subscription | None = None
-        self._held: set[bytes] = set()
+        self._held: set[int] = set()
 
     @property
     def is_connected(self) -> bool:
@@ -105,41 +110,45 @@ class RabbitSource:
 
     async def _handle(self, message: Message) -> None:
         try:
-            batch = batch_of(message, self._now_ns)
-            async with self._budget.room_for(len(batch.body)):
-                await self._store(batch)
+            async with self._budget.room_for(len(message.body)):
+                await self._store(message)
         except PermanentError as error:
+            self._held.discard(id(message))
             await self._bury(message, str(error))
+            await self._trials.forget(message)
 
-    async def _store(self, batch: Batch) -> None:
-        """Return when the batch is durable, however long that takes. Raises `PermanentError` for poison."""
+    async def _store(self, message: Message) -> None:
+        """Return when the message's batch is durable, however long that takes. Raises `PermanentError` for poison."""
+        batch = None
         attempt = 0
         while True:
             try:
-                await self._consumer.consume(batch)
+                async with self._trials.attempt(message):
+                    batch = batch or batch_of(message, self._now_ns)
+                    await self._consumer.consume(batch)
             except RetryableError as error:
                 hint_s = error.retry_after_s
-                self._hold(batch, str(error))
+                self._hold(message, str(error))
             except PermanentError:
                 raise
             except Exception:
                 # A mistake of ours says nothing about the batch: it is kept and tried until the mistake is gone.
                 hint_s = 0.0
-                _log.exception("storing a batch failed", batch_id=batch.batch_id.hex(), attempt=attempt)
+                _log.exception("storing a batch failed", message_id=message.properties.message_id, attempt=attempt)
             else:
-                return self._let_go(batch)
+                return self._let_go(message)
             await asyncio.sleep(max(hint_s, self._pause_s(attempt)))
             attempt += 1
 
-    def _hold(self, batch: Batch, reason: str) -> None:
+    def _hold(self, message: Message, reason: str) -> None:
         """Say once, and not for every batch, that storage is in trouble."""
         if not self._held:
             _log.warning("cannot store batches now: holding them", reason=reason)
-        self._held.add(batch.batch_id)
+        self._held.add(id(message))
 
-    def _let_go(self, batch: Batch) -> None:
+    def _let_go(self, message: Message) -> None:
         if self._held:
-            self._held.discard(batch.batch_id)
+            self._held.discard(id(message))
             if not self._held:
                 _log.info("stored every batch that was held")
 

@@ -35,6 +35,28 @@ class RabbitSourceSettings(BaseModel, frozen=True, extra="forbid"):
         description="How long a stop waits for the messages in hand to be stored, in seconds; the rest goes back.",
     )
 
+    lone_after_returns: int = Field(
+        2,
+        ge=1,
+        le=1000,
+        description="A message that came back to RabbitMQ unacknowledged this often, because a processor ended or lost "
+        "its connection, is worked on alone from then on.",
+    )
+    max_lone_deaths: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="A message is set aside as a dead letter when this many processes ended while they worked on it "
+        "alone, each after it had stored others.",
+    )
+    lone_pause_s: float = Field(
+        30.0,
+        ge=0,
+        le=600,
+        description="How long a processor that has stored nothing yet waits for another message to prove that it can, "
+        "before it tries one that a process ended over, in seconds for each such end.",
+    )
+
     @model_validator(mode="after")
     def _pauses_are_ordered(self) -> Self:
         if self.retry_min_s > self.retry_max_s:

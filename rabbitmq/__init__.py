@@ -7,7 +7,7 @@ from rabbitmq.backoff import pause_s
 from rabbitmq.confirms import Verdict
 from rabbitmq.connection import Channel, Connection
 from rabbitmq.link import RabbitLink
-from rabbitmq.message import Message, batch_of, dead_letter_of, message_of
+from rabbitmq.message import Message, batch_of, dead_letter_of, message_of, returns_of, signal_of
 from rabbitmq.publisher import ConfirmedPublisher, PublishLimits
 from rabbitmq.settings import RabbitSettings
 from rabbitmq.subscription import Subscription
@@ -28,4 +28,6 @@ __all__ = [
     "declare_topology",
     "message_of",
     "pause_s",
+    "returns_of",
+    "signal_of",
 ]

@@ -27,7 +27,8 @@ ROUTING_KEYS: Final[Mapping[str, Signal]] = {
 """Ours, and those that the Collector's exporter uses when its `routing_key` is left out."""
 
 _REASON_LIMIT: Final = 500
-_MARKS_OF_THE_DEAD: Final = (REASON_HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery")
+_MARKS_OF_THE_DEAD: Final = (REASON_HEADER, "x-death", "x-first-death", "x-last-death", "x-delivery", "x-acquired")
+_RETURN_COUNTS: Final = ("x-delivery-count", "x-acquired-count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,15 @@ def signal_of(message: Message) -> Signal:
     raise PermanentError(
         f"neither type {message.properties.type!r} nor routing key {message.routing_key!r} names a signal"
     )
+
+
+def returns_of(message: Message) -> int:
+    """Return how often a message came back to its quorum queue: its consumer ended, lost its connection or stopped.
+
+    RabbitMQ 4.3 counts in `x-delivery-count` only what consumers call failures, and all in `x-acquired-count`.
+    """
+    headers = message.properties.headers or {}
+    return max(whole_number(headers.get(name)) or 0 for name in _RETURN_COUNTS)
 
 
 def whole_number(value: Any) -> int | None:

@@ -58,6 +58,7 @@ CounterName = Literal[
     "processor_discarded_points",  # not items: stored metric items, by series and second, beyond the limit of series
     "rabbit_source_dead_lettered_batches",
     "rabbit_source_requeued_batches",
+    "rabbit_source_lone_attempts",  # at batches that came back too often, made while nothing else was worked on
     "rabbit_source_reconnects",
     # storage
     "live_feed_resets",
@@ -137,6 +138,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "processor_discarded_points": "Points of metrics beyond the limit of series that could not be added up.",
         "rabbit_source_dead_lettered_batches": "Batches moved to the queue of dead letters.",
         "rabbit_source_requeued_batches": "Batches given back to RabbitMQ unfinished at a stop.",
+        "rabbit_source_lone_attempts": "Attempts made alone, at batches that had come back unacknowledged.",
         "rabbit_source_reconnects": "Connections of the source to RabbitMQ that were lost and came back.",
         "live_feed_resets": "Times that the live window had to begin anew.",
         "live_feed_failures": "Failures to write or to read the live feed.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from typing import Any
@@ -21,7 +22,8 @@ from tests.support.deliveries import (
     deliveries,
     dying_processors,
 )
-from tests.support.dying_processor import NEVER, STEPS
+from tests.support.dying_processor import MARK, MARKED, NEVER, STEPS
+from tests.support.otlp import server_span, trace_request
 from tests.support.red_points import totals_of
 from tests.support.waiting import eventually
 
@@ -67,15 +69,36 @@ def _shows_the_truth(feed: RedisLiveFeed, account: Deliveries) -> bool:
 
 
 async def test_a_worker_in_a_crash_loop_buries_no_healthy_message(own_rig: OwnRig, chance: random.Random) -> None:
-    """F12: however often all that it had in hand comes back, nothing is given up, and the next worker stores it."""
-    async with own_rig() as rig:
+    """F12: however often all that it had in hand comes back, nothing is given up, and the next worker stores it.
+
+    Most of the deaths are over messages that it worked on alone: it dies of all of them, so it is not their fault.
+    """
+    async with own_rig(MODELWATCH_RABBIT_SOURCE__LONE_PAUSE_S="0.1") as rig:
         await declare_queues(rig)
         account = deliveries(rig)
         await account.publish_new(60)
-        loop = [(chance.choice(BEFORE), 1) for _ in range(4)]
+        loop = [(chance.choice(BEFORE), 1) for _ in range(8)]
         with dying_processors(rig, *loop, (NEVER, 1)) as running:
             await deaths_of(running, len(loop))
             await account.close(has_figures=False)
+
+
+async def test_a_message_that_ends_its_processors_is_set_aside_alone(own_rig: OwnRig) -> None:
+    """F12: a few processes die of it, then it is a dead letter that says so; its neighbours are stored, each once."""
+    async with own_rig() as rig:
+        await declare_queues(rig)
+        account = deliveries(rig)
+        killer = trace_request([server_span(MARK)]).SerializeToString()
+        await account.publish([*account.make(20), killer, *account.make(20)])
+        with dying_processors(rig, *[(MARKED, 1)] * 7) as running:
+            for death in range(1, 7):
+                await deaths_of(running, death, or_if=lambda: rig.view.waiting(DEAD_LETTER_QUEUE) > 0)
+                await account.publish_new(1)
+            await eventually(lambda: rig.view.waiting(DEAD_LETTER_QUEUE) == 1, timeout_s=30)
+            await account.close(letters=1, has_figures=False)
+        letter = json.loads(await dead_letters(rig, "list", json=True))
+        assert letter["reason"].startswith("3 processes ended while they worked on this message and on nothing else")
+        assert letter["body_bytes"] == len(killer)
 
 
 async def test_healthy_messages_that_a_policy_buried_are_restored_by_replaying_them(own_rig: OwnRig) -> None:

@@ -20,7 +20,7 @@ from rabbit_exporter import RabbitExporterSettings, build
 from rabbitmq import Message, batch_of
 from telemetry import Batch, Consumer, Counters, PermanentError, RetryableError, Signal
 from telemetry.queues import DEAD_LETTER_QUEUE, PROCESSOR_QUEUE, REASON_HEADER
-from tests.support.doubles import ManualClock, RecordingConsumer
+from tests.support.doubles import ManualClock, RecordingConsumer, RememberingAttempts
 from tests.support.rabbit import OLD_ENOUGH_S, QUICK, RabbitView, batch_number
 from tests.support.waiting import eventually
 
@@ -69,7 +69,7 @@ def counters() -> Counters:
 
 def source(view: RabbitView, consumer: Consumer, counters: Counters, **options: Any) -> RabbitSource:
     settings = RabbitSourceSettings(**{**PATIENT, **options})
-    return RabbitSource(settings, QUICK, view.url, consumer, counters, ManualClock())
+    return RabbitSource(settings, QUICK, view.url, consumer, RememberingAttempts(), counters, ManualClock())
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,14 +117,14 @@ def dying_processors(rig: Rig, *deaths: tuple[str, int]) -> Iterator[RunningProc
         running.kill()
 
 
-async def deaths_of(running: RunningProcess, count: int) -> None:
-    """Return when so many have died, each by its own hand."""
+async def deaths_of(running: RunningProcess, count: int, or_if: Callable[[], bool] = lambda: False) -> None:
+    """Return when so many have died, each by its own hand; or else if this is so."""
 
     def have_died() -> bool:
         codes = re.findall(r"^ended .*: (\S+)$", running.output(), re.MULTILINE)
         if set(codes) - {str(EXIT_CODE)}:
             raise RuntimeError(running.output()[-4000:])
-        return len(codes) >= count
+        return len(codes) >= count or or_if()
 
     await eventually(have_died, timeout_s=60, what=f"{count} processors have died")
 

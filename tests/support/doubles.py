@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from telemetry import Batch
 
 
@@ -33,3 +35,28 @@ class RecordingConsumer:
         if self.errors:
             raise self.errors.pop(0)
         self.batches.append(batch)
+
+
+class RememberingAttempts:
+    """Attempts in memory, which outlive the trials that are made with them; raises the errors it was given, first."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.unended: Counter[bytes] = Counter()
+        self.errors: list[Exception] = list(errors)
+
+    async def begin(self, batch_id: bytes) -> int:
+        self._fail()
+        self.unended[batch_id] += 1
+        return self.unended[batch_id] - 1
+
+    async def end(self, batch_id: bytes) -> None:
+        self._fail()
+        self.unended[batch_id] -= 1
+
+    async def forget(self, batch_id: bytes) -> None:
+        self._fail()
+        del self.unended[batch_id]
+
+    def _fail(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)

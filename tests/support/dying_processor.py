@@ -2,7 +2,8 @@
 
 Each is a process of its own, one after the other, put together as `modelwatch processor` is from the same environment.
 The N-th time that it comes to its step it is gone: nothing is flushed, closed, handed back or acknowledged. One whose
-step is "never" lives until it is told to stop. They are forks of one process, since importing takes most of their time.
+step is "never" lives until it is told to stop; one whose step is "marked" dies of decoding what holds `MARK`. They are
+forks of one process, since importing takes most of their time.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from modelwatch.assembly import assemble
 from modelwatch.settings import Settings
 from modelwatch.settings_sources import load
 from processor.intake import Intake
+from processor.span_columns import SpanDecoder
 from storage.history import SqlHistory
 from storage.redis_live_feed import RedisLiveFeed
 
 NEVER: Final = "never"
 STEPS: Final = ("before commit", "in commit", "after commit", "after publish", "before ack")
+MARKED: Final = "marked"
+MARK: Final = "a mark of death"
 EXIT_CODE: Final = 77
 
 Reach = Callable[[str], None]
@@ -59,6 +63,14 @@ async def main(step: str, count: int) -> None:
         if is_committing:
             reach("in commit")
 
+    decode = SpanDecoder.decode
+
+    def decode_or_die(decoder: SpanDecoder, body: bytes, **limits: Any) -> Any:
+        if MARK.encode() in body:
+            reach(MARKED)
+        return decode(decoder, body, **limits)
+
+    SpanDecoder.decode = decode_or_die  # type: ignore[method-assign]
     settings = load(Settings, os.environ)
     made = assemble(frozenset({"processor"}), settings)
     event.listen(Engine, "commit", in_commit)

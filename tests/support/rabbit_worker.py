@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from processor.rabbit_source import RabbitSource
 from processor.rabbit_source_settings import RabbitSourceSettings
 from telemetry import Batch, Counters
+from tests.support.doubles import RememberingAttempts
 from tests.support.rabbit import QUICK
 
 
@@ -24,7 +25,7 @@ class PrintingConsumer:
 
 async def main(url: str) -> None:
     settings = RabbitSourceSettings(prefetch=8)
-    await RabbitSource(settings, QUICK, SecretStr(url), PrintingConsumer(), Counters()).start()
+    await RabbitSource(settings, QUICK, SecretStr(url), PrintingConsumer(), RememberingAttempts(), Counters()).start()
     await asyncio.Event().wait()
 
 
