@@ -1,69 +1,64 @@
 """Mounts the pages onto the web app.
 
-`api/` builds the FastAPI app with its own routes, this adds "/" and Dash's paths to it. The pages have no lifecycle of
-their own: they live as long as the app is served.
+`api/` builds the FastAPI app with its own routes, this adds the paths of the pages and Dash's own to it. The pages have
+no lifecycle of their own: they live as long as the app is served.
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Final
 
 import fastapi
 from dash import Dash
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 
-from dash_app import callbacks
-from dash_app.layout import layout
-from dash_app.page_headers import PageHeaders, content_security_policy
+from dash_app.pages import Sources, pages_of
 from dash_app.settings import DashSettings
-from dash_app.snapshot import SharedSnapshots
-from query import Query
-from telemetry import NowNs
+from dash_app.shell import callbacks
+from dash_app.shell.document import document
+from dash_app.shell.layout import layout
+from dash_app.shell.page_headers import PageHeaders, content_security_policy
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 
-_INDEX: Final = """<!DOCTYPE html>
-<html lang="en" data-mantine-color-scheme="dark">
-  <head>
-    {%metas%}
-    <title>{%title%}</title>
-    <link rel="icon" type="image/svg+xml" href="/assets/logo.svg">
-    <script src="/assets/color-scheme.js"></script>
-    {%css%}
-  </head>
-  <body>
-    {%app_entry%}
-    <footer hidden>
-      {%config%}
-      {%scripts%}
-      {%renderer%}
-    </footer>
-  </body>
-</html>"""
 
-
-def mount(app: fastapi.FastAPI, query: Query, settings: DashSettings, now_ns: NowNs = time.time_ns) -> Dash:
-    """Add the pages at "/" to `app`, which has its own routes already and keeps answering all other paths."""
+def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources) -> Dash:
+    """Add the pages to `app`, which has its own routes already and keeps answering all other paths."""
+    pages = pages_of(sources)
     dash = Dash(
         "dash_app",
         server=False,
         backend="fastapi",
-        title="Overview · ModelWatch",
+        title="ModelWatch",
         update_title=None,  # type: ignore[arg-type]  # documented: leaves the title alone
         assets_folder=str(_ASSETS),
         assets_ignore=r"color-scheme\.js",
-        index_string=_INDEX,
+        index_string=document(pages, settings),
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         add_log_handler=False,
         prevent_initial_callbacks=True,
+        # Only the components of the open page are there.
+        suppress_callback_exceptions=True,
     )
     _keep_to_the_pages(dash)
     dash.init_app(app)
-    dash.layout = layout(settings)
-    callbacks.register(dash, SharedSnapshots(query), settings, now_ns)
-    app.add_middleware(PageHeaders, path="/", policy=content_security_policy(dash.csp_hashes()))
+    dash.layout = layout(pages, settings)
+    callbacks.register(dash, pages, settings, sources.now_ns)
+    paths = frozenset(page.path for page in pages)
+    for path in paths - {"/"}:
+        _add_path(app, dash, path)
+    app.add_middleware(PageHeaders, paths=paths, policy=content_security_policy(dash.csp_hashes()))
     return dash
+
+
+def _add_path(app: fastapi.FastAPI, dash: Dash, path: str) -> None:
+    """Let a path begin with the same document as "/"; the browser shows the page that belongs to the path."""
+
+    @app.get(path, include_in_schema=False)
+    async def page(request: Request) -> Response:
+        return HTMLResponse(dash.index())  # type: ignore[no-untyped-call]
 
 
 def _keep_to_the_pages(dash: Dash) -> None:

@@ -195,6 +195,7 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, live: Live
     from api.component import build as build_api
     from api.web_server import WebServer
     from dash_app.component import mount as mount_pages
+    from dash_app.pages import Sources
     from query import MetricQuery, Query
 
     query, metrics = Query(settings.query, history, live), MetricQuery(settings.query, history)
@@ -206,7 +207,7 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, live: Live
         reachable = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         scheme = "https" if settings.receiver.tls_cert_file else "http"
         dash = dash.model_copy(update={"otlp_endpoint": f"{scheme}://{reachable}:{settings.receiver.grpc_port}"})
-    mount_pages(app, query, dash)
+    mount_pages(app, dash, Sources(query))
     api = settings.api
     server = made.add(
         WebServer(

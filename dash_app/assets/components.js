@@ -66,21 +66,34 @@
     );
   }
 
-  // Leads to the charts of one service and keeps the rest of the address. A plain click needs no reload.
-  function ServiceLink(props) {
-    const address = new URLSearchParams(window.location.search);
-    address.set("service", props.service);
-    const choose = (event) => {
-      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+  // Leads to a page, or to another view of this one. A plain click needs no reload.
+  function PageLink(props) {
+    const [, redraw] = React.useState(0);
+    React.useEffect(() => {
+      const listen = () => redraw((count) => count + 1);
+      window.addEventListener("modelwatch-address", listen);
+      return () => window.removeEventListener("modelwatch-address", listen);
+    }, []);
+    const address = window.modelwatch.address;
+    const fields = props.fields || {};
+    const href = address.href(props.path, fields);
+    const follow = (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
       event.preventDefault();
-      window.dash_clientside.set_props("chosen-service", { data: props.service });
+      address.go(href);
     };
     return element(
       "a",
-      { href: "?" + address.toString(), className: props.className, onClick: choose, title: props.title },
+      {
+        href: href,
+        className: props.className,
+        onClick: follow,
+        title: props.title,
+        "aria-current": address.isHere(props.path) && Object.keys(fields).length === 0 ? "page" : undefined,
+      },
       props.children
     );
   }
 
-  window.modelwatch_components = { Sparkline, Icon, ServiceLink };
+  window.modelwatch_components = { Sparkline, Icon, PageLink };
 })();

@@ -9,8 +9,8 @@
     const row = props.data;
     const nameClass = "service-name" + (row.is_blank ? " is-blank" : "");
     return element(
-      window.modelwatch_components.ServiceLink,
-      { service: row.service, className: "service", title: row.details },
+      window.modelwatch_components.PageLink,
+      { path: "/", fields: { service: row.service }, className: "service", title: row.details },
       element("bdi", { className: nameClass, key: "name" }, row.name),
       element("bdi", { className: "service-version", key: "version" }, row.version)
     );

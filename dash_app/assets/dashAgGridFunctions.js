@@ -30,17 +30,17 @@
     grid.setColumnWidths(widths);
   }
   const withGrid = (use) => window.dash_ag_grid.getApiAsync("services").then(use);
-  let isFitted = false;
   [tablet, phone].forEach((width) => width.addEventListener("change", () => withGrid(fit)));
 
-  // Called by view.js when a filter control changes.
-  functions.filterServices = (text, onlyUnhealthy) => {
-    wanted.text = text.trim().toLowerCase();
-    wanted.onlyUnhealthy = onlyUnhealthy;
+  // The filters are fields of the address; the grid may not be there yet.
+  window.addEventListener("modelwatch-address", () => {
+    const { page, fields } = window.modelwatch.address.current;
+    if (page.name !== "overview") return;
+    wanted.text = fields.q.trim().toLowerCase();
+    wanted.onlyUnhealthy = fields.show === "unhealthy";
     withGrid((grid) => {
-      if (!isFitted) fit(grid);
-      isFitted = true;
+      fit(grid);
       grid.onFilterChanged();
     });
-  };
+  });
 })((window.dashAgGridFunctions = window.dashAgGridFunctions || {}));

@@ -2,12 +2,14 @@
 // One question is under way at a time; a hidden or paused page asks nothing; silence is noticed and explained.
 (function () {
   "use strict";
+  const modelwatch = (window.modelwatch = window.modelwatch || {});
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   const SLACK_MS = 150;
   const PROBE_AFTER_MS = 2000;
 
   const state = {
     number: 0, // of the latest question
+    page: null, // whose it was
     search: null, // what it asked for
     askedAt: 0,
     waitingSince: null, // when the oldest question without an answer was asked
@@ -73,32 +75,33 @@
     return sent;
   };
 
-  function shouldAsk(search, isPaused, now, constants) {
-    if (search === null || search === undefined || document.hidden) return false;
-    if (search !== state.search) return true;
+  function shouldAsk(page, search, isPaused, now) {
+    if (document.hidden) return false;
+    if (page !== state.page || search !== state.search) return true;
     if (isPaused) return false;
     // A question may get lost with a server that restarts. Asking again costs little: the server answers equal
     // questions together.
-    if (state.waitingSince !== null) return now - state.askedAt >= 2000 * constants.answerTimeoutS;
+    if (state.waitingSince !== null) return now - state.askedAt >= 2000 * modelwatch.facts.answerTimeoutS;
     return now - state.askedAt >= 1000 * (state.receipt ? state.receipt.pace_s : 1) - SLACK_MS;
   }
 
-  function ask(search, now) {
+  function ask(page, search, now) {
     state.number += 1;
+    state.page = page;
     state.search = search;
     state.askedAt = now;
     if (state.waitingSince === null) state.waitingSince = now;
-    return { number: state.number, search: search };
+    return { number: state.number, page: page, search: search };
   }
 
   // Returns [class, name of the state, notice].
-  function condition(isPaused, now, constants) {
+  function condition(isPaused, now) {
     const silentS = state.waitingSince === null ? 0 : (now - state.waitingSince) / 1000;
     const figures = state.filled ? " The figures are those of " + clockText(state.filled.end_s) + "." : "";
     if (!state.isReachable) {
       return ["cut-off", "Cut off", "ModelWatch has not answered for " + age(Math.max(silentS, 1)) + "; trying again." + figures];
     }
-    if (silentS >= constants.answerTimeoutS && !state.isRefused) {
+    if (silentS >= modelwatch.facts.answerTimeoutS && !state.isRefused) {
       return ["behind", "Behind", "ModelWatch has been working on its answer for " + age(silentS) + "." + figures];
     }
     const receipt = state.receipt;
@@ -106,12 +109,20 @@
     if (receipt.state === "failed") return ["failed", "Error", receipt.message + " Trying again." + figures];
     if (isPaused) return ["paused", "Paused", ""];
     if (receipt.state === "empty") return receipt.message ? ["empty", "Live", ""] : ["unused", "Waiting", ""];
-    const silence = receipt.now_s - receipt.newest_s;
-    if (silence >= constants.staleAfterS) {
+    const silence = receipt.newest_s === null ? 0 : receipt.now_s - receipt.newest_s;
+    if (silence >= modelwatch.facts.staleAfterS) {
       const since = clockText(receipt.newest_s);
       return ["behind", "Behind", "No service has been called for " + age(silence) + ", since " + since + ". If there is traffic, look at the exporters' logs."];
     }
     return ["live", "Live", ""];
+  }
+
+  // Another page begins without figures, and what is still to come for the one before it is not waited for.
+  function turnTo(page) {
+    if (state.page === null || page === state.page) return;
+    state.number += 1;
+    state.receipt = state.filled = state.waitingSince = null;
+    state.page = null;
   }
 
   // A hidden page is slowed down by the browser, so what seemed to take long there means nothing.
@@ -120,14 +131,17 @@
   });
 
   const pulse = {
-    beat: function (_beats, search, receipt, clicks, _isReachable, constants) {
+    beat: function (_beats, _address, receipt, clicks) {
       const now = Date.now();
       const isPaused = (clicks || 0) % 2 === 1;
+      const page = modelwatch.address.current.page.name;
+      const search = modelwatch.address.asked();
+      turnTo(page);
       take(receipt);
       const isSilent = state.waitingSince !== null && now - state.waitingSince >= PROBE_AFTER_MS;
       if (isSilent || !state.isReachable) probe();
-      const question = shouldAsk(search, isPaused, now, constants) ? ask(search, now) : clientside.no_update;
-      const [name, title, notice] = condition(isPaused, now, constants);
+      const question = shouldAsk(page, search, isPaused, now) ? ask(page, search, now) : clientside.no_update;
+      const [name, title, notice] = condition(isPaused, now);
       const shown = state.receipt && state.receipt.end_s !== null ? state.receipt : state.filled;
       return [
         question,
@@ -138,6 +152,15 @@
         shown ? clockText(shown.end_s) : "",
         state.receipt && state.receipt.message ? state.receipt.message : "",
       ];
+    },
+
+    // An answer that comes after another question was asked, or for a page that was left, is of no use.
+    receive: function (answer) {
+      if (!answer || answer.receipt.ask !== state.number || answer.page !== modelwatch.shownPage()) {
+        return clientside.no_update;
+      }
+      modelwatch.fill(answer);
+      return answer.receipt;
     },
   };
   clientside.modelwatch = Object.assign(clientside.modelwatch || {}, pulse);

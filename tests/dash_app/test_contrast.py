@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import dash_app
-from dash_app import palette
+from dash_app.shared import palette
 
 THEME = (Path(dash_app.__file__).parent / "assets" / "theme.css").read_text()
 SURFACES = ("page", "panel", "hover", "chosen")

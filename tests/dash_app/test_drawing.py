@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 from dash._utils import to_json
 
-from dash_app import cards, figures, palette
-from dash_app.kpis import Change, kpis_of
-from dash_app.ranking import UNNAMED, ranked_by
-from dash_app.receipt import receipt_of, receipt_of_failure
-from dash_app.rows import rows_of
-from dash_app.snapshot import SharedSnapshots, Snapshot, take_snapshot
-from dash_app.view import RANGES, View
+from dash_app.overview import cards
+from dash_app.overview.answer import answer_of
+from dash_app.overview.kpis import Change, kpis_of
+from dash_app.overview.rows import rows_of
+from dash_app.overview.snapshot import Snapshot, take_snapshot
+from dash_app.shared import charts, palette, red_charts
+from dash_app.shared.joint_tasks import JointTasks
+from dash_app.shared.legend import throughput_legend
+from dash_app.shared.ranking import UNNAMED, ranked_by
+from dash_app.shell.receipt import receipt_of, receipt_of_failure
+from dash_app.shell.view import RANGES, View
 from query import RedAnswer, SeriesFilter
 from telemetry import RedPoint, SeriesKey
 from tests.support.dash_pages import WatchedQuery, calls
@@ -52,9 +56,9 @@ def kpi_numbers(snapshot: Snapshot) -> dict[str, str]:
 async def test_figures_of_the_charts_add_up_to_the_answer(snapshot: Snapshot) -> None:
     """The stacked areas hold every call of the range: those shown by name and all others as one."""
     ranked = ranked_by(snapshot.by_service, "service")
-    figure = figures.throughput(snapshot.by_service, ranked, "r")
+    figure = red_charts.throughput(snapshot.by_service, ranked, "r")
     assert len(figure["data"]) == len(palette.SERIES) + 1
-    seconds = [figures.step_seconds(snapshot.by_service, time // 1000) for time in figure["data"][0]["x"]]
+    seconds = [charts.step_seconds(snapshot.by_service, time // 1000) for time in figure["data"][0]["x"]]
     drawn = sum(rate * width for area in figure["data"] for rate, width in zip(area["y"], seconds, strict=True))
     assert drawn == pytest.approx(sum(item.total.calls for item in snapshot.by_service.items), rel=1e-3)
     assert sum(seconds) == snapshot.by_service.end_s - snapshot.by_service.start_s
@@ -69,7 +73,7 @@ async def test_last_step_is_a_rate_over_the_seconds_it_has() -> None:
         world.advance(1)
         await world.commit(calls(series, NOW_S + advance, [0.1] * 5))
         snapshot = await take_snapshot(world.query, View())
-        figure = figures.throughput(snapshot.by_service, ranked_by(snapshot.by_service, "service"), "r")
+        figure = red_charts.throughput(snapshot.by_service, ranked_by(snapshot.by_service, "service"), "r")
         assert figure["data"][0]["y"][-5:] == [5.0] * 5
         assert kpis_of(snapshot)[0].course[-5:] == (5.0,) * 5
 
@@ -78,9 +82,9 @@ async def test_figures_are_plain_json_and_free_of_theme(snapshot: Snapshot) -> N
     """Nothing in them needs Plotly's classes, and surfaces are transparent."""
     ranked = ranked_by(snapshot.by_service, "service")
     for figure in (
-        figures.throughput(snapshot.by_service, ranked, "r"),
-        figures.latency(snapshot.overall, "r"),
-        figures.errors(snapshot.overall, "r"),
+        red_charts.throughput(snapshot.by_service, ranked, "r"),
+        red_charts.latency(snapshot.overall, "r"),
+        red_charts.errors(snapshot.overall, "r"),
     ):
         assert json.loads(json.dumps(figure)) == figure
         assert figure["layout"]["paper_bgcolor"] == figure["layout"]["plot_bgcolor"] == "rgba(0,0,0,0)"
@@ -91,25 +95,25 @@ async def test_lone_points_are_drawn_as_dots() -> None:
     """A service called once in a while has points that a line alone would not show."""
     world = make_world()
     await world.commit(*(calls(SeriesKey("rare"), NOW_S - age, [0.1]) for age in (30, 90, 150)))
-    figure = figures.latency((await take_snapshot(world.query, View())).overall, "r")
+    figure = red_charts.latency((await take_snapshot(world.query, View())).overall, "r")
     line = figure["data"][1]
     assert [size for size, value in zip(line["marker"]["size"], line["y"], strict=True) if value is not None] == [5] * 3
 
 
 async def test_names_are_escaped_for_plotly() -> None:
     """Tags, entities and letters that turn the direction of text are shown, not obeyed."""
-    assert figures.plain('<a href="javascript:x">&lt;') == '&lt;a href="javascript:x"&gt;&amp;lt;'
-    assert figures.plain("a\u202eb\nc") == "a\ufffdb\ufffdc"
-    assert len(figures.plain("x" * 500)) == 48
+    assert charts.plain('<a href="javascript:x">&lt;') == '&lt;a href="javascript:x"&gt;&amp;lt;'
+    assert charts.plain("a\u202eb\nc") == "a\ufffdb\ufffdc"
+    assert len(charts.plain("x" * 500)) == 48
     answer = await answer_about("", "<b>", field="http_route")
-    figure = figures.throughput(answer, ranked_by(answer, "route"), "r")
+    figure = red_charts.throughput(answer, ranked_by(answer, "route"), "r")
     assert [area["name"] for area in figure["data"]] == [UNNAMED, "&lt;b&gt;"]
 
 
 async def test_legend_names_the_busiest_and_counts_the_rest() -> None:
     """Three names fit a chart's head; the tooltip has the others."""
     answer = await answer_about(*(f"service-{number}" for number in range(12)))
-    parts = cards.throughput_legend(ranked_by(answer, "service"))
+    parts = throughput_legend(ranked_by(answer, "service"))
     assert [part.title for part in parts[:3]] == ["service-11", "service-10", "service-9"]
     assert parts[3].children == "+9"
 
@@ -225,7 +229,7 @@ async def test_names_that_cannot_be_seen_are_made_visible() -> None:
 async def test_receipt_tells_an_empty_view_from_no_data(world: World) -> None:
     """Nothing ever seen needs no reason; a view that leaves everything out does."""
     nothing = await take_snapshot(make_world().query, View())
-    assert receipt_of(1, nothing, NOW_S, 1.0) == {
+    assert receipt_of(1, answer_of(nothing), View(), NOW_S, 1.0) == {
         "ask": 1,
         "state": "empty",
         "message": "",
@@ -235,7 +239,7 @@ async def test_receipt_tells_an_empty_view_from_no_data(world: World) -> None:
         "pace_s": 1.0,
     }
     elsewhere = await take_snapshot(world.query, View(environment="nowhere"))
-    assert receipt_of(2, elsewhere, NOW_S, 1.0)["message"].startswith(
+    assert receipt_of(2, answer_of(elsewhere), elsewhere.view, NOW_S, 1.0)["message"].startswith(
         "No calls in the environment nowhere in the last 5"
     )
     assert elsewhere.environments == ("production", "staging")
@@ -244,7 +248,7 @@ async def test_receipt_tells_an_empty_view_from_no_data(world: World) -> None:
 async def test_long_ranges_are_asked_less_often(snapshot: Snapshot) -> None:
     """Up to 15 minutes the page asks at the set interval, then at a fraction of a step."""
     paces = {
-        name: receipt_of(1, replace(snapshot, view=View(choice)), 0, 1.0)["pace_s"] for name, choice in RANGES.items()
+        name: receipt_of(1, answer_of(snapshot), View(choice), 0, 1.0)["pace_s"] for name, choice in RANGES.items()
     }
     assert paces == {"5m": 1, "15m": 1, "1h": 5, "6h": 15, "24h": 60}
     assert receipt_of_failure(1, "no", 0, 2.0)["pace_s"] == 2.0
@@ -254,7 +258,7 @@ async def test_equal_views_are_asked_once_at_a_time(world: World) -> None:
     """Two pages with the same view share the questions; one that goes away leaves the other its answer."""
     query: Any = WatchedQuery(world.query)
     query.gate.clear()
-    shared = SharedSnapshots(query)
+    shared: JointTasks[View, Snapshot] = JointTasks(lambda view: take_snapshot(query, view))
     waiting = [asyncio.create_task(shared.of(View())) for _ in range(3)]
     await eventually(lambda: query.held == 3, what="one snapshot asks three times for services")
     waiting[0].cancel()
@@ -271,7 +275,7 @@ async def test_nothing_is_drawn_across_a_gap() -> None:
         world = make_world()
         for start_s in starts_s:
             await world.commit(calls(SeriesKey("any"), start_s, [0.1, 0.2]))
-        return figures.latency((await take_snapshot(world.query, View())).overall, "r")
+        return red_charts.latency((await take_snapshot(world.query, View())).overall, "r")
 
     broken = await latency_of(NOW_S - 200, NOW_S - 20)
     assert not any("fill" in trace for trace in broken["data"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dash_app import formatting
+from dash_app.shared import formatting
 
 
 @pytest.mark.parametrize(

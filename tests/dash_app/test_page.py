@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dash_app import formatting
+from dash_app.shared import formatting
 from query import Status, StorageUnavailableError
 from telemetry import RedPoint, SeriesKey
 from tests.support.dash_pages import OTLP_ENDPOINT, SETTINGS, ServedPage, calls
@@ -309,7 +309,7 @@ async def test_view_is_in_the_address(busy: ServedPage, new_tab: Any, artifacts:
     await tab.page.go_back()
     await tab.until("#chosen[hidden]")
     problem = tab.page.locator(".problem", has_text="speech-intent").first
-    assert await problem.get_attribute("href") == "?service=speech-intent"
+    assert await problem.get_attribute("href") == "/?service=speech-intent"
     await tab.page.click("#range >> text=15m")
     await tab.page.click("#health-filter >> text=Unhealthy")
     await tab.page.fill("#service-filter", "mod")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dash_app.view import DEFAULT_RANGE, RANGES, View, search_of, view_of
+from dash_app.shell.view import DEFAULT_RANGE, RANGES, View, search_of, view_of
 
 
 @pytest.mark.parametrize("name", RANGES)

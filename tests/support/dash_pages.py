@@ -13,6 +13,7 @@ import uvicorn
 from playwright.async_api import BrowserContext, Page
 
 from dash_app.component import mount
+from dash_app.pages import Sources
 from dash_app.settings import DashSettings
 from query import Query, ServicesAnswer
 from telemetry import ExponentialHistogram, RedPoint, SeriesKey
@@ -117,7 +118,7 @@ def served_page(settings: DashSettings | None = None) -> ServedPage:
     async def services() -> dict[str, list[str]]:
         return {"items": []}
 
-    mount(app, query, settings or SETTINGS, world.clock)  # type: ignore[arg-type]
+    mount(app, settings or SETTINGS, Sources(query, world.clock))  # type: ignore[arg-type]
     return ServedPage(world, query, app, free_port())
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash_app import formatting
-from dash_app.figures import step_seconds
-from dash_app.names import is_blank, visible
-from dash_app.snapshot import Snapshot
+from dash_app.overview.snapshot import Snapshot
+from dash_app.shared import formatting
+from dash_app.shared.charts import step_seconds
+from dash_app.shared.names import is_blank, visible
 from query import ProblemKind, RedAnswer, RedSeries, ServiceSummary, Status
 
 Row = dict[str, Any]

@@ -1,6 +1,6 @@
 """What a page shows: the time range, the environment, the service; and its form in the page's address.
 
-Pure. The address is the truth of the view, so that a link shows the same to everybody; `assets/view.js` writes it,
+Pure. The address is the truth of the view, so that a link shows the same to everybody; `assets/address.js` writes it,
 `view_of` reads it and takes nothing unknown from it.
 """
 
@@ -60,9 +60,14 @@ class View:
     service: str | None = None
 
 
+def fields_of(search: str) -> dict[str, str]:
+    """Return the fields of an address by name, the first of each; the text may be anything."""
+    return {name: found[0] for name, found in parse_qs(search[:_LONGEST_SEARCH].removeprefix("?")).items()}
+
+
 def view_of(search: str) -> View:
     """Read a view from the part of an address after the path, such as `?range=1h&env=prod`; the unknown is left out."""
-    values = {name: found[0] for name, found in parse_qs(search[:_LONGEST_SEARCH].removeprefix("?")).items()}
+    values = fields_of(search)
     return View(
         RANGES.get(values.get("range", ""), RANGES[DEFAULT_RANGE]),
         values.get("env") or None,

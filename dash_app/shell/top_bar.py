@@ -1,34 +1,44 @@
-"""The bar at the top: brand, state of the page, choice of environment, range and theme.
+"""The bar at the top: brand, pages, state of the page, choice of environment, range and theme.
 
-Part of the layout; `assets/pulse.js` keeps the state current.
+Part of the layout; `assets/pulse.js` keeps the state current, `assets/address.js` what is chosen.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
 
 import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
-from dash_app.components import Icon, attributes
-from dash_app.view import DEFAULT_RANGE, RANGES
+from dash_app.shared.components import Icon, PageLink, attributes
+from dash_app.shell.page import Control, Page
+from dash_app.shell.view import DEFAULT_RANGE, RANGES
+
+CONTROLS: Final = (
+    Control("range", "range", default=DEFAULT_RANGE, choices=tuple(RANGES)),
+    Control("env", "environment"),
+)
+"""What is chosen for all pages, and kept from one page to the next."""
 
 
-def top_bar() -> Component:
+def top_bar(pages: Sequence[Page]) -> Component:
     """Return the bar."""
-    return html.Header([_brand(), _navigation(), html.Div(className="space"), _live(), *_controls()], className="top")
-
-
-def _brand() -> Component:
-    return html.A(
-        [html.Img(src="/assets/logo.svg", alt="", width=22, height=22), html.Span("ModelWatch")],
-        href="/",
-        className="brand",
+    return html.Header(
+        [_brand(), _navigation(pages), html.Div(className="space"), _live(), *_controls()], className="top"
     )
 
 
-def _navigation() -> Component:
-    here = html.A("Overview", href="/", **attributes(aria_current="page"))
-    return html.Nav([here], className="navigation", **attributes(aria_label="Pages"))
+def _brand() -> Component:
+    return PageLink(
+        "/", [html.Img(src="/assets/logo.svg", alt="", width=22, height=22), html.Span("ModelWatch")], "brand"
+    )
+
+
+def _navigation(pages: Sequence[Page]) -> Component:
+    links = [PageLink(page.path, page.title, "page-link") for page in pages]
+    return html.Nav(links, className="navigation", **attributes(aria_label="Pages"))
 
 
 def _live() -> Component:

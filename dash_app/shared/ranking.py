@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dash_app import palette
-from dash_app.names import visible
+from dash_app.shared import palette
+from dash_app.shared.names import visible
 from query import GroupBy, RedAnswer, RedSeries
 
 UNNAMED = "(no name)"

@@ -1,11 +1,11 @@
 """The headers that go out with the page itself: what the browser may load and run, so that nothing leaves the machine.
 
-An ASGI middleware around the app; it touches only the page at "/", not the API.
+An ASGI middleware around the app; it touches only the paths of the pages, not the API.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,11 +34,11 @@ def content_security_policy(script_hashes: Sequence[str]) -> str:
 
 
 class PageHeaders:
-    """Adds the policy and its kin to answers for `path`."""
+    """Adds the policy and its kin to answers for `paths`."""
 
-    def __init__(self, app: ASGIApp, path: str, policy: str) -> None:
+    def __init__(self, app: ASGIApp, paths: Collection[str], policy: str) -> None:
         self._app = app
-        self._path = path
+        self._paths = paths
         self._headers = {
             "content-security-policy": policy,
             "referrer-policy": "no-referrer",
@@ -47,7 +47,7 @@ class PageHeaders:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != self._path:
+        if scope["type"] != "http" or scope["path"] not in self._paths:
             await self._app(scope, receive, send)
             return
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from dash_app.snapshot import Snapshot
+from dash_app.shell.page import Answer
+from dash_app.shell.view import View
 
 
 class Receipt(TypedDict):
@@ -23,27 +24,19 @@ class Receipt(TypedDict):
     pace_s: float
 
 
-def receipt_of(ask: int, snapshot: Snapshot, now_s: float, refresh_interval_s: float) -> Receipt:
+def receipt_of(ask: int, answer: Answer, view: View, now_s: float, refresh_interval_s: float) -> Receipt:
     """Return the receipt of an answer."""
     return Receipt(
         ask=ask,
-        state="empty" if snapshot.is_empty else "filled",
-        message=_why_empty(snapshot) if snapshot.is_empty else "",
+        state="filled" if answer.why_empty is None else "empty",
+        message=answer.why_empty or "",
         now_s=now_s,
-        end_s=snapshot.end_s,
-        newest_s=snapshot.newest_s,
-        pace_s=max(snapshot.view.range.pace_s * refresh_interval_s, refresh_interval_s),
+        end_s=answer.end_s,
+        newest_s=answer.newest_s,
+        pace_s=max(view.range.pace_s * refresh_interval_s, refresh_interval_s),
     )
 
 
 def receipt_of_failure(ask: int, message: str, now_s: float, pace_s: float) -> Receipt:
     """Return the receipt of a question that could not be answered."""
     return Receipt(ask=ask, state="failed", message=message, now_s=now_s, end_s=None, newest_s=None, pace_s=pace_s)
-
-
-def _why_empty(snapshot: Snapshot) -> str:
-    """Nothing to say when nothing was ever seen: then the page explains how to send data."""
-    if snapshot.newest_s is None:
-        return ""
-    place = f" in the environment {snapshot.view.environment}" if snapshot.view.environment is not None else ""
-    return f"No calls{place} in the last {snapshot.view.range.words}. Choose a longer range."

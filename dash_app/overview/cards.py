@@ -1,6 +1,6 @@
-"""What changes inside the page with every answer: cards, legends, the list of problems, as components.
+"""What changes inside the page with every answer: cards and the list of problems, as components.
 
-Pure; between the values of `kpis.py`, `ranking.py` and the answers, and `callbacks.py`.
+Pure; between the values of `kpis.py` and the answers, and `answer.py`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ from typing import Final
 from dash import html
 from dash.development.base_component import Component
 
-from dash_app import formatting
-from dash_app.components import ServiceLink, Sparkline, attributes
-from dash_app.kpis import Kpi
-from dash_app.names import is_blank, visible
-from dash_app.ranking import Ranked
-from dash_app.view import View
+from dash_app.overview.kpis import Kpi
+from dash_app.shared import formatting
+from dash_app.shared.components import PageLink, Sparkline, attributes
+from dash_app.shared.names import is_blank, visible
+from dash_app.shell.view import View
 from query import ProblemKind, ServicesAnswer, ServiceSummary, Status
 
 _MOST_ENTRIES: Final = 30
-_LEGEND_NAMES: Final = 3
 _KIND_NAMES: Final = {
     ProblemKind.HIGH_LATENCY: "High latency",
     ProblemKind.HIGH_ERROR_RATE: "High error rate",
@@ -66,25 +64,6 @@ def _kpi_card(kpi: Kpi) -> Component:
         ]
         parts.append(html.Div(bars, className="kpi-shares"))
     return html.Div(parts, className="card kpi", title=kpi.explanation, **attributes(data_kpi=kpi.name))
-
-
-def legend(entries: Sequence[tuple[str, str]]) -> list[Component]:
-    """Return swatches with names, from pairs of name and colour."""
-    return [
-        html.Span([html.I(style={"background": colour}), html.Span(name)], className="legend-entry", title=name)
-        for name, colour in entries
-    ]
-
-
-def throughput_legend(ranked: Ranked) -> list[Component]:
-    """Return the legend of the throughput chart: the busiest by name, how many more there are, all in the tooltip."""
-    busiest = sorted(ranked.shown, key=lambda entry: -entry.series.total.calls)
-    parts = legend([(entry.label, entry.colour) for entry in busiest[:_LEGEND_NAMES]])
-    if (left := len(busiest) - _LEGEND_NAMES + len(ranked.others)) > 0:
-        names = ", ".join(entry.label for entry in busiest[_LEGEND_NAMES:])
-        title = f"{names}, and {formatting.plural(len(ranked.others), 'other')}" if ranked.others else names
-        parts.append(html.Span(f"+{left}", className="legend-entry", title=title))
-    return parts
 
 
 def problem_list(answer: ServicesAnswer) -> list[Component]:
@@ -133,8 +112,8 @@ def _no_problems(services: int, silent: int) -> Component:
 def _entry(item: ServiceSummary, status: Status, what: str, evidence: str) -> Component:
     """One entry of the panel, which leads to the charts of its service."""
     name = html.Bdi(visible(item.service), className="is-blank" if is_blank(item.service) else "")
-    return ServiceLink(
-        item.service,
+    return PageLink(
+        "/",
         [
             html.Span(STATUS_NAMES[status], className=f"pill is-{status.value}"),
             html.Div(
@@ -145,6 +124,7 @@ def _entry(item: ServiceSummary, status: Status, what: str, evidence: str) -> Co
             ),
         ],
         "problem",
+        {"service": item.service},
     )
 
 

@@ -1,6 +1,6 @@
-"""Everything that one page shows at one moment, asked of `query/` together and shared by all who look at the same.
+"""Everything that the overview shows at one moment, asked of `query/` together.
 
-Between `callbacks.py`, which wants it, and the pure modules, which draw it.
+Between `answer.py`, which wants it, and the pure modules, which draw it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dash_app.view import RANGES, View
+from dash_app.shell.view import RANGES, View
 from query import GroupBy, Query, RedAnswer, RedTotal, SeriesFilter, ServicesAnswer
 
 _LONGEST_RANGE_S: Final = max(choice.length_s for choice in RANGES.values())
@@ -87,26 +87,3 @@ async def take_snapshot(query: Query, view: View) -> Snapshot:
         tuple(sorted({name for item in known.items for name in item.environments if name})),
         max((item.last_seen_s for item in (services.items or known.items)), default=None),
     )
-
-
-class SharedSnapshots:
-    """Asks each view's questions once at a time, for all pages that wait for it, so that slow answers never pile up."""
-
-    def __init__(self, query: Query) -> None:
-        self._query = query
-        self._under_way: dict[View, asyncio.Task[Snapshot]] = {}
-
-    async def of(self, view: View) -> Snapshot:
-        """Return a snapshot of `view`. Raises what `query` raises."""
-        task = self._under_way.get(view)
-        if task is None:
-            task = asyncio.create_task(take_snapshot(self._query, view), name=f"snapshot of {view.range.name}")
-            self._under_way[view] = task
-            task.add_done_callback(lambda done: self._finish(view, done))
-        # One page that goes away must not take the answer from the others.
-        return await asyncio.shield(task)
-
-    def _finish(self, view: View, done: asyncio.Task[Snapshot]) -> None:
-        del self._under_way[view]
-        if not done.cancelled():
-            done.exception()

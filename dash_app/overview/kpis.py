@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from dash_app import formatting
-from dash_app.formatting import Figure
-from dash_app.snapshot import Snapshot
+from dash_app.overview.snapshot import Snapshot
+from dash_app.shared import formatting
+from dash_app.shared.formatting import Figure
 from query import RedStep, RedTotal, Status
 
 Tone = Literal["good", "bad", "neutral"]

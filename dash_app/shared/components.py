@@ -1,11 +1,11 @@
-"""Our own small components, drawn by `assets/components.js`: a sparkline, an icon, the link to a service.
+"""Our own small components, drawn by `assets/components.js`: a sparkline, an icon, the link to a page.
 
 Dash resolves a component by namespace and type among the browser's globals, so an asset is enough: no build step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from dash.development.base_component import Component
@@ -56,11 +56,22 @@ class Icon(_Own):
         super().__init__(name=name)
 
 
-class ServiceLink(_Own):
-    """A link to the charts of one service, in the range and environment of the page; followed without a reload."""
+class PageLink(_Own):
+    """A link to another page or to another view of this one, followed without a reload.
+
+    It keeps what is chosen for all pages; `fields` are added to the address, and those that are `None` left out.
+    Where it leads to the page that is open, screen readers are told so.
+    """
 
     _namespace = _NAMESPACE
-    _type = "ServiceLink"
+    _type = "PageLink"
 
-    def __init__(self, service: str, children: Sequence[Component], class_name: str) -> None:
-        super().__init__(children=list(children), service=service, className=class_name)
+    def __init__(
+        self,
+        path: str,
+        children: str | Sequence[Component],
+        class_name: str,
+        fields: Mapping[str, str | None] | None = None,
+    ) -> None:
+        shown = children if isinstance(children, str) else list(children)
+        super().__init__(children=shown, path=path, className=class_name, fields=dict(fields or {}))

@@ -1,0 +1,122 @@
+// What is shown, kept in the address: which page, and the fields that links and controls choose. Read on load and on
+// "back", written when a control changes. What the fields are is told by the server, in the document's head.
+(function () {
+  "use strict";
+  const modelwatch = (window.modelwatch = window.modelwatch || {});
+  const clientside = (window.dash_clientside = window.dash_clientside || {});
+  const facts = JSON.parse(document.getElementById("facts").textContent);
+
+  const pageAt = (path) => facts.pages.find((page) => page.path === path) || facts.pages[0];
+  const controlsOf = (page) => [...facts.controls, ...page.controls];
+
+  function checked(control, value) {
+    const isUnknown = control.choices && !control.choices.includes(value);
+    return value === null || value === undefined || value === "" || isUnknown ? control.default : value;
+  }
+
+  function fieldsIn(search, page) {
+    const given = new URLSearchParams(search);
+    return Object.fromEntries(controlsOf(page).map((control) => [control.field, checked(control, given.get(control.field))]));
+  }
+
+  // Without what is the default.
+  function searchOf(page, fields, controls) {
+    const search = new URLSearchParams();
+    (controls || controlsOf(page)).forEach((control) => {
+      const value = checked(control, fields[control.field]);
+      if (value !== control.default) search.set(control.field, value);
+    });
+    const text = search.toString();
+    return text ? "?" + text : "";
+  }
+
+  const current = { page: null, fields: {} };
+  function read() {
+    current.page = pageAt(window.location.pathname);
+    current.fields = fieldsIn(window.location.search, current.page);
+  }
+
+  const askedOf = (page, fields) => searchOf(page, fields, controlsOf(page).filter((control) => control.is_asked));
+
+  function announce() {
+    window.dispatchEvent(new CustomEvent("modelwatch-address"));
+    clientside.set_props("address", { data: window.location.pathname + window.location.search });
+  }
+
+  // Sets the controls that are there to what the address says.
+  function restore(controls) {
+    controls
+      .filter((control) => control.id && document.getElementById(control.id))
+      .forEach((control) => {
+        const value = current.fields[control.field];
+        if (control.id === "environment") modelwatch.showEnvironments(value ? [value] : []);
+        clientside.set_props(control.id, { [control.property]: value });
+      });
+  }
+
+  window.addEventListener("popstate", () => {
+    const before = current.page;
+    read();
+    restore(before === current.page ? controlsOf(current.page) : facts.controls);
+    announce();
+  });
+  read();
+
+  modelwatch.facts = facts;
+  modelwatch.address = {
+    current: current,
+
+    // What the server is asked about; what only the browser does is left out.
+    asked: () => askedOf(current.page, current.fields),
+
+    // Once the shell is there.
+    begin: function () {
+      restore(facts.controls);
+      announce();
+    },
+
+    // The address of a page with what is chosen for all pages, and with all that is chosen here if it is this one.
+    href: function (path, fields) {
+      const page = pageAt(path);
+      const isHere = page === current.page && Object.keys(fields || {}).length > 0;
+      const kept = isHere ? controlsOf(page) : facts.controls;
+      const values = Object.fromEntries(kept.map((control) => [control.field, current.fields[control.field]]));
+      return path + searchOf(page, { ...values, ...fields });
+    },
+
+    isHere: (path) => pageAt(path) === current.page,
+
+    go: function (address) {
+      if (address === window.location.pathname + window.location.search) return;
+      window.history.pushState(null, "", address);
+      const before = current.page;
+      read();
+      if (before === current.page) restore(controlsOf(current.page));
+      else window.scrollTo(0, 0);
+      announce();
+    },
+
+    // What is asked for gets an entry in the browser's history, so that "back" returns to it; other fields only change
+    // the entry.
+    change: function (fields) {
+      const before = askedOf(current.page, current.fields);
+      Object.assign(current.fields, fields);
+      const address = window.location.pathname + searchOf(current.page, current.fields);
+      if (address === window.location.pathname + window.location.search) return;
+      const isSameQuestion = askedOf(current.page, current.fields) === before;
+      window.history[isSameQuestion ? "replaceState" : "pushState"](null, "", address);
+      announce();
+    },
+  };
+
+  clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {
+    change: function () {
+      const changed = {};
+      clientside.callback_context.triggered.forEach((change) => {
+        const control = controlsOf(current.page).find(({ id, property }) => change.prop_id === id + "." + property);
+        if (control) changed[control.field] = checked(control, change.value);
+      });
+      modelwatch.address.change(changed);
+    },
+  });
+})();

@@ -1,0 +1,58 @@
+// Puts the skeleton of the open page into the shell, and what was answered into the skeleton.
+(function () {
+  "use strict";
+  const modelwatch = (window.modelwatch = window.modelwatch || {});
+  const clientside = (window.dash_clientside = window.dash_clientside || {});
+  let shown = null;
+  let environments = [];
+
+  // A copy of a component as data, in which the components named in `values` have these properties.
+  function filledIn(part, values) {
+    if (Array.isArray(part)) return part.map((child) => filledIn(child, values));
+    if (!part || !part.props) return part;
+    const props = { ...part.props, ...(values[part.props.id] || {}) };
+    if (props.children) props.children = filledIn(props.children, values);
+    return { ...part, props: props };
+  }
+
+  modelwatch.shownPage = () => shown;
+
+  modelwatch.showEnvironments = function (names, isAll) {
+    environments = isAll ? names : [...new Set([...environments, ...names])];
+    clientside.set_props("environment", { data: environments });
+    clientside.set_props("environment-box", { hidden: environments.length === 0 });
+  };
+
+  modelwatch.fill = function (answer) {
+    modelwatch.showEnvironments(answer.environments || environments, true);
+    Object.entries(answer.filling || {}).forEach(([id, properties]) => clientside.set_props(id, properties));
+    if (answer.figures) modelwatch.charts.draw(answer.figures);
+  };
+
+  clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {
+    open: function (_address, skeletons) {
+      const { page, fields } = modelwatch.address.current;
+      if (shown === page.name) return clientside.no_update;
+      const isFirst = shown === null;
+      shown = page.name;
+      if (isFirst) modelwatch.address.begin();
+      document.title = page.title + " · ModelWatch";
+      modelwatch.charts.forget();
+      const values = Object.fromEntries(
+        page.controls.filter(({ id }) => id).map(({ id, property, field }) => [id, { [property]: fields[field] }])
+      );
+      return filledIn(skeletons[page.name], values);
+    },
+
+    copy: async function (_clicks, text) {
+      try {
+        await navigator.clipboard.writeText(text);
+        return "Copied";
+      } catch (error) {
+        // Without HTTPS a browser hands out no clipboard; then the text is at least selected.
+        window.getSelection().selectAllChildren(document.getElementById("variables"));
+        return "Selected";
+      }
+    },
+  });
+})();

@@ -1,0 +1,39 @@
+"""The first page: all services at a glance."""
+
+from __future__ import annotations
+
+from dash_app.overview.answer import answer_of
+from dash_app.overview.layout import layout
+from dash_app.overview.snapshot import take_snapshot
+from dash_app.shared.joint_tasks import JointTasks
+from dash_app.shell.page import Answer, Control, Page, Question
+from dash_app.shell.view import View
+from query import Query
+
+CONTROLS = (
+    Control("service"),
+    Control("q", "service-filter", default="", is_asked=False),
+    Control("show", "health-filter", default="all", is_asked=False, choices=("all", "unhealthy")),
+)
+
+
+def page(query: Query) -> Page:
+    """Return the page."""
+    answers: JointTasks[View, Answer] = JointTasks(lambda view: _answer(query, view))
+
+    async def answer(question: Question) -> Answer:
+        return await answers.of(question.view)
+
+    return Page(
+        name="overview",
+        path="/",
+        title="Overview",
+        layout=layout(),
+        answer=answer,
+        controls=CONTROLS,
+        charts=("throughput", "latency", "errors"),
+    )
+
+
+async def _answer(query: Query, view: View) -> Answer:
+    return answer_of(await take_snapshot(query, view))

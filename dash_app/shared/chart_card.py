@@ -1,0 +1,47 @@
+"""A chart in its card: title, legend, and an empty graph that answers fill.
+
+Part of the layouts of pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dash_app.shared import charts
+
+
+def chart_card(name: str, title: str, subtitle: str, legend: Sequence[Component]) -> Component:
+    """Return the card of the graph with the id `name`; `-subtitle` and `-legend` after it are ids of the head."""
+    return html.Div(
+        [
+            html.Div(
+                [
+                    html.H2([title, html.Small(subtitle, id=f"{name}-subtitle")]),
+                    html.Div(list(legend), id=f"{name}-legend", className="legend"),
+                ],
+                className="card-head",
+            ),
+            html.Div(graph(name), className="chart"),
+        ],
+        className="card",
+        title="Drag to zoom, double-click to return",
+    )
+
+
+def graph(name: str) -> Component:
+    """Return a graph without anything in it."""
+    chart: Component = dcc.Graph(id=name, figure=_nothing(), config=charts.CONFIG, responsive=True)
+    return chart
+
+
+def _nothing() -> dict[str, Any]:
+    hidden = {"visible": False}
+    transparent = "rgba(0,0,0,0)"
+    return {
+        "data": [],
+        "layout": {"xaxis": hidden, "yaxis": hidden, "paper_bgcolor": transparent, "plot_bgcolor": transparent},
+    }

@@ -1,0 +1,114 @@
+"""What every chart is made of: the common frame, lines, names that are safe to draw; Plotly's plain dicts.
+
+Pure; used by the modules that draw. A figure built as a dict costs a hundredth of a `go.Figure`. Colours that depend on
+the theme are left to `assets/charts.css`. Times are epoch milliseconds, which `assets/charts.js` puts into the reader's
+zone. Names come from spans, so they are escaped: Plotly reads `<b>` or `<a href>` in any text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from dash_app.shared import palette
+from dash_app.shared.names import visible
+from query import RedAnswer
+
+Figure = dict[str, Any]
+
+CONFIG: Final[Any] = {
+    "displayModeBar": False,
+    "responsive": True,
+    "showTips": False,
+    "doubleClick": "autosize",
+}
+
+_LONGEST_NAME: Final = 48
+
+_TIME_FORMATS: Final = [
+    {"dtickrange": [None, 59_999], "value": "%H:%M:%S"},
+    {"dtickrange": [60_000, None], "value": "%H:%M"},
+]
+"""Seconds only where ticks are less than a minute apart; without this Plotly adds the date on a second line."""
+
+
+def times_ms(answer: RedAnswer) -> list[int]:
+    """Return the start of each step as Unix milliseconds, also for an answer without series."""
+    return [1000 * second for second in range(answer.start_s, answer.end_s, answer.step_s)]
+
+
+def step_seconds(answer: RedAnswer, start_s: int) -> int:
+    """Return how many seconds of the answer the step beginning at `start_s` covers; the last may be cut short."""
+    return max(min(answer.step_s, answer.end_s - start_s), 1)
+
+
+def plain(name: str) -> str:
+    """Return a name that Plotly shows letter by letter: it reads a few HTML tags and entities in any text."""
+    short = visible(name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…")
+    return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def has_gap(values: Sequence[float | None]) -> bool:
+    """Tell whether a value is missing between two others."""
+    known = [index for index, value in enumerate(values) if value is not None]
+    return bool(known) and known[-1] - known[0] >= len(known)
+
+
+def line(name: str, times: list[int], values: list[float | None], style: dict[str, Any]) -> Figure:
+    trace: Figure = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": times,
+        "y": [None if value is None else round(value, 6) for value in values],
+        "line": style,
+        "hovertemplate": "%{y}s",
+    }
+    if alone := [5 if is_alone else 0 for is_alone in _alone(values)]:
+        marker = {"size": alone, "color": style["color"], "line": {"width": 0}}
+        trace |= {"mode": "lines+markers", "marker": marker, "cliponaxis": False}
+    return trace
+
+
+def _alone(values: Sequence[float | None]) -> list[bool]:
+    """Mark values between two gaps, of which a line alone would show nothing; empty when there are none."""
+    padded = [None, *values, None]
+    marks = [
+        value is not None and padded[index] is None and padded[index + 2] is None for index, value in enumerate(values)
+    ]
+    return marks if any(marks) else []
+
+
+def framed(traces: list[Figure], times: list[int], revision: str, yaxis: dict[str, Any]) -> Figure:
+    """Put traces into the common frame. What a reader did to the figure stays while `revision` stays."""
+    axis = {
+        "gridcolor": palette.GRID_LINE,
+        "linecolor": palette.GRID_LINE,
+        "zeroline": False,
+        "ticks": "",
+        "tickfont": {"size": 11},
+    }
+    layout = {
+        "margin": {"l": 46, "r": 12, "t": 10, "b": 26},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "Inter, system-ui, sans-serif", "size": 11},
+        "hovermode": "x unified",
+        "hoverlabel": {"font": {"size": 11}, "namelength": -1},
+        "dragmode": "zoom",
+        "showlegend": False,
+        "uirevision": revision,
+        "xaxis": axis
+        | {
+            "type": "date",
+            "range": [times[0], times[-1]],
+            "showgrid": False,
+            "nticks": 6,
+            "hoverformat": "%H:%M:%S",
+            "tickformatstops": _TIME_FORMATS,
+            "spikethickness": 1,
+            "spikedash": "solid",
+        },
+        "yaxis": axis | {"nticks": 5, "rangemode": "tozero", "fixedrange": True} | yaxis,
+    }
+    return {"data": traces, "layout": layout}

@@ -1,0 +1,60 @@
+"""The HTML document that every page begins with, and what the browser must know before anything is drawn.
+
+Used by `component.py`; `assets/address.js` reads the facts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+from dash_app.settings import DashSettings
+from dash_app.shell.page import Control, Page
+from dash_app.shell.top_bar import CONTROLS
+
+_DOCUMENT: Final = """<!DOCTYPE html>
+<html lang="en" data-mantine-color-scheme="dark">
+  <head>
+    {%metas%}
+    <title>{%title%}</title>
+    <link rel="icon" type="image/svg+xml" href="/assets/logo.svg">
+    <script src="/assets/color-scheme.js"></script>
+    <script type="application/json" id="facts">FACTS</script>
+    {%css%}
+  </head>
+  <body>
+    {%app_entry%}
+    <footer hidden>
+      {%config%}
+      {%scripts%}
+      {%renderer%}
+    </footer>
+  </body>
+</html>"""
+
+
+def document(pages: Sequence[Page], settings: DashSettings) -> str:
+    """Return the document with Dash's placeholders."""
+    facts = {
+        "staleAfterS": settings.stale_after_s,
+        "answerTimeoutS": settings.answer_timeout_s,
+        "controls": _controls(CONTROLS),
+        "pages": [
+            {
+                "name": page.name,
+                "path": page.path,
+                "title": page.title,
+                "controls": _controls(page.controls),
+                "charts": list(page.charts),
+            }
+            for page in pages
+        ],
+    }
+    # A browser ends the element at "</script"; an escaped "<" is the same letter to JSON.
+    return _DOCUMENT.replace("FACTS", json.dumps(facts).replace("<", "\\u003c"))
+
+
+def _controls(controls: Sequence[Control]) -> list[dict[str, object]]:
+    return [asdict(control) for control in controls]

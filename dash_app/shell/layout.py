@@ -1,0 +1,75 @@
+"""The skeleton around every page: what is there before the first answer and never changes.
+
+Built once by `component.py`. `assets/pages.js` puts the skeleton of the open page into it. Which of loading, empty and
+filled is visible is a matter of one class on `#page` (see `assets/layout.css`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dash_app.settings import DashSettings
+from dash_app.shell.empty_state import never_any_data, nothing_in_view
+from dash_app.shell.page import Page
+from dash_app.shell.top_bar import top_bar
+
+_DARK_GREYS: Final = (
+    "#e6e9ef",
+    "#c3c9d5",
+    "#98a1b3",
+    "#6b7385",
+    "#2a3040",
+    "#222733",
+    "#171b24",
+    "#12151c",
+    "#0b0d12",
+    "#07090d",
+)
+
+
+def layout(pages: Sequence[Page], settings: DashSettings) -> Component:
+    """Return the shell; the skeletons of all pages are in it as data, so that a change of page asks for nothing."""
+    provider: Component = dmc.MantineProvider(
+        id="theme",
+        defaultColorScheme="auto",
+        theme={
+            "fontFamily": "Inter, system-ui, sans-serif",
+            "primaryColor": "indigo",
+            "defaultRadius": "md",
+            "colors": {"dark": _DARK_GREYS},
+        },
+        children=html.Div([*_machinery(pages, settings), top_bar(pages), _page(settings)]),
+    )
+    return provider
+
+
+def _machinery(pages: Sequence[Page], settings: DashSettings) -> list[Component]:
+    """The parts that nobody sees: the pulse, the address, the question, and what came back."""
+    return [
+        dcc.Interval(id="pulse", interval=round(1000 * settings.refresh_interval_s)),
+        dcc.Store(id="skeletons", data={page.name: page.layout for page in pages}),
+        dcc.Store(id="address"),
+        dcc.Store(id="question"),
+        dcc.Store(id="answer"),
+        dcc.Store(id="receipt"),
+        dcc.Store(id="is-reachable"),
+    ]
+
+
+def _page(settings: DashSettings) -> Component:
+    return html.Main(
+        [
+            html.Div(id="notice", className="notice", role="status"),
+            never_any_data(settings),
+            nothing_in_view(),
+            html.Div(id="content", className="content"),
+            html.Footer([html.Span(id="time-zone"), html.Span("Cards and tables: over the whole range")]),
+        ],
+        id="page",
+        className="page is-loading",
+    )

@@ -1,0 +1,83 @@
+"""What a page is: a skeleton, the controls that its address keeps, and the one answer that fills it.
+
+Each page's folder makes one `Page`; `pages.py` lists them; the shell shows the one whose path is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dash import Dash
+from dash.development.base_component import Component
+
+from dash_app.shared.charts import Figure
+from dash_app.shell.view import View
+
+Filling = Mapping[str, Mapping[str, Any]]
+"""Values of properties, by the id of a component and the property's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A component whose value is a field of the address, so that a link shows the same to everybody.
+
+    Without an `id` there is no component: only links set the field.
+
+    A field `is_asked` when the answer depends on it: its changes are entries of the browser's history and are asked
+    about at once; others only change the address. A value that equals `default` is left out. With `choices` given,
+    any other value is taken for the default.
+    """
+
+    field: str
+    id: str | None = None
+    property: str = "value"
+    default: str | None = None
+    is_asked: bool = True
+    choices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an open page asks: the view of the shell, and the page's own fields of the address, unchecked text."""
+
+    view: View
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Everything that a page shows at one moment.
+
+    `figures` are those of its charts, by their ids; all other values are in `filling`. Times are Unix seconds:
+    `end_s` is what the clock shows, `newest_s` the latest second with data, by which silence is noticed, if the page
+    is about data that keeps coming.
+    """
+
+    filling: Filling
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    end_s: int | None = None
+    newest_s: int | None = None
+    environments: Sequence[str] = ()
+    why_empty: str | None = None
+    """The reason why there is nothing to show, for people; empty text when there never was any data at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: `path` is its address, `title` its name in the navigation; ids of its components are its own.
+
+    `answer` is asked once a beat while the page is open, and raises what `query` raises. `charts` are the ids of its
+    graphs over time, which are zoomed together. `register` adds callbacks of its own, if there are any; Dash tells
+    callbacks without an output apart by their inputs only.
+    """
+
+    name: str
+    path: str
+    title: str
+    layout: Component
+    answer: Callable[[Question], Awaitable[Answer]]
+    controls: Sequence[Control] = ()
+    charts: Sequence[str] = ()
+    register: Callable[[Dash], None] = lambda dash: None
