@@ -26,7 +26,9 @@ def build(
 ) -> Intake:
     """Return an intake that commits to `history` and publishes to `live`; both must be started before it."""
 
-    limits = RedSeriesLimits(settings.max_series_per_service, settings.max_series, settings.series_idle_s, now_ns)
+    limits = RedSeriesLimits(
+        settings.max_series_per_service, settings.max_series, settings.max_late_services, settings.series_idle_s, now_ns
+    )
     metric_limits = MetricSeriesLimits(
         settings.max_metric_series_per_service,
         settings.max_metric_series,

@@ -29,7 +29,8 @@ class MetricSeriesLimits(SeriesLimits[MetricSeriesKey, MetricPoint]):
     """`SeriesLimits` of metric points."""
 
     def __init__(self, max_per_service: int, max_series: int, idle_s: int, now_ns: NowNs, counters: Counters) -> None:
-        super().__init__(max_per_service, max_series, idle_s, now_ns)
+        # Late services have no place: where no series is kept, nothing is added up under any name.
+        super().__init__(max_per_service, max_series, 0, idle_s, now_ns)
         self._counters = counters
 
     def series_of(self, point: MetricPoint) -> MetricSeriesKey:

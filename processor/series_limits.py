@@ -34,10 +34,11 @@ _log = structlog.get_logger(__name__)
 class Service(Generic[Key]):
     """The series of one service that are kept, by when they were last seen, and what went beyond them.
 
-    `kinds` are what `SeriesLimits.kind_of` says of those that are kept.
+    `kinds` are what `SeriesLimits.kind_of` says of those that are kept; `seen_s` is when any series was last seen.
     """
 
     def __init__(self) -> None:
+        self.seen_s = 0
         self.last_seen_s: dict[Key, int] = {}
         self.kinds: set[Hashable] = set()
         self.beyond: _Beyond | None = None
@@ -63,18 +64,25 @@ class _Beyond:
 
 
 class SeriesLimits(ABC, Generic[Key, Point]):
-    """Admits series up to the limits and forgets those that were idle for `idle_s`. Not for several threads at once."""
+    """Admits series up to the limits and forgets those that were idle for `idle_s`. Not for several threads at once.
 
-    def __init__(self, max_per_service: int, max_series: int, idle_s: int, now_ns: NowNs) -> None:
+    Up to `max_late_services` that first came when no more series were kept have overflow series of their own.
+    """
+
+    def __init__(
+        self, max_per_service: int, max_series: int, max_late_services: int, idle_s: int, now_ns: NowNs
+    ) -> None:
         self._max_per_service = max_per_service
         self._max_series = max_series
+        self._max_late_services = max_late_services
         self._idle_s = idle_s
         self._now_ns = now_ns
         self._services: dict[str, Service[Key]] = {}
         self._count = 0
+        self._late_count = 0  # services of which no series is kept
         self._swept_s = 0
         self._rejected: set[Key] = set()
-        # What came of services of which no series is kept; told under the name that their figures stand under.
+        # What came of services without a place; told under the name that their figures stand under.
         self._strangers: Service[Key] = Service()
 
     @abstractmethod
@@ -94,7 +102,7 @@ class SeriesLimits(ABC, Generic[Key, Point]):
         """Return the points of series beyond the limits as those of overflow series."""
 
     def service_of(self, series: Key) -> Service[Key] | None:
-        """Return what is kept of a series' service, `None` if nothing is."""
+        """Return what is known of a series' service, `None` if it has no place."""
         return self._services.get(series.service_name)
 
     @property
@@ -135,13 +143,17 @@ class SeriesLimits(ABC, Generic[Key, Point]):
 
     def _admits(self, series: Key, now_s: int) -> bool:
         service = self._services.get(series.service_name)
+        is_full = self._count >= self._max_series
         if service is None:
-            if self._count >= self._max_series:
+            if is_full and self._late_count >= self._max_late_services:
                 return False
             service = self._services[series.service_name] = Service()
+            self._late_count += 1
+        service.seen_s = now_s
         if series not in service.last_seen_s:
-            if len(service.last_seen_s) >= self._max_per_service or self._count >= self._max_series:
+            if is_full or len(service.last_seen_s) >= self._max_per_service:
                 return False
+            self._late_count -= not service.last_seen_s
             self._count += 1
             service.kinds.add(self.kind_of(series))
         service.last_seen_s[series] = now_s
@@ -187,8 +199,9 @@ class SeriesLimits(ABC, Generic[Key, Point]):
                 service.last_seen_s = active
                 service.kinds = set(map(self.kind_of, active))
             _end_report(service, oldest_s)
-            if not active:
+            if service.seen_s < oldest_s:
                 del self._services[name]
+        self._late_count = sum(not service.last_seen_s for service in self._services.values())
         _end_report(self._strangers, oldest_s)
 
 

@@ -67,8 +67,14 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
         50_000,
         ge=1,
         description="Most series that one processor keeps apart at a time, over all services; what comes beyond it is "
-        "added up in one series per service named otel.metric.overflow, with exact totals; services that first come "
-        "when the limit is reached are added up together.",
+        "added up in one series per service named otel.metric.overflow, with exact totals.",
+    )
+    max_late_services: int = Field(
+        1_000,
+        ge=0,
+        le=100_000,
+        description="Most services that have such a series of their own although they first came when the limit was "
+        "reached, so that no series of theirs is kept apart; further ones are added up together.",
     )
     max_series_per_service: int = Field(5_000, ge=1, description="The same for a single service.")
     series_idle_s: int = Field(

@@ -16,8 +16,10 @@ OVERFLOW = "otel.metric.overflow"
 SECOND = 1_700_000_000
 
 
-def limits(clock: ManualClock | None = None, *, per_service: int = 3, total: int = 100) -> RedSeriesLimits:
-    return RedSeriesLimits(per_service, total, 60, clock or ManualClock())
+def limits(
+    clock: ManualClock | None = None, *, per_service: int = 3, total: int = 100, late: int = 0
+) -> RedSeriesLimits:
+    return RedSeriesLimits(per_service, total, late, 60, clock or ManualClock())
 
 
 def point(series: SeriesKey, calls: int = 1, errors: int = 0, start_s: int = SECOND) -> RedPoint:
@@ -63,12 +65,13 @@ def test_series_beyond_the_limit_are_one_series_of_their_service() -> None:
     ),
     st.integers(1, 4),
     st.integers(1, 9),
+    st.integers(0, 3),
 )
 def test_totals_are_exact_and_the_number_of_series_bounded(
-    rows: list[tuple[int, int, int, int, int]], per_service: int, total: int
+    rows: list[tuple[int, int, int, int, int]], per_service: int, total: int, late: int
 ) -> None:
     """Whatever comes in whatever order, in one go or several, no call is lost and no limit exceeded."""
-    ours = limits(per_service=per_service, total=total)
+    ours = limits(per_service=per_service, total=total, late=late)
     points = [
         point(key(f"s{service}", route), calls, errors, SECOND + later) for service, route, calls, errors, later in rows
     ]
@@ -79,15 +82,56 @@ def test_totals_are_exact_and_the_number_of_series_bounded(
     assert ours.series_count == len(kept)
     services = {series.service_name for series in kept}
     assert all(sum(series.service_name == name for series in kept) <= per_service for name in services)
-    assert {one.series.service_name for one in bounded} <= services | {OVERFLOW}
+    names = {one.series.service_name for one in bounded} - services
+    assert len(names - {OVERFLOW}) <= late
+    assert OVERFLOW not in names or len(names) == late + 1
 
 
-def test_services_beyond_the_total_limit_are_one_service() -> None:
+def test_services_beyond_all_limits_are_one_service() -> None:
     """An id in the service's name makes one more service, not thousands."""
     ours = limits(per_service=10, total=5)
     bounded = ours.bounded([point(SeriesKey(f"job-{number}")) for number in range(1_000)])
     assert len(bounded) == 6
     assert {one.series.service_name: one.calls for one in bounded}[OVERFLOW] == 995
+
+
+def test_late_services_are_seen_under_their_own_name() -> None:
+    """Ten services that are at their limits fill the whole of it; those that come after them are not nameless."""
+    ours = limits(per_service=10, total=100, late=5)
+    ours.bounded([point(key(f"early-{number % 10}", number)) for number in range(1_000)])
+    late = [
+        point(key(f"late-{number % 5}", number, http_status_class="2xx"), calls=1 + number % 5, errors=number % 2)
+        for number in range(500)
+    ]
+    bounded = ours.bounded(late)
+    by_name = {one.series.service_name: (one.calls, one.errors, one.durations.count) for one in bounded}
+    assert by_name == {f"late-{one}": (100 * (1 + one), 50, 100 * (1 + one)) for one in range(5)}
+    assert {one.series for one in bounded} == {
+        SeriesKey(f"late-{one}", http_route=OVERFLOW, http_status_class="2xx", overflow="true") for one in range(5)
+    }
+    assert sums(ours.bounded([point(key("too late", 1)), point(key("late-1", 1))])) == (2, 0, 2)
+    reported = {overflow.service_name: overflow for overflow in ours.overflows()}
+    assert (reported["late-1"].kept, reported["late-1"].cause) == (0, "http_route")
+    assert reported["late-1"].estimate == pytest.approx(100, rel=0.1)
+    assert OVERFLOW in reported
+
+
+def test_late_services_have_series_of_their_own_when_there_is_room() -> None:
+    """Idle ones go, and make room for the next in turn."""
+    clock = ManualClock()
+    ours = limits(clock, total=1, late=1)
+    ours.bounded([point(key("early", 1))])
+    names = [ours.bounded([point(key(name, 1))])[0].series.service_name for name in ("late", "later", "late")]
+    assert names == ["late", OVERFLOW, "late"]
+    clock.advance(61)
+    assert ours.bounded([point(key("late", 1))])[0].series == key("late", 1)
+    assert ours.bounded([point(key("later", 1))])[0].series.service_name == "later"
+    clock.advance(61)
+    ours.bounded([])
+    assert ours.series_count == 0
+    assert ours.overflows() == []
+    bounded = ours.bounded([point(key(name, 1)) for name in ("new", "late", "even later")])
+    assert [one.series.service_name for one in bounded] == ["new", "late", OVERFLOW]
 
 
 def test_services_of_which_nothing_is_kept_are_reported() -> None:
