@@ -7,8 +7,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pytest
+from opentelemetry.util.http import parse_excluded_urls
 
-from modelwatch_instrumentation.distro import ModelWatchDistro, set_defaults
+from modelwatch_instrumentation.distro import PROBES, ModelWatchDistro, set_defaults
 from tests.support.otlp_sink import Received, Sink
 from tests.support.watched_app import watched
 
@@ -39,7 +40,23 @@ def test_the_defaults_export_traces_alone_and_soon() -> None:
         "OTEL_BSP_SCHEDULE_DELAY": "1000",
         "OTEL_BSP_MAX_QUEUE_SIZE": "8192",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64",
+        "OTEL_PYTHON_EXCLUDED_URLS": ",".join(PROBES),
+        "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "modelwatch",
     }
+
+
+PROBED = [
+    *("/health", "/healthz", "/healthcheck", "/live", "/livez", "/ready", "/readyz", "/readyz/", "/startupz"),
+    *("/health/live", "/v2/health/ready", "/ping", "/metrics", "/metrics?name[]=up"),
+]
+USED = ["/", "/predict", "/healthy", "/live/scores", "/v1/models/ready", "/metrics/drift", "/pingpong", "/items/health"]
+
+
+@pytest.mark.parametrize(("path", "is_excluded"), [(path, True) for path in PROBED] + [(path, False) for path in USED])
+def test_probes_are_left_out_and_nothing_that_resembles_them(path: str, is_excluded: bool) -> None:
+    """The default excludes the paths that orchestrators and scrapers ask for, as whole paths."""
+    excluded = parse_excluded_urls(environment()["OTEL_PYTHON_EXCLUDED_URLS"])
+    assert excluded.url_disabled(f"http://model:8000{path}") == is_excluded
 
 
 @pytest.mark.parametrize("name", sorted(environment()))

@@ -7,6 +7,7 @@ middleware, `ResponseWatch`, the application; `ExceptionWitness` stands within t
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from opentelemetry.instrumentation._semconv import (
 )
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware, set_status_code
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
-from opentelemetry.util.http import ExcludeList
+from opentelemetry.util.http import ExcludeList, get_excluded_urls
 
 from modelwatch_instrumentation.request import RequestSpan, Scope, open_request, request_of, span_method
 
@@ -40,6 +41,18 @@ def trace_app(app: App, excluded_urls: ExcludeList) -> App:
         meter_provider=_meter_provider(),
     )
     return OncePerRequest(app, traced)
+
+
+def trace_served(app: App) -> App:
+    """Return what a server is to call in place of an application: traced, unless a hook within traces it already."""
+    if isinstance(app, OncePerRequest | OpenTelemetryMiddleware) or _is_starlette(app):
+        return app
+    return trace_app(app, get_excluded_urls("ASGI"))
+
+
+def _is_starlette(app: object) -> bool:
+    applications = sys.modules.get("starlette.applications")
+    return applications is not None and isinstance(app, applications.Starlette)
 
 
 class OncePerRequest:
@@ -72,15 +85,19 @@ class ResponseWatch:
         request = request_of(scope)
         if request is None or not request.span.is_recording():
             return await self.app(scope, receive, send)
-        has_started = False
+        has_started = has_body = False
 
         async def watched_send(message: Message) -> None:
-            nonlocal has_started
+            nonlocal has_started, has_body
             if message["type"] in _STARTS:
                 has_started = True
                 await _send_start(request, send, message)
-            else:
-                await send(message)
+                return
+            if not has_body and message["type"] == "http.response.body":
+                if message.get("more_body") and message.get("body"):
+                    request.record_first_byte()
+                has_body = bool(message.get("body"))
+            await send(message)
 
         try:
             await self.app(scope, receive, watched_send)

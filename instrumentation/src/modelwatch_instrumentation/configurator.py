@@ -8,9 +8,10 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from opentelemetry import trace
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
-from modelwatch_instrumentation.export import BoundedSpanProcessor
+from modelwatch_instrumentation.export import BoundedSpanProcessor, shut_down_in_forked_children
 
 DISTRO_NAME = "modelwatch-instrumentation"
 
@@ -23,3 +24,4 @@ class ModelWatchConfigurator(_OTelSDKConfigurator):
         kwargs["resource_attributes"] = distro | dict(kwargs.get("resource_attributes") or {})
         kwargs.setdefault("export_span_processor", BoundedSpanProcessor)
         super()._configure(**kwargs)  # type: ignore[no-untyped-call]
+        shut_down_in_forked_children(trace.get_tracer_provider())

@@ -20,6 +20,12 @@ OURS = "modelwatch_starlette"
 SUPERSEDED = frozenset({"fastapi", "starlette"})
 """Entry points of instrumentors that would trace the same requests again."""
 
+PROBES = (
+    r"^[a-z]+://[^/]*/(healthz?|healthcheck|livez?|readyz?|startupz?|ping|metrics)/?(\?.*)?$",
+    r"^[a-z]+://[^/]*/(v2/)?health/",
+)
+"""URLs that orchestrators and scrapers ask for, as OTEL_PYTHON_EXCLUDED_URLS takes them: searched for in whole URLs."""
+
 _EXPORT_BATCH_SPANS = 64
 _QUEUE_SPANS = 8192
 
@@ -38,6 +44,8 @@ def set_defaults(environ: MutableMapping[str, str]) -> None:
         "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
         "OTEL_BSP_SCHEDULE_DELAY": "1000",
         "OTEL_BSP_MAX_QUEUE_SIZE": str(_QUEUE_SPANS),
+        "OTEL_PYTHON_EXCLUDED_URLS": ",".join(PROBES),
+        "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "modelwatch",
     }
     for name, value in defaults.items():
         environ.setdefault(name, value)
@@ -61,7 +69,10 @@ def disabled_instrumentations(environ: MutableMapping[str, str]) -> frozenset[st
 class ModelWatchDistro(BaseDistro):  # type: ignore[misc]
     """OpenTelemetry with ModelWatch's defaults; chosen among several distros by OTEL_PYTHON_DISTRO=modelwatch."""
 
+    is_in_use = False
+
     def _configure(self, **_: Any) -> None:
+        ModelWatchDistro.is_in_use = True
         set_defaults(os.environ)
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:

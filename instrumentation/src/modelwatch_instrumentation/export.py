@@ -13,6 +13,7 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from wrapt import register_post_import_hook
 
 FLUSH_TIMEOUT_S = 2.0
 """The longest time that telemetry may add to the end of a process."""
@@ -63,3 +64,17 @@ async def flush(timeout_s: float = FLUSH_TIMEOUT_S) -> bool:
     if force_flush is None:
         return True
     return await asyncio.to_thread(finishes_within, timeout_s, lambda: force_flush(int(timeout_s * 1000)))
+
+
+def shut_down_in_forked_children(provider: Any) -> None:
+    """Let the children that multiprocessing forks export their last spans: they end without running exit handlers.
+
+    granian's workers are such children. The hook waits until the application or its server imports multiprocessing.
+    """
+    if not hasattr(provider, "shutdown"):
+        return
+
+    def hook(util: Any) -> None:
+        util.register_after_fork(provider, lambda its: util.Finalize(None, its.shutdown, exitpriority=10))
+
+    register_post_import_hook(hook, "multiprocessing.util")

@@ -24,11 +24,11 @@ class Patches:
     """A set of patches that can be taken back; a library without the method named is left alone, with a warning."""
 
     def __init__(self) -> None:
-        self._applied: list[tuple[type, str]] = []
+        self._applied: list[tuple[Any, str]] = []
         self._is_active = True
 
     def add(self, module: str, path: str, wrapper: Wrapper) -> None:
-        """Wrap `path` ("Class.method") of `module`, now if it is imported, else once it is."""
+        """Wrap `path` ("Class.method" or "function") of `module`, now if it is imported, else once it is."""
 
         def apply(imported: ModuleType) -> None:
             if self._is_active:
@@ -43,10 +43,10 @@ class Patches:
             unwrap(*self._applied.pop())
 
     def _wrap(self, module: ModuleType, path: str, wrapper: Wrapper) -> None:
-        class_name, method = path.split(".")
-        owner = getattr(module, class_name, None)
-        if owner is None or not hasattr(owner, method):
+        class_name, _, name = path.rpartition(".")
+        owner = getattr(module, class_name, None) if class_name else module
+        if owner is None or not hasattr(owner, name):
             _logger.warning("%s has no %s: requests are traced without it", module.__name__, path)
             return
         wrap_function_wrapper(module, path, wrapper)
-        self._applied.append((owner, method))
+        self._applied.append((owner, name))

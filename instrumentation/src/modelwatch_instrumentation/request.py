@@ -6,6 +6,7 @@ watch writes that onto the span before the span ends.
 
 from __future__ import annotations
 
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.semconv.attributes.http_attributes import HTTP_ROUTE
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.http import sanitize_method
+
+from modelwatch_instrumentation.conventions import FIRST_BYTE_S
 
 Scope = MutableMapping[str, Any]
 
@@ -22,7 +25,7 @@ SCOPE_KEY = "modelwatch.request"
 class RequestSpan:
     """What is known of a request: its span, the route template so far, and the exception nobody handled."""
 
-    __slots__ = ("error", "is_mounted", "method", "prefix", "route", "span")
+    __slots__ = ("_began_s", "error", "is_mounted", "method", "prefix", "route", "span")
 
     def __init__(self, span: Span, scope: Scope) -> None:
         self.span = span
@@ -31,6 +34,7 @@ class RequestSpan:
         self.is_mounted = False
         self.route: str | None = None
         self.error: Exception | None = None
+        self._began_s = time.perf_counter()
 
     def enter_app(self, scope: Scope) -> None:
         """Note that an application takes over; until something is mounted, its root path begins every route."""
@@ -59,6 +63,10 @@ class RequestSpan:
         if self.route is not None:
             self.span.set_attribute(HTTP_ROUTE, self.route)
             self.span.update_name(f"{self.method} {self.route}")
+
+    def record_first_byte(self) -> None:
+        """Note how long a streamed body took to begin; a body in one piece begins when the span ends."""
+        self.span.set_attribute(FIRST_BYTE_S, time.perf_counter() - self._began_s)
 
     def record_error(self, error: Exception) -> None:
         """Make the span one of a failed request, with the exception's type in place of the status code's."""

@@ -5,15 +5,12 @@ Loaded by `opentelemetry-instrument`; the hooks take effect when uvicorn is impo
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
-from opentelemetry.util.http import get_excluded_urls
 
-from modelwatch_instrumentation.asgi import trace_app
+from modelwatch_instrumentation.asgi import trace_served
 from modelwatch_instrumentation.export import flush
 from modelwatch_instrumentation.patches import Patches
 
@@ -43,16 +40,8 @@ def _load(wrapped: Callable[..., Any], config: Any, args: tuple[Any, ...], kwarg
     holder, name = config, "loaded_app"
     while type(getattr(holder, name)).__module__ in _OUTER_LAYERS:
         holder, name = getattr(holder, name), "app"
-    app = getattr(holder, name)
-    if not _traces_itself(app):
-        setattr(holder, name, trace_app(app, get_excluded_urls("ASGI")))
+    setattr(holder, name, trace_served(getattr(holder, name)))
     return result
-
-
-def _traces_itself(app: object) -> bool:
-    applications = sys.modules.get("starlette.applications")
-    is_starlette = applications is not None and isinstance(app, applications.Starlette)
-    return is_starlette or isinstance(app, OpenTelemetryMiddleware)
 
 
 async def _shutdown(
