@@ -2,6 +2,8 @@
 
 from query.answers import (
     GroupBy,
+    LatencyAnswer,
+    LatencyStep,
     Problem,
     ProblemKind,
     RedAnswer,
@@ -26,6 +28,8 @@ __all__ = [
     "OVERFLOW",
     "Aggregation",
     "GroupBy",
+    "LatencyAnswer",
+    "LatencyStep",
     "MetricAnswer",
     "MetricFilter",
     "MetricInfo",

@@ -58,7 +58,8 @@ class Problem:
 class RedTotal:
     """RED over a span of time. `client_errors` are calls of status class 4xx, which are no errors of the service.
 
-    Percentiles are `None` without calls; `rate_per_s` is calls divided by the time asked about.
+    Percentiles are `None` without calls; `rate_per_s` is calls divided by the time asked about; `busy_s` is the sum of
+    all durations, the time that went into the calls.
     """
 
     calls: int
@@ -69,6 +70,7 @@ class RedTotal:
     p50_s: float | None
     p95_s: float | None
     p99_s: float | None
+    busy_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +144,28 @@ class RedAnswer:
     step_s: int
     source: Literal["live", "history"]
     items: tuple[RedSeries, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyStep:
+    """How many calls of the step that begins at `time_s` fell into each bucket of the answer."""
+
+    time_s: int
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyAnswer:
+    """How durations were spread over time: exact counts in the same buckets for every step.
+
+    Bucket i holds the calls that took more than `bounds_s[i]` and up to `bounds_s[i + 1]` seconds; bounds grow by one
+    factor. Beginning and end are the shortest and the longest call's buckets; calls of no duration at all are counted
+    in the first, those of more than 39 hours in the last. Without calls there are no bounds.
+    """
+
+    start_s: int
+    end_s: int
+    step_s: int
+    source: Literal["live", "history"]
+    bounds_s: tuple[float, ...]
+    steps: tuple[LatencyStep, ...]

@@ -18,6 +18,7 @@ from query.grouping import GroupKey
 from telemetry import ExponentialHistogram, RedColumns, RedPoint, SeriesKey
 from telemetry.histogram_groups import merge_groups
 
+_NS_PER_S: Final = 1e9
 _PERCENTILES: Final = (0.5, 0.95, 0.99)
 _CLIENT_ERROR_CLASS: Final = "4xx"
 
@@ -114,11 +115,15 @@ def total_of(cell: Cell | None, seconds: int) -> RedTotal:
     """Return the total over `seconds` of asked time."""
     if cell is None or not cell.calls:
         return RedTotal(0, 0, 0, 0.0, 0.0, None, None, None)
+    p50_s, p95_s, p99_s = cell.durations.quantiles(_PERCENTILES)
     return RedTotal(
         cell.calls,
         cell.errors,
         cell.client_errors,
         cell.errors / cell.calls,
         cell.calls / seconds,
-        *cell.durations.quantiles(_PERCENTILES),
+        p50_s,
+        p95_s,
+        p99_s,
+        cell.durations.sum_ns / _NS_PER_S,
     )

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from query import blocks as time_blocks
-from query.answers import GroupBy, RedAnswer, ServicesAnswer
+from query.answers import GroupBy, LatencyAnswer, RedAnswer, ServicesAnswer
 from query.assembly import SUMMARY_FIELDS, red_answer, services_answer
 from query.blocks import Block, ceil_to, floor_to
 from query.cells import Cells
 from query.choice import SourceChoice
 from query.derivation import Derivation, off_loop_if
+from query.latency import latency_answer
 from query.question import check_group_by, check_range, check_step, check_window
 from query.settings import QuerySettings
 from query.shared_answers import Kept, SharedAnswers
@@ -44,6 +45,7 @@ class Query:
         self._derivation = Derivation(settings)
         self._services: SharedAnswers[ServicesAnswer] = SharedAnswers()
         self._red: SharedAnswers[RedAnswer] = SharedAnswers()
+        self._latency: SharedAnswers[LatencyAnswer] = SharedAnswers()
 
     async def services(
         self, window_s: int, where: SeriesFilter = _EVERY_SERIES, end_s: int | None = None
@@ -81,6 +83,19 @@ class Query:
         question = (start_s, end_s, step_s, tuple(group_by), where)
         return await self._red.get(question, lambda: self._answer_red(*question))
 
+    async def latency(
+        self, start_s: int, end_s: int, step_s: int, where: SeriesFilter = _EVERY_SERIES
+    ) -> LatencyAnswer:
+        """Return how durations were spread from `start_s` to before `end_s`, in steps of `step_s` seconds.
+
+        Start, end and step become what `red` makes of them, and raises as it does. Cheap beside a question of `red`
+        without groups: both are made from the same figures.
+        """
+        check_range(start_s, end_s, self._settings)
+        check_step(start_s, end_s, step_s, self._settings)
+        question = (start_s, end_s, step_s, where)
+        return await self._latency.get(question, lambda: self._answer_latency(*question))
+
     def settled_end_s(self) -> int:
         """Return the Unix second up to which, exclusive, live figures are expected to be complete."""
         return self._now_s() - self._settings.settle_s
@@ -107,17 +122,27 @@ class Query:
     async def _answer_red(
         self, start_s: int, end_s: int, step_s: int, group_by: tuple[GroupBy, ...], where: SeriesFilter
     ) -> Kept[RedAnswer]:
-        source = await self._choice.source_for(floor_to(start_s, step_s))
-        step_s = ceil_to(step_s, source.bucket_s)
-        start_s, end_s = floor_to(start_s, step_s), self._end_in(source, end_s)
-        blocks = time_blocks.steps(start_s, end_s, step_s)
-        still_holds = self._holds(source, Block(start_s, end_s))
-        columns = await self._derivation.cells(source, blocks, group_by, where)
+        source, step_s, blocks, columns, still_holds = await self._steps(start_s, end_s, step_s, group_by, where)
         answer = await off_loop_if(
             _is_large(columns),
             lambda: red_answer(blocks, columns, step_s, source.name, group_by, self._settings),
         )
         return answer, still_holds
+
+    async def _answer_latency(self, start_s: int, end_s: int, step_s: int, where: SeriesFilter) -> Kept[LatencyAnswer]:
+        source, step_s, blocks, columns, still_holds = await self._steps(start_s, end_s, step_s, (), where)
+        return latency_answer(blocks, columns, step_s, source.name), still_holds
+
+    async def _steps(
+        self, start_s: int, end_s: int, step_s: int, group_by: tuple[GroupBy, ...], where: SeriesFilter
+    ) -> tuple[Source, int, list[Block], list[Cells], Callable[[], bool]]:
+        """Return the source, the step that it allows, the steps and their cells, and whether they still hold."""
+        source = await self._choice.source_for(floor_to(start_s, step_s))
+        step_s = ceil_to(step_s, source.bucket_s)
+        start_s, end_s = floor_to(start_s, step_s), self._end_in(source, end_s)
+        blocks = time_blocks.steps(start_s, end_s, step_s)
+        still_holds = self._holds(source, Block(start_s, end_s))
+        return source, step_s, blocks, await self._derivation.cells(source, blocks, group_by, where), still_holds
 
     def _end_in(self, source: Source, end_s: int) -> int:
         """Move the end up to a bucket of the source, as a bucket cannot be divided, but never beyond the present."""

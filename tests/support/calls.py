@@ -84,6 +84,7 @@ def check_total(total: RedTotal, calls: Sequence[Call], seconds: int) -> None:
         assert (total.error_rate, total.p50_s, total.p95_s, total.p99_s) == (0.0, None, None, None)
         return
     assert total.error_rate == pytest.approx(total.errors / total.calls)
+    assert total.busy_s == pytest.approx(sum(call.duration_ns for call in calls) / 1e9)
     for share, estimate in ((0.5, total.p50_s), (0.95, total.p95_s), (0.99, total.p99_s)):
         assert estimate == pytest.approx(exact_percentile(calls, share), rel=0.0055)
 
