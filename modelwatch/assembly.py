@@ -132,7 +132,8 @@ def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live
     from storage.component import build_attempts, build_upkeep
 
     declare_series(made.counters, "processor")
-    made.add(build_upkeep(settings.storage, history, made.counters))
+    upkeep = made.add(build_upkeep(settings.storage, history, made.counters))
+    made.checks["clock"] = upkeep.clock.check
     intake = made.add(build_intake(settings.processor, history, live, made.counters))
     if settings.broker_url:
         url = broker_url_of(settings)

@@ -61,6 +61,12 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
     retention_interval_s: float = Field(
         60.0, gt=0, description="Seconds between two rounds of deleting what is old and of looking at the disk."
     )
+    max_clock_skew_s: float = Field(
+        300.0,
+        gt=0,
+        description="Difference in seconds between this machine's clock and PostgreSQL's beyond which a processor is "
+        "not ready and deletes nothing for its age.",
+    )
     retention_chunk_rows: int = Field(2_000, ge=1, description="Rows deleted in one transaction; writers go between.")
     warn_free_bytes: int = Field(
         2 * 2**30,

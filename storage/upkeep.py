@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from storage.clock import DatabaseClock
 from storage.dialects import Space
 from storage.disk_guard import DiskGuard
 from storage.history import SqlHistory
@@ -63,6 +64,7 @@ class Upkeep:
         self._tiers = history.tiers
         self._counters = counters
         self._now_ns = now_ns
+        self.clock = DatabaseClock(settings, history.database, counters, now_ns)
         self._guard = DiskGuard(settings)
         self._space = _UNKNOWN
         self._due = 0
@@ -93,7 +95,8 @@ class Upkeep:
                 await self.roll_up()
                 if loop.time() >= next_round:
                     next_round = loop.time() + self._settings.retention_interval_s
-                    await self.delete_expired()
+                    if await self.clock.is_right():
+                        await self.delete_expired()
             except BusyError:
                 pass  # and the other one does it
             except ModelWatchError as error:

@@ -75,7 +75,11 @@ def test_only_the_receiver_alone_has_workers(tmp_path: Path) -> None:
         assemble_role("up", settings_for(tmp_path, **several))
     several["MODELWATCH_BROKER_URL"] = "amqp://localhost"
     assert set(assemble_role("receiver", settings_for(tmp_path, **several)).checks) == {"worker_1", "worker_2"}
-    assert set(assemble_role("processor", settings_for(tmp_path, **several)).checks) == {"history", "rabbitmq_source"}
+    assert set(assemble_role("processor", settings_for(tmp_path, **several)).checks) == {
+        "history",
+        "clock",
+        "rabbitmq_source",
+    }
 
 
 @pytest.mark.parametrize(

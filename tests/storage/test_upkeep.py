@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from storage.component import build_upkeep
 from storage.dialects import POSTGRES, Space
 from storage.disk_guard import DiskGuard
 from storage.history import SqlHistory
-from storage.ports import SeriesFilter
+from storage.ports import SeriesFilter, StorageUnavailableError
 from storage.settings import StorageSettings
 from storage.upkeep import Upkeep
 from telemetry import Counters
@@ -30,6 +31,7 @@ AT_ONCE: dict[str, Any] = {
     "rollup_interval_s": 0.02,
     "retention_interval_s": 0.05,
     "min_free_bytes": 0,
+    "max_clock_skew_s": 1e12,  # the clock of the tests is not the server's
 }
 
 
@@ -175,3 +177,30 @@ def test_the_guard_warns_before_figures_have_to_go(capsys: pytest.CaptureFixture
     assert [guard.is_too_full(Space(size, None)) for size in (900, 901, 1_001)] == [False, False, True]
     assert capsys.readouterr().out.count("runs out of space") == 1
     assert not DiskGuard(StorageSettings()).is_too_full(Space(2**60, None))
+
+
+async def test_a_clock_that_is_years_ahead_deletes_nothing(store: Any) -> None:
+    """A machine that takes everything for too old leaves it alone, says so, and deletes again once it is put right."""
+    clock, counters = ManualClock(time.time()), Counters()
+    history = store.history(**AT_ONCE)
+    await history.start()
+    await history.commit([b"1" * 16], [red_point(start_s=clock.now_s - HOUR_S)])
+    now_s = clock.now_s
+    clock.advance(3 * 365 * DAY_S)
+    upkeep = build_upkeep(StorageSettings(**{**AT_ONCE, "max_clock_skew_s": 600}), history, counters, now_ns=clock)
+    if store.kind == "sqlite":
+        await upkeep.clock.check()  # the only clock there is
+    else:
+        with pytest.raises(StorageUnavailableError, match=r"94\d{6} s ahead of that of PostgreSQL"):
+            await upkeep.clock.check()
+        await upkeep.start()
+        await asyncio.sleep(0.3)
+        assert [point.calls for point in await history.read(0, now_s, EVERYTHING)] == [1]
+        assert counters.gauges()["storage_clock_skew_s", ()] == pytest.approx(3 * 365 * DAY_S, abs=600)
+        clock.advance(-3 * 365 * DAY_S - 7_200)
+        with pytest.raises(StorageUnavailableError, match="s behind that of PostgreSQL"):
+            await upkeep.clock.check()
+        clock.advance(7_200)
+        await upkeep.clock.check()
+        await upkeep.stop()
+    await history.stop()
