@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from processor.derivation import Scalar
+from processor.instances import INSTANCE_KEYS, instance_of
 
 _CACHEABLE_BYTES: Final = 1024
 """Longer attributes are read each time: they hardly repeat, and the cache is bounded by number."""
@@ -107,29 +108,33 @@ def _is_one_long_value(raw: bytes, start: int) -> bool:
 
 
 class Resource:
-    """The attributes of a resource that series are derived from. Equal only to itself, like `Attribute`."""
+    """The attributes of a resource that are read, and the instance that they name. Equal only to itself."""
 
-    __slots__ = ("attributes",)
+    __slots__ = ("attributes", "instance")
 
-    def __init__(self, attributes: Mapping[str, Scalar]) -> None:
+    def __init__(self, attributes: Mapping[str, Scalar], text_limit_chars: int) -> None:
         self.attributes = attributes
+        self.instance = instance_of(attributes, text_limit_chars)
 
 
 class ResourceCache(dict[bytes, Resource]):
     """`cache[raw]` is the `Resource` that the bytes hold; at most `limit` entries.
 
-    `parse` makes a `Resource` of the projection; its `DecodeError` passes through.
+    It has the attributes of `keys`, and those that name an instance. `parse` makes a `Resource` of the projection; its
+    `DecodeError` passes through.
     """
 
-    def __init__(self, keys: Collection[str], parse: Callable[[bytes], Any], limit: int) -> None:
+    def __init__(self, keys: Collection[str], parse: Callable[[bytes], Any], limit: int, text_limit_chars: int) -> None:
         super().__init__()
-        self._keys = frozenset(keys)
+        self._keys = frozenset(keys) | INSTANCE_KEYS
         self._parse = parse
         self._limit = limit
+        self._text_limit_chars = text_limit_chars
 
     def __missing__(self, raw: bytes) -> Resource:
         pairs = ((_text(message.key), scalar_of(message.value)) for message in self._parse(raw).attributes)
-        resource = Resource(_last_values((key, value) for key, value in pairs if key in self._keys))
+        values = _last_values((key, value) for key, value in pairs if key in self._keys)
+        resource = Resource(values, self._text_limit_chars)
         if len(self) >= self._limit:
             self.clear()
         self[raw] = resource

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from processor.reading import Decoded, Reading
+from processor.reading import Contents, Decoded, Reading
 from processor.span_columns import SpanColumns
 from storage.ports import AlreadyCommittedError, History, LiveFeed
 from telemetry import Batch, Counters, ModelWatchError, PermanentError, RetryableError
@@ -63,9 +63,9 @@ class GroupCommit:
     async def _store(self, readable: Mapping[bytes, Decoded]) -> _Result:
         remaining = dict(readable)
         while remaining:
-            points, metrics = await self._run_in_worker(self._reading.points_of, list(remaining.values()))
+            contents: Contents = await self._run_in_worker(self._reading.contents_of, list(remaining.values()))
             try:
-                await self._history.commit(list(remaining), points, metrics)
+                await self._history.commit(list(remaining), *contents)
             except AlreadyCommittedError as error:
                 known = remaining.keys() & error.batch_ids
                 if not known:
@@ -81,8 +81,8 @@ class GroupCommit:
             else:
                 # Before anyone hears of success: whoever dies in between has its batches sent again, and then the
                 # duplicates tell that the live feed may lack them.
-                if points:
-                    await self._live.publish(points)
+                if contents.points:
+                    await self._live.publish(contents.points)
                 self._remember(remaining)
                 return _Result(stored=set(remaining))
         return _Result()

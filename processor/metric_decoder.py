@@ -17,7 +17,7 @@ from processor.derivation import EARLIEST_UNIX_NANO, RESOURCE_KEYS, text_of
 from processor.metric_labels import attribute_labels, bounded_text, resource_labels
 from processor.metric_projection import load_metric_projection
 from processor.metric_values import ValueOf, bounds_of, start_of, value_function
-from telemetry import PermanentError
+from telemetry import PermanentError, ServiceInstance
 from telemetry import conventions as names
 from telemetry.metric_points import MetricPoint
 from telemetry.metric_series import MetricSeriesKey, MetricType, Temporality
@@ -49,6 +49,8 @@ class DecodedMetrics:
     skipped_count: int
     invalid_count: int
     late_count: int
+    instances: frozenset[ServiceInstance] = frozenset()
+    """Those that the metrics came from, where it was an SDK that named them."""
 
     @property
     def stored_count(self) -> int:
@@ -86,7 +88,10 @@ class MetricDecoder:
         self._series_limit = series_limit
         self._resource_keys = tuple(sorted(set(resource_keys) - RESOURCE_KEYS))
         self._resources = ResourceCache(
-            RESOURCE_KEYS | frozenset(self._resource_keys), projection.resource.FromString, resource_limit
+            RESOURCE_KEYS | frozenset(self._resource_keys),
+            projection.resource.FromString,
+            resource_limit,
+            text_limit_chars,
         )
         self._streams: dict[tuple[Any, ...], _Stream] = {}
         self._series_count = 0
@@ -105,6 +110,7 @@ class MetricDecoder:
             found = _Found(earliest_ns, latest_ns)
             for resource_metrics in request.resource_metrics:
                 resource = self._resources[b"".join(resource_metrics.resource)]
+                found.meet(resource.instance)
                 for scope_metrics in resource_metrics.scope_metrics:
                     for metric in scope_metrics.metrics:
                         self._decode(found, resource, scope_metrics.scope.name, metric)
@@ -192,7 +198,13 @@ class _Found:
         self._earliest_ns = earliest_ns
         self._latest_ns = latest_ns
         self._states: dict[tuple[MetricSeriesKey, int], State] = {}
+        self._instances: set[ServiceInstance] = set()
         self.item_count = self.skipped_count = self.invalid_count = self.late_count = 0
+
+    def meet(self, instance: ServiceInstance | None) -> None:
+        """Note whose metrics these are. Reporters that are no SDK speak of containers and processes of others."""
+        if instance is not None and instance.sdk_language:
+            self._instances.add(instance)
 
     def is_in_time(self, time_ns: int) -> bool:
         """Tell whether a point of this time is taken, and count it if not."""
@@ -211,4 +223,5 @@ class _Found:
 
     def decoded(self) -> DecodedMetrics:
         points = [MetricPoint(series, second, state) for (series, second), state in self._states.items()]
-        return DecodedMetrics(points, self.item_count, self.skipped_count, self.invalid_count, self.late_count)
+        counts = self.item_count, self.skipped_count, self.invalid_count, self.late_count
+        return DecodedMetrics(points, *counts, frozenset(self._instances))

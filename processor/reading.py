@@ -6,6 +6,7 @@ Used by `group_commit` in its worker thread; a batch that cannot be read is an e
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -14,13 +15,21 @@ from processor.metric_decoder import DecodedMetrics, MetricDecoder
 from processor.metric_series_limits import MetricSeriesLimits
 from processor.red_series_limits import RedSeriesLimits
 from processor.span_columns import SpanColumns, SpanDecoder
-from telemetry import Batch, NowNs, PermanentError, RedPoint, Signal
+from telemetry import Batch, NowNs, PermanentError, RedPoint, ServiceInstance, Signal
 from telemetry.metric_points import MetricPoint, merge_metric_points
 
 Decoded = SpanColumns | DecodedMetrics
 """What a batch holds; both kinds tell how many of its items became of what."""
 
 _log = structlog.get_logger(__name__)
+
+
+class Contents(NamedTuple):
+    """What is committed of a group of batches."""
+
+    points: list[RedPoint]
+    metrics: list[MetricPoint]
+    instances: frozenset[ServiceInstance]
 
 
 class Reading:
@@ -50,14 +59,15 @@ class Reading:
         now_ns = self._now_ns()
         return [self._decode(batch, now_ns - self._max_late_ns, now_ns + self._max_future_ns) for batch in batches]
 
-    def points_of(self, decoded: Iterable[Decoded]) -> tuple[list[RedPoint], list[MetricPoint]]:
-        """Return the points of all batches, within the limits of series."""
+    def contents_of(self, decoded: Iterable[Decoded]) -> Contents:
+        """Return what to commit of all batches, within the limits of series."""
         decoded = list(decoded)
         spans = [one for one in decoded if isinstance(one, SpanColumns)]
         metrics = merge_metric_points(
             point for one in decoded if isinstance(one, DecodedMetrics) for point in one.points
         )
-        return self._limits.bounded(aggregate(spans)), self._metric_limits.bounded(metrics)
+        instances = frozenset[ServiceInstance]().union(*(one.instances for one in decoded))
+        return Contents(self._limits.bounded(aggregate(spans)), self._metric_limits.bounded(metrics), instances)
 
     def _decode(self, batch: Batch, earliest_ns: int, latest_ns: int) -> Decoded | PermanentError:
         try:

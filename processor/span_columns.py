@@ -6,7 +6,7 @@ Stands between the bytes of a batch and `aggregation`; this loop over spans is w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,7 @@ from processor import derivation
 from processor.attributes import Attribute, AttributeCache, Resource, ResourceCache, scalar_of, values_of
 from processor.path_templates import PathTemplates
 from processor.projection import load_projection
-from telemetry import PermanentError, SeriesKey, SpanKind
+from telemetry import PermanentError, SeriesKey, ServiceInstance, SpanKind
 from telemetry.conventions import HTTP_TARGET_OLD, HTTP_URL_OLD, URL_PATH
 
 _EXCLUDED: Final = -1
@@ -50,6 +50,8 @@ class SpanColumns:
     excluded_count: int
     invalid_count: int
     late_count: int
+    instances: frozenset[ServiceInstance] = frozenset()
+    """Those that the spans came from, as far as they are named."""
 
     @property
     def stored_count(self) -> int:
@@ -83,7 +85,9 @@ class SpanDecoder:
             for kind, keys in derivation.KEYS_OF.items()
         }
         self._attribute_of = {number: self._attributes[kind].__getitem__ for number, kind in derivation.KIND_OF.items()}
-        self._resources = ResourceCache(derivation.RESOURCE_KEYS, projection.resource.FromString, resource_limit)
+        self._resources = ResourceCache(
+            derivation.RESOURCE_KEYS, projection.resource.FromString, resource_limit, text_limit_chars
+        )
         self._combination_limit = combination_limit
         self._paths = paths
         self._is_excluded = is_excluded
@@ -105,6 +109,7 @@ class SpanDecoder:
 
     def _decode(self, request: Any, earliest_end_ns: int, latest_end_ns: int) -> SpanColumns:
         item_count = 0
+        instances: set[ServiceInstance] = set()
         outcomes: list[int] = []
         starts_ns: list[int] = []
         ends_ns: list[int] = []
@@ -113,6 +118,8 @@ class SpanDecoder:
         known_outcome, derive, attribute_of = self._outcomes.get, self._derive, self._attribute_of.get
         for resource_spans in request.resource_spans:
             resource = self._resources[b"".join(resource_spans.resource)]
+            if resource.instance is not None:
+                instances.add(resource.instance)
             for scope_spans in resource_spans.scope_spans:
                 spans = scope_spans.spans
                 item_count += len(spans)
@@ -127,7 +134,8 @@ class SpanDecoder:
                     add_outcome(derive(span, *combination) if outcome is None else outcome)
                     add_start(span.start_time_unix_nano)
                     add_end(span.end_time_unix_nano)
-        return _columns_of(self._series, outcomes, starts_ns, ends_ns, item_count, earliest_end_ns, latest_end_ns)
+        columns = _columns_of(self._series, outcomes, starts_ns, ends_ns, item_count, earliest_end_ns, latest_end_ns)
+        return replace(columns, instances=frozenset(instances))
 
     def _derive(self, span: Any, resource: Resource, kind: int, status_code: int, *attributes: Attribute) -> int:
         """Return twice the series index, plus one for an error: both in one number keep the inner loop short.

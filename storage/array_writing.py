@@ -72,10 +72,9 @@ class PostgresWriting:
         value = table.columns[len(table.primary_key)].name
         return _returning_keys(table, f"DO UPDATE SET {value} = excluded.{value} WHERE false")
 
-    def renew(self, table: Table, column: str) -> Write:
-        return _writing(
-            table, f"{_insert(table)} ON CONFLICT ({_key(table)}) DO UPDATE SET {column} = excluded.{column}"
-        )
+    def renew(self, table: Table, *columns: str) -> Write:
+        values = ", ".join(f"{column} = excluded.{column}" for column in columns)
+        return _writing(table, f"{_insert(table)} ON CONFLICT ({_key(table)}) DO UPDATE SET {values}")
 
     def append(self, table: Table) -> Write:
         return _writing(table, _insert(table))

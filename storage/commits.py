@@ -2,9 +2,9 @@
 
 The writing half of the history; runs in a worker thread, within a transaction that `database.py` began.
 
-Every transaction takes its locks in one order (batch ids, then series and points of each kind, then marks, each
-sorted), so that writers wait for each other and never in a circle. Points of a kind take three round trips for each
-`KEYS_PER_QUERY` of them:
+Every transaction takes its locks in one order (batch ids, then series and points of each kind, then marks, then
+instances of services, each sorted), so that writers wait for each other and never in a circle. Points of a kind take
+three round trips for each `KEYS_PER_QUERY` of them:
 
 1. Claim: insert the rows, in their order; where one exists, `DO UPDATE ... WHERE false` locks it and changes nothing.
    `RETURNING` names the rows that were new and are done.
@@ -29,9 +29,10 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Connection, Table
 
 from storage.dialects import Dialect
+from storage.instance_catalog import INSTANCE_VALUES
 from storage.metric_rows import sum_metric_rows
 from storage.ports import AlreadyCommittedError
-from storage.schema import batches, metric_points, metric_series, red_points, rollups_due, series
+from storage.schema import batches, metric_points, metric_series, red_points, rollups_due, series, service_instances
 from storage.series_catalog import SeriesCatalog
 from storage.table_writing import Insert, Read, Rows, Write
 from telemetry import RedPoint, SeriesKey, merge_red_points
@@ -84,6 +85,7 @@ class CommitStatements:
     red: PointStatements
     metrics: PointStatements
     mark: Write
+    note_instances: Write
 
 
 class Part(NamedTuple):
@@ -102,6 +104,7 @@ def commit_statements(dialect: Dialect) -> CommitStatements:
         red=_point_statements(dialect, series, red_points, sum_rows),
         metrics=_point_statements(dialect, metric_series, metric_points, sum_metric_rows),
         mark=marking(dialect),
+        note_instances=dialect.writing.renew(service_instances, *INSTANCE_VALUES),
     )
 
 
@@ -165,9 +168,10 @@ def commit(
     batch_ids: Sequence[bytes],
     parts: Sequence[Part],
     marks: Sequence[Mark],
+    instances: Rows,
     now_s: int,
 ) -> None:
-    """Write everything or raise; `batch_ids` and `marks` are sorted and without repeats.
+    """Write everything or raise; `batch_ids`, `marks` and `instances` are sorted and without repeats.
 
     Raises `AlreadyCommittedError`; the caller's transaction rolls back on any error.
     """
@@ -181,6 +185,8 @@ def commit(
             _add_points(connection, part.statements, chunk)
     if marks:
         statements.mark(connection, marks)
+    if instances:
+        statements.note_instances(connection, instances)
 
 
 def _note_batches(connection: Connection, statements: CommitStatements, batch_ids: Sequence[bytes], now_s: int) -> None:

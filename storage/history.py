@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import structlog
@@ -17,6 +17,8 @@ from storage.carry_over import set_up_tiers
 from storage.commits import Mark, Part, commit, commit_statements, new_token, rows_of
 from storage.database import Database
 from storage.dialects import Dialect
+from storage.instance_catalog import INSTANCE_RENEWAL_S, InstanceCatalog, instance_row
+from storage.instances import read_instances
 from storage.live_window import CallTotal
 from storage.metric_ports import MetricFilter
 from storage.metric_reads import metric_series_in, read_metrics
@@ -24,11 +26,12 @@ from storage.metric_rows import metric_rows_of
 from storage.migrations import migrate
 from storage.ports import KeptTier, SeriesFilter, StorageUnavailableError
 from storage.reads import call_totals, oldest_s, read_held, read_points
-from storage.sanitising import clean_filter
+from storage.sanitising import clean_filter, clean_text
 from storage.series_catalog import MetricSeriesCatalog, SeriesCatalog
 from storage.settings import StorageSettings
+from storage.table_writing import Rows
 from storage.tiers import FINEST, MEDIUM, floor_to, tiers_of
-from telemetry import NowNs, RedColumns, RedPoint, StartError
+from telemetry import NowNs, RedColumns, RedPoint, SeenInstance, ServiceInstance, StartError
 from telemetry.metric_points import MetricColumns, MetricPoint
 from telemetry.metric_series import MetricSeriesKey
 
@@ -52,6 +55,7 @@ class SqlHistory:
         self._statements = commit_statements(dialect)
         self._catalog = SeriesCatalog(settings.max_cached_series, settings.max_field_chars)
         self._metric_catalog = MetricSeriesCatalog(settings.max_cached_series)
+        self._instance_catalog = InstanceCatalog(settings.max_instances, settings.max_field_chars)
 
     @property
     def resolution_s(self) -> int:
@@ -65,6 +69,7 @@ class SqlHistory:
         self.database.open()
         self._catalog.forget_noted()
         self._metric_catalog.forget_noted()
+        self._instance_catalog.forget_noted()
         try:
             await self._migrate_when_it_answers()
         except BaseException:
@@ -76,15 +81,30 @@ class SqlHistory:
         await self.database.close()
 
     async def commit(
-        self, batch_ids: Sequence[bytes], points: Sequence[RedPoint], metrics: Sequence[MetricPoint] = ()
+        self,
+        batch_ids: Sequence[bytes],
+        points: Sequence[RedPoint],
+        metrics: Sequence[MetricPoint] = (),
+        instances: Collection[ServiceInstance] = (),
     ) -> None:
         """See `storage.ports.History.commit`."""
-        if not batch_ids and not points and not metrics:
+        if not batch_ids and not points and not metrics and not instances:
             return
         now_s = self._now_ns() // _NS_PER_S
-        noted = await self.database.write(partial(self._commit, sorted(set(batch_ids)), points, now_s, metrics=metrics))
+        to_note = self._instance_catalog.to_note(instances, now_s)
+        rows = [instance_row(row_id, instance, now_s) for row_id, instance in to_note.items()]
+        job = partial(self._commit, sorted(set(batch_ids)), points, now_s, metrics=metrics, instance_rows=rows)
+        noted = await self.database.write(job)
         self._catalog.noted(noted[0], now_s)
         self._metric_catalog.noted(noted[1], now_s)
+        self._instance_catalog.noted(to_note, now_s)
+
+    async def instances(self, since_s: int, service_name: str | None = None) -> Sequence[SeenInstance]:
+        """See `storage.instance_ports.InstanceHistory.instances`."""
+        since_s -= INSTANCE_RENEWAL_S
+        service_name = None if service_name is None else clean_text(service_name, self._settings.max_field_chars)
+        limit = self._settings.max_instances
+        return await self.database.read(lambda connection: read_instances(connection, since_s, service_name, limit))
 
     async def read_metrics(
         self, start_s: int, end_s: int, where: MetricFilter, width_s: int | None = None
@@ -150,6 +170,7 @@ class SqlHistory:
         now_s: int,
         connection: Connection,
         metrics: Sequence[MetricPoint] = (),
+        instance_rows: Rows = (),
     ) -> tuple[set[int], set[int]]:
         """Commit; return the ids of the series that were noted, of RED points and of metrics."""
         width_s, statements = self._settings.resolution_s, self._statements
@@ -162,7 +183,7 @@ class SqlHistory:
         due = sorted({floor_to(row.start_s, due_s) for of_kind in (rows, metric_rows) for row in of_kind})
         marks = [Mark(due_s, start_s, self.writer, now_s, new_token()) for start_s in due]
         parts = [Part(statements.red, rows, noting), Part(statements.metrics, metric_rows, metrics_noting)]
-        commit(connection, statements, batch_ids, parts, marks, now_s)
+        commit(connection, statements, batch_ids, parts, marks, instance_rows, now_s)
         return to_note
 
     async def _migrate_when_it_answers(self) -> None:

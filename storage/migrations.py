@@ -147,6 +147,28 @@ STEPS: Final[Sequence[Step]] = (
         ) {written_once}""",
     ),
     ALERT_STEP,
+    (
+        """CREATE TABLE service_instances (
+            row_id BIGINT NOT NULL PRIMARY KEY,
+            service_name TEXT NOT NULL,
+            service_instance_id TEXT NOT NULL,
+            host_name TEXT NOT NULL,
+            process_pid TEXT NOT NULL,
+            container_id TEXT NOT NULL,
+            service_version TEXT NOT NULL,
+            deployment_environment TEXT NOT NULL,
+            container_name TEXT NOT NULL,
+            k8s_namespace TEXT NOT NULL,
+            k8s_pod TEXT NOT NULL,
+            k8s_container TEXT NOT NULL,
+            sdk_language TEXT NOT NULL,
+            sdk_version TEXT NOT NULL,
+            first_seen_s BIGINT NOT NULL,
+            last_seen_s BIGINT NOT NULL
+        ) {rewritten_often}""",
+        "CREATE INDEX service_instances_by_service ON service_instances (service_name, last_seen_s)",
+        "CREATE INDEX service_instances_by_time ON service_instances (last_seen_s)",
+    ),
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 

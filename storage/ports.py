@@ -5,12 +5,21 @@ The processor writes through them, query reads through them; one suite of tests 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from storage.live_window import CallTotal, LiveWindow
-from telemetry import REQUEST_KINDS, Component, PermanentError, RedColumns, RedPoint, RetryableError, SeriesKey
+from telemetry import (
+    REQUEST_KINDS,
+    Component,
+    PermanentError,
+    RedColumns,
+    RedPoint,
+    RetryableError,
+    SeriesKey,
+    ServiceInstance,
+)
 from telemetry.metric_points import MetricPoint
 
 
@@ -79,9 +88,15 @@ class History(Component, Protocol):
         ...
 
     async def commit(
-        self, batch_ids: Sequence[bytes], points: Sequence[RedPoint], metrics: Sequence[MetricPoint] = ()
+        self,
+        batch_ids: Sequence[bytes],
+        points: Sequence[RedPoint],
+        metrics: Sequence[MetricPoint] = (),
+        instances: Collection[ServiceInstance] = (),
     ) -> None:
         """Add `points` and `metrics` (1 s buckets, any order, repeats allowed) and note `batch_ids`, all or nothing.
+
+        `instances` are those that the data came from: that they were heard of now is noted twice a minute for each.
 
         Returning means durable. Raises `AlreadyCommittedError` when any of the ids was committed before,
         `StorageUnavailableError` when trying again may help, `PermanentError` when the data itself is refused.

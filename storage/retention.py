@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, Table, delete, select, tuple_
 
-from storage.schema import attempts, batches, metric_series, series
+from storage.schema import attempts, batches, metric_series, series, service_instances
 from storage.series_catalog import RENEWAL_S
 from storage.settings import StorageSettings
 from storage.tiers import Tier
@@ -18,11 +18,12 @@ from storage.tiers import Tier
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
-    """Unix seconds before which the points of each tier, batch ids and unused series are deleted."""
+    """Unix seconds before which the points of each tier, batch ids, unused series and instances are deleted."""
 
     points_s: Sequence[int]
     batches_s: int
     series_s: int
+    instances_s: int
 
 
 def cutoffs_at(now_s: int, tiers: Sequence[Tier], settings: StorageSettings) -> Cutoffs:
@@ -36,16 +37,18 @@ def cutoffs_at(now_s: int, tiers: Sequence[Tier], settings: StorageSettings) -> 
         points_s=[now_s - tier.retention_s for tier in tiers],
         batches_s=now_s - settings.batch_ids_retention_s,
         series_s=now_s - last.retention_s - last.partition_s - 3 * RENEWAL_S,
+        instances_s=now_s - settings.instances_retention_s,
     )
 
 
 def delete_expired(connection: Connection, cutoffs: Cutoffs, max_rows: int) -> int:
-    """Delete up to `max_rows` of the oldest batch ids, and as many attempts and series, in the caller's transaction."""
+    """Delete up to `max_rows` of the oldest batch ids, and as many of each other kind, in the caller's transaction."""
     aged = (
         (batches, batches.c.committed_s, cutoffs.batches_s),
         (attempts, attempts.c.noted_s, cutoffs.batches_s),
         (series, series.c.noted_s, cutoffs.series_s),
         (metric_series, metric_series.c.noted_s, cutoffs.series_s),
+        (service_instances, service_instances.c.last_seen_s, cutoffs.instances_s),
     )
     return sum(_delete_oldest(connection, *each, max_rows) for each in aged)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
 
-from telemetry import SeriesKey
+from telemetry import SeriesKey, ServiceInstance
 from telemetry.metric_series import MetricSeriesKey
 
 METADATA: Final = MetaData()
@@ -81,6 +81,17 @@ METRIC_TABLES: Final = (metric_points, metric_points_medium, metric_points_coars
 """The tiers of metrics, finest first, beside those of RED points. `state` is what a state's `to_bytes` wrote.
 
 All have an index by series as well: nobody asks about all series of metrics at once."""
+
+service_instances: Final = Table(
+    "service_instances",
+    METADATA,
+    Column("row_id", BigInteger, primary_key=True, autoincrement=False),
+    *(Column(field, Text, nullable=False) for field in ServiceInstance._fields),
+    Column("first_seen_s", BigInteger, nullable=False),
+    Column("last_seen_s", BigInteger, nullable=False),
+)
+"""`row_id` is `telemetry.service_instance.service_instance_id_of`. Writers renew `last_seen_s`, and what may change of
+an instance, twice a minute while they hear of it."""
 
 tiers: Final = Table(
     "tiers",

@@ -49,6 +49,17 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
         ge=60,
         description="How long in seconds a batch is recognised when it comes again. Longer than any redelivery.",
     )
+    instances_retention_s: int = Field(
+        35 * DAY_S,
+        ge=3_600,
+        description="How long in seconds an instance of a service is remembered after it was last heard of.",
+    )
+    max_instances_per_service: int = Field(
+        1_000, ge=1, description="Most instances of one service that are remembered, the latest."
+    )
+    max_instances: int = Field(
+        20_000, ge=1, description="Most instances of all services that are remembered, the latest."
+    )
     rollup_interval_s: float = Field(
         5.0, gt=0, description="Seconds between two looks for buckets to roll up into the next tier."
     )

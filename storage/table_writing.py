@@ -34,8 +34,8 @@ class TableWriting(Protocol):
     def claim(self, table: Table) -> Insert:
         """Insert what is new, and lock what exists until the end of the transaction."""
 
-    def renew(self, table: Table, column: str) -> Write:
-        """Insert what is new, and set one column of what exists; either way the row is locked."""
+    def renew(self, table: Table, *columns: str) -> Write:
+        """Insert what is new, and set these columns of what exists; either way the row is locked."""
 
     def append(self, table: Table) -> Write:
         """Insert rows of which none exists."""
@@ -66,12 +66,10 @@ class SqliteWriting:
             ),
         )
 
-    def renew(self, table: Table, column: str) -> Write:
+    def renew(self, table: Table, *columns: str) -> Write:
         statement = sqlite.insert(table)
-        return _writing(
-            table,
-            statement.on_conflict_do_update(index_elements=_key_of(table), set_={column: statement.excluded[column]}),
-        )
+        values = {column: statement.excluded[column] for column in columns}
+        return _writing(table, statement.on_conflict_do_update(index_elements=_key_of(table), set_=values))
 
     def append(self, table: Table) -> Write:
         return _writing(table, insert(table))

@@ -20,6 +20,7 @@ from storage.clock import DatabaseClock
 from storage.dialects import Space
 from storage.disk_guard import DiskGuard
 from storage.history import SqlHistory
+from storage.instances import delete_crowding_instances
 from storage.partitions import extend_partitions
 from storage.reads import read_held
 from storage.retention import cutoffs_at, delete_expired
@@ -139,6 +140,14 @@ class Upkeep:
             total += deleted
             self._counters.add("storage_expired_rows", deleted)
             await asyncio.sleep(_PAUSE_S)
+        keep_latest = partial(
+            delete_crowding_instances,
+            max_per_service=self._settings.max_instances_per_service,
+            max_instances=self._settings.max_instances,
+        )
+        if crowding := await self._write(keep_latest):
+            total += crowding
+            self._counters.add("storage_expired_rows", crowding)
         await self._thin(now_s)
         if total:
             log.info("old data deleted", rows=total)

@@ -12,6 +12,7 @@ from telemetry.red_columns import RedColumns
 from telemetry.red_point import RedPoint, merge_red_points
 from telemetry.series import REQUEST_KINDS, SeriesKey, SpanKind
 from telemetry.series_overflow import SeriesOverflow
+from telemetry.service_instance import SeenInstance, ServiceInstance
 
 __all__ = [
     "REQUEST_KINDS",
@@ -27,8 +28,10 @@ __all__ = [
     "RedColumns",
     "RedPoint",
     "RetryableError",
+    "SeenInstance",
     "SeriesKey",
     "SeriesOverflow",
+    "ServiceInstance",
     "Signal",
     "SpanKind",
     "StartError",

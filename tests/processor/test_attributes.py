@@ -149,9 +149,9 @@ def test_a_cut_off_attribute_of_interest_is_an_error(raw: bytes) -> None:
 
 
 def test_resources_are_read_once_and_bounded() -> None:
-    """Only the attributes that series are derived from are kept, of a bounded number of resources."""
-    cache = ResourceCache(RESOURCE_KEYS, PROJECTION.resource.FromString, 10)
-    raw = resource("shop", service__version="2", host__name="a").SerializeToString()
+    """Only the attributes that are of interest are kept, of a bounded number of resources."""
+    cache = ResourceCache(RESOURCE_KEYS, PROJECTION.resource.FromString, 10, 64)
+    raw = resource("shop", service__version="2", os__type="a").SerializeToString()
     assert cache[raw].attributes == {"service.name": "shop", "service.version": "2"}
     assert cache[raw] is cache[raw]
     for index in range(100):

@@ -4,12 +4,12 @@ It has one tier only."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from storage.live_window import CallTotal, LiveWindow
 from storage.metric_ports import MetricFilter
 from storage.ports import AlreadyCommittedError, KeptTier, SeriesFilter, StorageUnavailableError
-from telemetry import RedColumns, RedPoint, merge_red_points
+from telemetry import RedColumns, RedPoint, SeenInstance, ServiceInstance, merge_red_points
 from telemetry.metric_points import MetricColumns, MetricPoint, merge_metric_points
 from telemetry.metric_series import MetricSeriesKey
 
@@ -21,6 +21,7 @@ class MemoryHistory:
         self.resolution_s = resolution_s
         self.points: list[RedPoint] = []
         self.metrics: list[MetricPoint] = []
+        self.seen_instances: list[SeenInstance] = []
         self.batch_ids: set[bytes] = set()
         self.is_down = False
         self.reads: list[tuple[int, int, SeriesFilter]] = []
@@ -31,7 +32,11 @@ class MemoryHistory:
     async def stop(self) -> None: ...
 
     async def commit(
-        self, batch_ids: Sequence[bytes], points: Sequence[RedPoint], metrics: Sequence[MetricPoint] = ()
+        self,
+        batch_ids: Sequence[bytes],
+        points: Sequence[RedPoint],
+        metrics: Sequence[MetricPoint] = (),
+        instances: Collection[ServiceInstance] = (),
     ) -> None:
         await self.check()
         known = self.batch_ids & set(batch_ids)
@@ -40,6 +45,14 @@ class MemoryHistory:
         self.batch_ids |= set(batch_ids)
         self.points = merge_red_points([*self.points, *points], self.resolution_s)
         self.metrics = merge_metric_points([*self.metrics, *metrics], self.resolution_s)
+
+    async def instances(self, since_s: int, service_name: str | None = None) -> list[SeenInstance]:
+        await self.check()
+        return [
+            seen
+            for seen in self.seen_instances
+            if seen.last_seen_s >= since_s and service_name in (None, seen.instance.service_name)
+        ]
 
     async def read(self, start_s: int, end_s: int, where: SeriesFilter, width_s: int | None = None) -> RedColumns:
         await self.check()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from storage.ports import StorageUnavailableError
-from telemetry import RedPoint
+from telemetry import RedPoint, ServiceInstance
 from telemetry.metric_points import MetricPoint
 from tests.support.memory_history import MemoryFeed, MemoryHistory
 
@@ -28,7 +28,11 @@ class ScriptedHistory(MemoryHistory):
         self.gate.set()
 
     async def commit(
-        self, batch_ids: Sequence[bytes], points: Sequence[RedPoint], metrics: Sequence[MetricPoint] = ()
+        self,
+        batch_ids: Sequence[bytes],
+        points: Sequence[RedPoint],
+        metrics: Sequence[MetricPoint] = (),
+        instances: Collection[ServiceInstance] = (),
     ) -> None:
         self.attempts.append(list(batch_ids))
         await self.gate.wait()
@@ -36,7 +40,7 @@ class ScriptedHistory(MemoryHistory):
             raise self.errors.pop(0)
         if self.refused_id in batch_ids:
             raise self.refusal
-        await super().commit(batch_ids, points, metrics)
+        await super().commit(batch_ids, points, metrics, instances)
         if self.late_errors:
             raise self.late_errors.pop(0)
 
