@@ -21,6 +21,7 @@ from query.metric_component import MetricQuery
 from query.overflow import OVERFLOW
 from query.question import QuestionError
 from query.settings import QuerySettings
+from query.totals import SlidingTotals, WindowTotals
 from storage.metric_ports import MetricFilter
 from storage.ports import SeriesFilter, StorageUnavailableError
 
@@ -48,7 +49,9 @@ __all__ = [
     "SeriesFilter",
     "ServiceSummary",
     "ServicesAnswer",
+    "SlidingTotals",
     "Status",
     "StorageUnavailableError",
+    "WindowTotals",
     "nice_step_s",
 ]

@@ -17,10 +17,12 @@ from query.cells import Cells
 from query.choice import SourceChoice
 from query.derivation import Derivation, off_loop_if
 from query.latency import latency_answer
+from query.overflow import folded
 from query.question import check_group_by, check_range, check_step, check_window
 from query.settings import QuerySettings
 from query.shared_answers import Kept, SharedAnswers
 from query.sources import LiveSource, Source
+from query.totals import SlidingTotals, WindowTotals
 from storage.ports import History, LiveFeed, SeriesFilter
 from telemetry import NowNs
 
@@ -95,6 +97,45 @@ class Query:
         check_step(start_s, end_s, step_s, self._settings)
         question = (start_s, end_s, step_s, where)
         return await self._latency.get(question, lambda: self._answer_latency(*question))
+
+    async def totals(
+        self, window_s: int, group_by: Sequence[GroupBy], end_s: int | None = None, max_groups: int | None = None
+    ) -> WindowTotals:
+        """Return RED of the `window_s` seconds before `end_s` as one, by the finest grouping that is wanted of it.
+
+        For whoever asks many things of one window. Without `end_s` it ends with the second that is running; its start
+        is moved down to a bucket of the source. The smallest groups beyond `max_groups` are one. Raises as `services`.
+        """
+        check_window(window_s, self._settings)
+        check_group_by(group_by)
+        end_s = self._now_s() + 1 if end_s is None else end_s
+        source = await self._choice.source_for(max(end_s - window_s, 0))
+        start_s = floor_to(max(end_s - window_s, 0), source.grain_s(window_s))
+        blocks = time_blocks.covering((start_s, self._end_in(source, end_s)), source.bucket_s)
+        fields = tuple(group_by)
+        found = await self._derivation.cells(source, blocks, fields, _EVERY_SERIES)
+        columns = folded(found, max_groups or self._settings.max_groups)
+        made_of = Block(start_s, blocks[-1].end_s)
+        return await off_loop_if(_is_large(columns), lambda: WindowTotals(fields, *made_of, columns))
+
+    async def sliding_totals(
+        self, start_s: int, end_s: int, step_s: int, window_s: int, group_by: Sequence[GroupBy]
+    ) -> SlidingTotals:
+        """Return RED of the windows that end at each step from `start_s` to `end_s`, as if asked at that time.
+
+        The step is widened to a multiple of what the history keeps of that time, and so is the window. Raises as
+        `services` does.
+        """
+        check_group_by(group_by)
+        check_range(max(start_s - window_s, 0), end_s, self._settings)
+        check_step(start_s, end_s, step_s, self._settings)
+        source = await self._choice.source_for(floor_to(max(start_s - window_s, 0), step_s))
+        step_s = ceil_to(step_s, source.bucket_s)
+        window_s = ceil_to(window_s, step_s)
+        blocks = time_blocks.steps(floor_to(max(start_s - window_s, 0), step_s), ceil_to(end_s, step_s), step_s)
+        fields = tuple(group_by)
+        columns = await self._derivation.cells(source, blocks, fields, _EVERY_SERIES)
+        return SlidingTotals(fields, blocks, folded(columns, self._settings.max_groups), window_s)
 
     def settled_end_s(self) -> int:
         """Return the Unix second up to which, exclusive, live figures are expected to be complete."""

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from query.blocks import ceil_to, floor_to
 from query.metric_answers import Aggregation, MetricAnswer, MetricInfo, MetricsAnswer
@@ -32,6 +32,16 @@ _EVERYTHING: Final = MetricFilter()
 _LISTED_FOR_S: Final = 5.0
 
 _Question = tuple[int, int, int, MetricFilter, tuple[str, ...], Aggregation | None]
+
+
+class _Steps(NamedTuple):
+    """The steps of an answer, and from when on points are read for them, in buckets up to how wide."""
+
+    start_s: int
+    end_s: int
+    step_s: int
+    since_s: int
+    width_s: int
 
 
 class MetricQuery:
@@ -75,6 +85,29 @@ class MetricQuery:
         question: _Question = (start_s, end_s, step_s, where, tuple(group_by), aggregation)
         return await self._values.get(question, lambda: self._answer(*question))
 
+    async def window(
+        self,
+        window_s: int,
+        where: MetricFilter,
+        group_by: Sequence[str] = (),
+        aggregation: Aggregation | None = None,
+        end_s: int | None = None,
+    ) -> MetricAnswer:
+        """Return the metric over the `window_s` seconds before `end_s` as one step, which slides with the time.
+
+        Its start is moved down to a bucket of what the history keeps; without `end_s` it ends with the second that is
+        running. Otherwise as `metric`.
+        """
+        end_s = self._now_ns() // _NS_PER_S + 1 if end_s is None else end_s
+        check_range(max(end_s - window_s, 0), end_s, self._settings)
+        _check_labels(group_by, "group_by")
+        tiers = await self._history.kept()
+        start_s = max(end_s - window_s, 0)
+        start_s = floor_to(start_s, _bucket_s(tiers, start_s))
+        width_s = tiers[0].width_s
+        steps = _Steps(start_s, end_s, end_s - start_s, max(start_s - ceil_to(_LOOK_BACK_S, width_s), 0), width_s)
+        return (await self._answer_in(steps, where, tuple(group_by), aggregation))[0]
+
     async def _answer_list(self, start_s: int, end_s: int, where: MetricFilter) -> Kept[MetricsAnswer]:
         still_holds = self._holds_for(_LISTED_FOR_S)
         try:
@@ -94,13 +127,20 @@ class MetricQuery:
         group_by: tuple[str, ...],
         aggregation: Aggregation | None,
     ) -> Kept[MetricAnswer]:
-        still_holds = self._holds_for(self._settings.history_cache_s)
         tiers = await self._history.kept()
         step_s = ceil_to(step_s, _bucket_s(tiers, start_s))
         start_s, end_s = floor_to(start_s, step_s), self._end_in(tiers, end_s)
         since_s = max(start_s - ceil_to(_LOOK_BACK_S, step_s), 0)
+        steps = _Steps(start_s, end_s, step_s, since_s, _width_s(tiers, step_s))
+        return await self._answer_in(steps, where, group_by, aggregation)
+
+    async def _answer_in(
+        self, steps: _Steps, where: MetricFilter, group_by: tuple[str, ...], aggregation: Aggregation | None
+    ) -> Kept[MetricAnswer]:
+        still_holds = self._holds_for(self._settings.history_cache_s)
+        start_s, end_s, step_s, since_s, width_s = steps
         try:
-            columns = await self._history.read_metrics(since_s, end_s, where, _width_s(tiers, step_s))
+            columns = await self._history.read_metrics(since_s, end_s, where, width_s)
         except TooManyPointsError as error:
             raise QuestionError("start_s", str(error)) from error
         series = _one_metric(columns)

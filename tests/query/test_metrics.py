@@ -456,3 +456,25 @@ def test_negative_observations_and_zeros_have_their_place() -> None:
     assert quantile_of(cells, INFINITE, 0.5) == 0.0
     assert quantile_of(cells, INFINITE, 1.0) == 2.0
     assert quantile_of([intervals_of("", ExplicitBuckets((3,)))], INFINITE, 0.5) is None
+
+
+async def test_a_window_is_one_step_that_ends_now() -> None:
+    """Its value is made of what lies in it, wherever the clock stands within a bucket."""
+    metrics = Metrics()
+    await metrics.send(gauge(*(at(number_point(float(second)), second) for second in range(0, 120, 10))))
+    for end_s in (60, 65, 80):
+        where = MetricFilter(metric_name="load")
+        answer = await metrics.world.metrics.window(30, where, (), "max", START_S + end_s)
+        assert answer.end_s == START_S + end_s
+        assert [item.values for item in answer.items] == [((end_s - 1) // 10 * 10,)]
+
+
+async def test_increases_in_a_window_are_told_from_what_came_before_it() -> None:
+    """A counter that reports once a minute has a rate in any window that holds a report."""
+    metrics = Metrics()
+    await metrics.send(counter(*((60 * minute, 60 * minute) for minute in range(4)), start=-600))
+    where = MetricFilter(metric_name="calls")
+    answer = await metrics.world.metrics.window(60, where, (), "rate", START_S + 185)
+    assert [item.values for item in answer.items] == [(1,)]
+    with pytest.raises(QuestionError):
+        await metrics.world.metrics.window(10**9, where)
