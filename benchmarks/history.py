@@ -21,6 +21,7 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from query import Query, QuerySettings, SeriesFilter
+from storage.commits import Row
 from storage.component import (
     build_in_process_live_feed,
     build_postgres_history,
@@ -31,6 +32,7 @@ from storage.history import SqlHistory
 from storage.partitions import extend_partitions
 from storage.schema import series as series_table
 from storage.settings import StorageSettings
+from storage.summaries import summaries_of
 from storage.tiers import COARSE, FINEST, MEDIUM, Tier
 from telemetry import Counters, ExponentialHistogram, RedPoint, SeriesKey, merge_red_points
 from tests.support import servers
@@ -47,10 +49,10 @@ SERIES: Final = [
     for route in range(10)
 ]
 
-Row = dict[str, Any]
+Figure = dict[str, Any]
 
 
-def run() -> list[Row]:
+def run() -> list[Figure]:
     """Return milliseconds of the questions, and bytes on disk."""
     rows = _merging_rows()
     # As the roles do (modelwatch/roles.py): a full collection in the midst of a question takes as long as the question.
@@ -72,7 +74,7 @@ class _Clock:
         return self.now_s * 1_000_000_000
 
 
-async def _run() -> list[Row]:
+async def _run() -> list[Figure]:
     clock = _Clock()
     # Nothing is durable here, so that only reading is measured.
     settings = StorageSettings(sqlite_synchronous="NORMAL", rollup_grace_s=30, min_free_bytes=0, warn_free_bytes=0)
@@ -91,7 +93,7 @@ async def _run() -> list[Row]:
         server.remove()
 
 
-async def _measure(history: SqlHistory, settings: StorageSettings, clock: _Clock, name: str) -> list[Row]:
+async def _measure(history: SqlHistory, settings: StorageSettings, clock: _Clock, name: str) -> list[Figure]:
     clock.now_s = NOW_S
     await history.start()
     live = build_in_process_live_feed(settings, Counters(), now_ns=clock)
@@ -106,7 +108,7 @@ async def _measure(history: SqlHistory, settings: StorageSettings, clock: _Clock
         await history.stop()
 
 
-async def _load(history: SqlHistory, settings: StorageSettings, clock: _Clock, name: str, days: int) -> list[Row]:
+async def _load(history: SqlHistory, settings: StorageSettings, clock: _Clock, name: str, days: int) -> list[Figure]:
     """Load hours and minutes directly, commit the last minutes, and roll them up."""
     begin_s = (NOW_S - COMMITTED_S) // 60 * 60
     await history.commit([], [_point(series, begin_s, 1, 0) for series in SERIES])  # makes the series known
@@ -128,14 +130,16 @@ async def _load(history: SqlHistory, settings: StorageSettings, clock: _Clock, n
     return rows
 
 
-async def _load_hours(history: SqlHistory, start_s: int, end_s: int, name: str, *, is_sized: bool = False) -> list[Row]:
+async def _load_hours(
+    history: SqlHistory, start_s: int, end_s: int, name: str, *, is_sized: bool = False
+) -> list[Figure]:
     start_s, end_s = start_s // 3_600 * 3_600, end_s // 3_600 * 3_600
     return await _load_tier(history, history.tiers[COARSE], start_s, end_s, name, is_sized=is_sized)
 
 
 async def _load_tier(
     history: SqlHistory, tier: Tier, start_s: int, end_s: int, name: str, *, is_sized: bool
-) -> list[Row]:
+) -> list[Figure]:
     calls = max(int(tier.width_s * CALLS_PER_S), 1)
     shapes = [_point(series, 0, calls, index).durations.to_bytes() for index, series in _numbered()]
 
@@ -147,8 +151,14 @@ async def _load_tier(
         if history.database.dialect.is_partitioned:
             for second in range(start_s, end_s, tier.partition_s):
                 extend_partitions(connection, tier, second)
-        rows = ((at_s, of, calls, 1, shape) for at_s in range(start_s, end_s, tier.width_s) for of, shape in stripes)
-        _insert(connection, tier.table.name, rows)
+        whole = [Row(0, of, calls, 1, shape) for of, shape in stripes]
+        for table, bucket in (
+            (tier.table, whole),
+            (tier.summary_table, summaries_of(connection, history.catalog, whole)),
+        ):
+            assert table is not None
+            rows = ((at_s, *row[1:]) for at_s in range(start_s, end_s, tier.width_s) for row in bucket)
+            _insert(connection, table.name, rows)
 
     before = await _size(history, tier.rank)
     await history.database.write(load, 120)
@@ -172,18 +182,20 @@ def _insert(connection: Connection, table: str, rows: Iterable[tuple[Any, ...]])
 
 
 async def _size(history: SqlHistory, rank: int) -> int:
-    table = history.tiers[rank].table.name
+    tables = [table.name for table in history.tiers[rank].tables]
 
     def measure(connection: Connection) -> int:
         if not history.database.dialect.is_partitioned:
             return history.database.dialect.measure(connection).database_bytes
-        sql = f"SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('{table}')"
-        return int(connection.exec_driver_sql(sql).scalar() or 0)
+        sizes = "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('{}')"
+        return sum(int(connection.exec_driver_sql(sizes.format(table)).scalar() or 0) for table in tables)
 
     return await history.database.read(measure)
 
 
-async def _questions(history: SqlHistory, live: Any, clock: _Clock, name: str, *, is_short: bool = False) -> list[Row]:
+async def _questions(
+    history: SqlHistory, live: Any, clock: _Clock, name: str, *, is_short: bool = False
+) -> list[Figure]:
     def overview(query: Query, days: int = 1) -> Awaitable[Any]:
         return query.services(days * DAY_S)
 
@@ -216,7 +228,7 @@ async def _questions(history: SqlHistory, live: Any, clock: _Clock, name: str, *
     return rows
 
 
-def _merging_rows() -> list[Row]:
+def _merging_rows() -> list[Figure]:
     """Compare adding up a thousand pairs one by one and all at once, as commits and the live window have to."""
     points = [_point(series, 0, 5, seed) for seed in range(4) for series in SERIES]
     pairs = list(zip(points[:1_000], points[1_000:], strict=True))

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from query.answers import GroupBy
 from query.blocks import Block
 from query.cells import Cells, cells_of, merged
-from query.grouping import grouper
+from query.grouping import fields_of, grouper
 from query.question import check_point_count
 from query.settings import QuerySettings
 from query.sources import Part, Source
@@ -98,7 +98,7 @@ class Derivation:
         derived: dict[Block, Cells] = {}
         marks: dict[Block, float] = {}
         point_count = 0
-        async with aclosing(source.read(blocks, where)) as parts:
+        async with aclosing(source.read(blocks, where, fields_of(group_by))) as parts:
             async for part in parts:
                 point_count += len(part.points)
                 check_point_count(point_count, self._settings)

@@ -46,6 +46,11 @@ def grouper(group_by: Sequence[GroupBy], where: SeriesFilter) -> Callable[[Serie
     return group_of
 
 
+def fields_of(group_by: Sequence[GroupBy]) -> frozenset[str]:
+    """Return the fields of series that matter to an answer with these groups."""
+    return frozenset(FIELD_OF[field] for field in group_by) | {"http_status_class"}  # which tells client errors
+
+
 def labels_of(group_by: Sequence[GroupBy], key: GroupKey) -> dict[str, str]:
     """Return a group's key with the names of its fields."""
     return dict(zip(group_by, key, strict=True))

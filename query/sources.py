@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal, Protocol
@@ -60,8 +60,11 @@ class Source(Protocol):
         """Return what the start of a range of this length is moved down to a multiple of, for the sake of speed."""
         ...
 
-    def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncGenerator[Part, None]:
-        """Yield the points of the sorted `blocks`, a bounded amount at a time; other series may be among them."""
+    def read(self, blocks: Sequence[Block], where: SeriesFilter, by: Collection[str]) -> AsyncGenerator[Part, None]:
+        """Yield the points of the sorted `blocks`, a bounded amount at a time; other series may be among them.
+
+        Only the fields `by` of series matter; points that differ in others may be added up.
+        """
         ...
 
     def stamp(self, block: Block, mark: float, cost_s: float) -> float:
@@ -88,7 +91,9 @@ class LiveSource:
     def grain_s(self, range_s: int) -> int:
         return self.bucket_s
 
-    async def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncGenerator[Part, None]:
+    async def read(
+        self, blocks: Sequence[Block], where: SeriesFilter, by: Collection[str]
+    ) -> AsyncGenerator[Part, None]:
         # In one go and without awaiting, because the feed may change its window at any other moment.
         points = [point for block in blocks for point in self.identity.points(*self._clip(block))]
         yield Part(blocks, points, [self.revision(block) for block in blocks])
@@ -130,8 +135,10 @@ class HistorySource:
         # The hours of a day are quickly read; the minutes of the hour that it begins in would take twice as long.
         return max((width_s for width_s in self._widths if width_s * _GRAINS <= range_s), default=0) or self.bucket_s
 
-    async def read(self, blocks: Sequence[Block], where: SeriesFilter) -> AsyncGenerator[Part, None]:
-        reads = (self._begin(width_s, chunk, where) for width_s, chunk in _chunks(blocks, self._width_for))
+    async def read(
+        self, blocks: Sequence[Block], where: SeriesFilter, by: Collection[str]
+    ) -> AsyncGenerator[Part, None]:
+        reads = (self._begin(width_s, chunk, where, by) for width_s, chunk in _chunks(blocks, self._width_for))
         under_way = next(reads, None)
         try:
             while under_way is not None:
@@ -143,12 +150,16 @@ class HistorySource:
             if under_way is not None:
                 under_way.cancel()
 
-    def _begin(self, width_s: int, chunk: Sequence[tuple[Block, Block]], where: SeriesFilter) -> asyncio.Task[Part]:
-        return asyncio.create_task(self._part(width_s, chunk, where))
+    def _begin(
+        self, width_s: int, chunk: Sequence[tuple[Block, Block]], where: SeriesFilter, by: Collection[str]
+    ) -> asyncio.Task[Part]:
+        return asyncio.create_task(self._part(width_s, chunk, where, by))
 
-    async def _part(self, width_s: int, chunk: Sequence[tuple[Block, Block]], where: SeriesFilter) -> Part:
+    async def _part(
+        self, width_s: int, chunk: Sequence[tuple[Block, Block]], where: SeriesFilter, by: Collection[str]
+    ) -> Part:
         asked_s = self._now_s()
-        points = await self._read(Block(chunk[0][1].start_s, chunk[-1][1].end_s), where, width_s)
+        points = await self._read(Block(chunk[0][1].start_s, chunk[-1][1].end_s), where, width_s, by)
         return Part([block for block, _ in chunk], points, [asked_s] * len(chunk))
 
     def _width_for(self, block: Block) -> int:
@@ -161,9 +172,9 @@ class HistorySource:
         )
         return max(fitting, default=self._widths[0])
 
-    async def _read(self, block: Block, where: SeriesFilter, width_s: int) -> Sequence[RedPoint]:
+    async def _read(self, block: Block, where: SeriesFilter, width_s: int, by: Collection[str]) -> Sequence[RedPoint]:
         try:
-            return await self._history.read(block.start_s, block.end_s, where, width_s)
+            return await self._history.read(block.start_s, block.end_s, where, width_s, by)
         except TooManyPointsError as error:
             raise QuestionError("start_s", str(error)) from error
 

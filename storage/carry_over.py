@@ -54,7 +54,7 @@ def set_up_tiers(connection: Connection, dialect: Dialect, tiers: Sequence[Tier]
         adopt_first(connection, finest, floor_to(newest_s or 0, finest.partition_s) + finest.partition_s)
         for tier in tiers:
             extend_partitions(connection, tier, now_s)
-    empty = {"retired_to_s": 0, "cleared_to_s": 0}
+    empty = {"retired_to_s": 0, "cleared_to_s": 0, "summed_since_s": 0}
     connection.execute(insert(tiers_table), [{"rank": tier.rank, "width_s": tier.width_s, **empty} for tier in tiers])
     if connection.scalar(select(func.min(red_points.c.start_s))) is not None:
         values = {"width_s": tiers[MEDIUM].width_s, "now_s": now_s, "token": new_token()}

@@ -29,6 +29,7 @@ from storage.reads import call_totals, oldest_s, read_held, read_points
 from storage.sanitising import clean_filter, clean_text
 from storage.series_catalog import MetricSeriesCatalog, SeriesCatalog
 from storage.settings import StorageSettings
+from storage.summaries import are_enough_for
 from storage.table_writing import Rows
 from storage.tiers import FINEST, MEDIUM, floor_to, tiers_of
 from telemetry import NowNs, RedColumns, RedPoint, SeenInstance, ServiceInstance, StartError
@@ -53,7 +54,7 @@ class SqlHistory:
         self.writer = new_token()
         """By what this process's marks are told from those of others."""
         self._statements = commit_statements(dialect)
-        self._catalog = SeriesCatalog(settings.max_cached_series, settings.max_field_chars)
+        self.catalog = SeriesCatalog(settings.max_cached_series, settings.max_field_chars)
         self._metric_catalog = MetricSeriesCatalog(settings.max_cached_series)
         self._instance_catalog = InstanceCatalog(settings.max_instances, settings.max_field_chars)
 
@@ -67,7 +68,7 @@ class SqlHistory:
         if self.database.is_open:
             return
         self.database.open()
-        self._catalog.forget_noted()
+        self.catalog.forget_noted()
         self._metric_catalog.forget_noted()
         self._instance_catalog.forget_noted()
         try:
@@ -95,7 +96,7 @@ class SqlHistory:
         rows = [instance_row(row_id, instance, now_s) for row_id, instance in to_note.items()]
         job = partial(self._commit, sorted(set(batch_ids)), points, now_s, metrics=metrics, instance_rows=rows)
         noted = await self.database.write(job)
-        self._catalog.noted(noted[0], now_s)
+        self.catalog.noted(noted[0], now_s)
         self._metric_catalog.noted(noted[1], now_s)
         self._instance_catalog.noted(to_note, now_s)
 
@@ -128,21 +129,30 @@ class SqlHistory:
         limit = self._settings.max_read_points
         return await self.database.read(lambda connection: metric_series_in(connection, (start_s, end_s), where, limit))
 
-    async def read(self, start_s: int, end_s: int, where: SeriesFilter, width_s: int | None = None) -> RedColumns:
+    async def read(
+        self,
+        start_s: int,
+        end_s: int,
+        where: SeriesFilter,
+        width_s: int | None = None,
+        by: Collection[str] | None = None,
+    ) -> RedColumns:
         """See `storage.ports.History.read`."""
         cleaned = clean_filter(where, self._settings.max_field_chars)
+        is_summed = by is not None and are_enough_for({*by, *cleaned.wanted()})
         rank = max((tier.rank for tier in self.tiers if tier.width_s <= (width_s or 0)), default=FINEST)
         return await self.database.read(
             lambda connection: read_points(
                 connection,
                 self.database.dialect,
                 self.tiers,
-                self._catalog,
+                self.catalog,
                 start_s,
                 end_s,
                 cleaned,
                 rank,
                 self._settings.max_read_points,
+                is_summed=is_summed,
             )
         )
 
@@ -174,9 +184,9 @@ class SqlHistory:
     ) -> tuple[set[int], set[int]]:
         """Commit; return the ids of the series that were noted, of RED points and of metrics."""
         width_s, statements = self._settings.resolution_s, self._statements
-        rows, named = rows_of(points, width_s, self._catalog)
+        rows, named = rows_of(points, width_s, self.catalog)
         metric_rows, metric_names = metric_rows_of(metrics, width_s, self._metric_catalog)
-        to_note = self._catalog.to_note(named, now_s), self._metric_catalog.to_note(metric_names, now_s)
+        to_note = self.catalog.to_note(named, now_s), self._metric_catalog.to_note(metric_names, now_s)
         noting = [(of, *named[of], now_s) for of in sorted(to_note[0])]
         metrics_noting = [(of, *metric_names[of], now_s, now_s) for of in sorted(to_note[1])]
         due_s = self.tiers[MEDIUM].width_s

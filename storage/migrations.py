@@ -43,6 +43,10 @@ _METRIC_POINTS: Final = """CREATE TABLE {} (
             PRIMARY KEY (start_s, series_id)
         ) {{metrics}}"""
 
+_SUMMED_SINCE: Final = (
+    "UPDATE tiers SET summed_since_s = (SELECT coalesce(max(start_s) + 1, 0) FROM {}) WHERE rank = {}"
+)
+
 STEPS: Final[Sequence[Step]] = (
     (
         """CREATE TABLE series (
@@ -168,6 +172,18 @@ STEPS: Final[Sequence[Step]] = (
         ) {rewritten_often}""",
         "CREATE INDEX service_instances_by_service ON service_instances (service_name, last_seen_s)",
         "CREATE INDEX service_instances_by_time ON service_instances (last_seen_s)",
+    ),
+    (
+        _POINTS.format("red_summaries_medium"),
+        "CREATE INDEX red_summaries_medium_by_series ON red_summaries_medium (series_id, start_s)",
+        OnPostgres("CREATE TABLE red_summaries_medium_rest PARTITION OF red_summaries_medium DEFAULT"),
+        _POINTS.format("red_summaries_coarse"),
+        "CREATE INDEX red_summaries_coarse_by_series ON red_summaries_coarse (series_id, start_s)",
+        OnPostgres("CREATE TABLE red_summaries_coarse_rest PARTITION OF red_summaries_coarse DEFAULT"),
+        # What was rolled up before has no summaries, and is read from the rows themselves for as long as it is kept.
+        "ALTER TABLE tiers ADD COLUMN summed_since_s BIGINT NOT NULL DEFAULT 0",
+        _SUMMED_SINCE.format("red_points_medium", 1),
+        _SUMMED_SINCE.format("red_points_coarse", 2),
     ),
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""

@@ -104,13 +104,22 @@ class History(Component, Protocol):
         """
         ...
 
-    async def read(self, start_s: int, end_s: int, where: SeriesFilter, width_s: int | None = None) -> RedColumns:
+    async def read(
+        self,
+        start_s: int,
+        end_s: int,
+        where: SeriesFilter,
+        width_s: int | None = None,
+        by: Collection[str] | None = None,
+    ) -> RedColumns:
         """Return the points of buckets that begin in [start_s, end_s), in time order.
 
         Buckets are up to `width_s` wide, and no bucket of the widest tier that fits into `width_s` lies across the
         start or the end of one of theirs; without it they are the finest there are. They are wider where finer ones
         are not kept any more. A series has one point in each bucket, and beside it points of narrower buckets for what
-        came late. However far rolling up has come, and whoever commits meanwhile: the sum is that of one moment.
+        came late. `by` names the fields of series that matter to whoever asks: points of series that differ in no other
+        may be added up, and stand under one of them; without it every field matters. However far rolling up has come,
+        and whoever commits meanwhile: the sum is that of one moment.
         Raises `TooManyPointsError` and `StorageUnavailableError`.
         """
         ...

@@ -6,18 +6,18 @@ one state of the database throughout. `tiers.py` plans what to read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, func, select, text
+from sqlalchemy import Connection, Table, bindparam, func, select, text
 
 from storage.dialects import Dialect
 from storage.live_window import CallTotal
 from storage.ports import SeriesFilter, TooManyPointsError
-from storage.schema import TIER_TABLES, red_points, red_points_coarse, red_points_medium, series
+from storage.schema import SUMMARY_TABLES, TIER_TABLES, red_points, red_points_coarse, red_points_medium, series
 from storage.series_catalog import SeriesCatalog
-from storage.tiers import COARSE, FINEST, MEDIUM, Held, Plan, Tier, floor_to
+from storage.tiers import COARSE, FINEST, MEDIUM, Held, Plan, Ranges, Tier, floor_to
 from telemetry import RedColumns, SeriesKey
 from telemetry.conventions import UNKNOWN_SERVICE
 
@@ -29,11 +29,12 @@ _CALL_TOTALS: Final = (
     .where(red_points.c.start_s >= bindparam("from_s"), red_points.c.start_s < bindparam("to_s"))
     .group_by(red_points.c.start_s)
 )
-_HELD: Final = text("SELECT rank, retired_to_s, cleared_to_s FROM tiers ORDER BY rank")
+_HELD: Final = text("SELECT retired_to_s, cleared_to_s, summed_since_s FROM tiers ORDER BY rank")
 _HELD_AND_DUE: Final = text(
-    "SELECT -1 - rank, retired_to_s, cleared_to_s FROM tiers "
-    "UNION ALL SELECT DISTINCT tier_s, start_s, 0 FROM rollups_due WHERE start_s >= :from_s AND start_s < :to_s"
+    "SELECT -1 - rank, retired_to_s, cleared_to_s, summed_since_s FROM tiers "
+    "UNION ALL SELECT DISTINCT tier_s, start_s, 0, 0 FROM rollups_due WHERE start_s >= :from_s AND start_s < :to_s"
 )
+_SUMMED_TABLES: Final = (*TIER_TABLES, *SUMMARY_TABLES)
 _IDS_PER_QUERY: Final = 10_000
 _FORGOTTEN: Final = SeriesKey(UNKNOWN_SERVICE)
 """For points whose series was deleted as unused, which only a clock years ahead can bring about: totals stay exact."""
@@ -51,19 +52,22 @@ def read_points(
     where: SeriesFilter,
     rank: int,
     max_points: int,
+    *,
+    is_summed: bool = False,
 ) -> RedColumns:
     """Return the points of buckets that begin in [start_s, end_s) and are no wider than the tier `rank` has them.
 
-    Wider ones where that tier was deleted. In time order. Raises `TooManyPointsError` beyond `max_points`. Series are
-    looked up once per process, not per row.
+    Wider ones where that tier was deleted, and summaries where `is_summed` and there are any. In time order. Raises
+    `TooManyPointsError` beyond `max_points`. Series are looked up once per process, not per row.
     """
-    dialect.hold_still(connection, TIER_TABLES)
+    dialect.hold_still(connection, _SUMMED_TABLES if is_summed else TIER_TABLES)
     plan = plan_of(connection, tiers, start_s, end_s)
     plan.cover(start_s, end_s, rank)
     rows: list[RawRow] = []
     for tier in tiers:
-        for from_s, to_s in plan.ranges[tier.rank]:
-            rows += _rows(connection, dialect, tier, from_s, to_s, where, max_points + 1 - len(rows))
+        since_s = plan.held[tier.rank].summed_since_s
+        for table, from_s, to_s in _places(tier, plan.ranges[tier.rank], since_s if is_summed else None):
+            rows += _rows(connection, dialect, table, from_s, to_s, where, max_points + 1 - len(rows))
             if len(rows) > max_points:
                 raise TooManyPointsError(
                     f"the time from {start_s} to {end_s} holds more than {max_points} points: ask about a shorter "
@@ -74,7 +78,7 @@ def read_points(
 
 def read_held(connection: Connection) -> list[Held]:
     """Return what each tier holds, finest first."""
-    return [Held(retired_to_s, cleared_to_s) for _, retired_to_s, cleared_to_s in connection.execute(_HELD)]
+    return [Held(*times) for times in connection.execute(_HELD)]
 
 
 def call_totals(connection: Connection, start_s: int, end_s: int) -> dict[int, CallTotal]:
@@ -105,23 +109,35 @@ def plan_of(connection: Connection, tiers: Sequence[Tier], start_s: int, end_s: 
     held = [Held(0, 0)] * len(tiers)
     due: dict[int, list[int]] = {width_s: [] for width_s in widths}
     bounds = {"from_s": floor_to(start_s, widths[COARSE]), "to_s": end_s}
-    for kind, first_s, second_s in connection.execute(_HELD_AND_DUE, bounds):
+    for kind, *times in connection.execute(_HELD_AND_DUE, bounds):
         if kind < 0:
-            held[-1 - kind] = Held(first_s, second_s)
+            held[-1 - kind] = Held(*times)
         else:
-            due[kind].append(first_s)
+            due[kind].append(times[0])
     return Plan(held, widths, [(), due[widths[MEDIUM]], due[widths[COARSE]]])
 
 
+def _places(tier: Tier, ranges: Ranges, summed_since_s: int | None) -> Iterator[tuple[Table, int, int]]:
+    """Yield which table of the tier to read from when to when; no summaries if `None`."""
+    for from_s, to_s in ranges:
+        cut_s = to_s
+        if tier.summary_table is not None and summed_since_s is not None:
+            cut_s = min(max(summed_since_s, from_s), to_s)
+            if cut_s < to_s:
+                yield tier.summary_table, cut_s, to_s
+        if from_s < cut_s:
+            yield tier.table, from_s, cut_s
+
+
 def _rows(
-    connection: Connection, dialect: Dialect, tier: Tier, from_s: int, to_s: int, where: SeriesFilter, limit: int
+    connection: Connection, dialect: Dialect, of: Table, from_s: int, to_s: int, where: SeriesFilter, limit: int
 ) -> list[RawRow]:
     wanted = where.wanted()
-    table, condition = tier.table.name, ""
+    table, condition = of.name, ""
     if wanted:
         ids = f"SELECT series_id FROM series WHERE {' AND '.join(f'{name} = :{name}' for name in wanted)}"
         condition = f" AND series_id {dialect.any_of.format(ids)}"
-        if tier.rank != FINEST:
+        if of is not red_points:
             table += dialect.by_index.format(f"{table}_by_series")
     statement = (
         f"SELECT start_s, series_id, calls, errors, durations FROM {table} "
@@ -136,7 +152,7 @@ def _columns(connection: Connection, catalog: SeriesCatalog, rows: list[RawRow])
     start_s, ids, calls, errors, durations = zip(*rows, strict=True)
     starts = np.array(start_s, dtype=np.int64)
     distinct, index = np.unique(np.array(ids, dtype=np.int64), return_inverse=True)
-    by_id = _series_of(connection, catalog, set(distinct.tolist()))
+    by_id = series_of(connection, catalog, set(distinct.tolist()))
     names = [by_id.get(series_id, _FORGOTTEN) for series_id in distinct.tolist()]
     columns = RedColumns(
         names, index.astype(np.int64), starts, np.array(calls, np.int64), np.array(errors, np.int64), durations
@@ -147,7 +163,8 @@ def _columns(connection: Connection, catalog: SeriesCatalog, rows: list[RawRow])
     return columns.take(order)
 
 
-def _series_of(connection: Connection, catalog: SeriesCatalog, series_ids: set[int]) -> Mapping[int, SeriesKey]:
+def series_of(connection: Connection, catalog: SeriesCatalog, series_ids: set[int]) -> Mapping[int, SeriesKey]:
+    """Return the series with these ids that there are, by id."""
     by_id, missing = catalog.recall(series_ids)
     for first in range(0, len(missing), _IDS_PER_QUERY):
         found = _read_series(connection, missing[first : first + _IDS_PER_QUERY])

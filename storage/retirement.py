@@ -50,7 +50,7 @@ def retire_rows(connection: Connection, tiers: Sequence[Tier], rank: int, before
     """
     tier, held = tiers[rank], read_held(connection)
     limit_s = _limit_s(connection, tiers, held, rank, before_s)
-    retired_s, cleared_s = held[rank]
+    retired_s, cleared_s = held[rank].retired_to_s, held[rank].cleared_to_s
     if cleared_s < retired_s:
         deleted, has_more = _delete_some(connection, tier, cleared_s, retired_s, max_rows)
         if not has_more:

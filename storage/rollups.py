@@ -24,6 +24,8 @@ from storage.dialects import Dialect
 from storage.reads import read_held
 from storage.row_kinds import ROW_KINDS, RowKind
 from storage.schema import rollups_due
+from storage.series_catalog import SeriesCatalog
+from storage.summaries import summaries_of
 from storage.tiers import COARSE, FINEST, Held, Tier, floor_to
 
 _ROWS_AT_ONCE: Final = 20_000
@@ -55,12 +57,13 @@ class OutdatedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """A bucket as it was read: the marks, what the finer tier held, and the rows to keep, of each kind."""
+    """A bucket as it was read: the marks, what the finer tier held, and the rows to keep."""
 
     bucket: Bucket
     marks: Sequence[tuple[int, int]]
     held: Held
     rows: Sequence[Sequence[Any]]
+    """For each table of the tier."""
 
 
 def due_buckets(
@@ -79,7 +82,9 @@ def count_due(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(buckets)) or 0
 
 
-def gather(connection: Connection, dialect: Dialect, tiers: Sequence[Tier], bucket: Bucket) -> Gathered | None:
+def gather(
+    connection: Connection, dialect: Dialect, tiers: Sequence[Tier], catalog: SeriesCatalog, bucket: Bucket
+) -> Gathered | None:
     """Read what a bucket is made of; `None` when it is not due, or has to wait until dead rows are deleted."""
     tier, finer = tiers[bucket.rank], tiers[bucket.rank - 1]
     key = {"tier_s": tier.width_s, "start_s": bucket.start_s}
@@ -88,14 +93,21 @@ def gather(connection: Connection, dialect: Dialect, tiers: Sequence[Tier], buck
     own = held[bucket.rank]
     if not marks or _is_dead(held[finer.rank], bucket.start_s) or _is_dead(own, bucket.start_s):
         return None
-    rows: list[list[Any]] = [[] for _ in ROW_KINDS]
+    rows: list[Sequence[Any]] = [[] for _ in tier.tables]
     if bucket.start_s >= held[finer.rank].retired_to_s:
-        rows = [_summed(connection, dialect, kind, tiers, bucket) for kind in ROW_KINDS]
+        red, metrics = (_summed(connection, dialect, kind, tiers, bucket) for kind in ROW_KINDS)
+        rows = [red, metrics, summaries_of(connection, catalog, red)]
     return Gathered(bucket, marks, held[finer.rank], rows)
 
 
 def store(
-    connection: Connection, dialect: Dialect, tiers: Sequence[Tier], gathered: Gathered, writer: int, now_s: int
+    connection: Connection,
+    dialect: Dialect,
+    tiers: Sequence[Tier],
+    catalog: SeriesCatalog,
+    gathered: Gathered,
+    writer: int,
+    now_s: int,
 ) -> int:
     """Keep what was gathered and mark the next tier; return the number of rows. Raises `OutdatedError`."""
     bucket = gathered.bucket
@@ -106,16 +118,16 @@ def store(
     rows = gathered.rows
     if bucket.start_s < gathered.held.retired_to_s:
         # Points before marks, as in commits. What is returned is the latest, and nobody can add to it any more.
-        rows = [_moved(connection, dialect, kind, finer, tier, bucket.start_s) for kind in ROW_KINDS]
+        red, metrics = (_moved(connection, dialect, kind, finer, tier, bucket.start_s) for kind in ROW_KINDS)
+        rows = [red, metrics, summaries_of(connection, catalog, red)]
     key = {"tier_s": tier.width_s, "start_s": bucket.start_s}
     if connection.execute(_DELETE_MARKS, {**key, "seen": gathered.marks}).rowcount != len(gathered.marks):
         raise OutdatedError
-    for kind, of_kind in zip(ROW_KINDS, rows, strict=True):
-        table = kind.table_of(tier)
+    for table, of_table in zip(tier.tables, rows, strict=True):
         append = dialect.writing.append(table)
         connection.execute(delete(table).where(table.c.start_s >= bucket.start_s, table.c.start_s < end_s))
-        for first in range(0, len(of_kind), _ROWS_PER_INSERT):
-            append(connection, of_kind[first : first + _ROWS_PER_INSERT])
+        for first in range(0, len(of_table), _ROWS_PER_INSERT):
+            append(connection, of_table[first : first + _ROWS_PER_INSERT])
     if bucket.rank != COARSE:
         next_s = tiers[bucket.rank + 1].width_s
         mark = Mark(next_s, floor_to(bucket.start_s, next_s), writer, now_s, new_token())

@@ -51,6 +51,10 @@ TIER_TABLES: Final = (red_points, red_points_medium, red_points_coarse)
 Time first in the key: questions are about ranges of time, and old rows go together. The two that are written once have
 an index by series as well.
 """
+red_summaries_medium: Final = _points_table("red_summaries_medium")
+red_summaries_coarse: Final = _points_table("red_summaries_coarse")
+SUMMARY_TABLES: Final = (red_summaries_medium, red_summaries_coarse)
+"""Beside the tables that are written once: their rows once more, those of like series added up (`summaries.py`)."""
 
 metric_series: Final = Table(
     "metric_series",
@@ -100,8 +104,9 @@ tiers: Final = Table(
     Column("width_s", BigInteger, nullable=False),
     Column("retired_to_s", BigInteger, nullable=False),
     Column("cleared_to_s", BigInteger, nullable=False),
+    Column("summed_since_s", BigInteger, nullable=False),
 )
-"""What the tiers hold, 0 the finest; `storage/tiers.py` says what the two times mean."""
+"""What the tiers hold, 0 the finest; `storage/tiers.py` says what the times mean."""
 
 rollups_due: Final = Table(
     "rollups_due",

@@ -10,6 +10,9 @@ What a bucket of a tier holds is told by three things, all read in the same snap
   is kept in the finer tier, in addition to the coarser rows, until it is rolled up and moved there.
 - Between `cleared_to_s` and `retired_to_s` rows are dead: the next tier is the truth and they wait to be deleted. The
   finest tier has none such, since commits write to it; it is retired and cleared at once.
+
+Rows of a tier from its `summed_since_s` on have summaries (`summaries.py`), which hold the same and are read instead
+where that is enough.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Table
 
-from storage.schema import METRIC_TABLES, TIER_TABLES
+from storage.schema import METRIC_TABLES, SUMMARY_TABLES, TIER_TABLES
 from storage.settings import StorageSettings
 
 FINEST, MEDIUM, COARSE = 0, 1, 2
@@ -41,15 +44,18 @@ class Tier:
     table: Table
     metric_table: Table
     """Holds metrics as `table` holds RED points: what is due, held or deleted of a time is so of both."""
+    summary_table: Table | None
+    """Holds sums of the rows of `table`; the finest tier has none."""
     unit_s: int
     """What is retired at once is a multiple of this: the width of the next tier's buckets."""
     partition_s: int
     """The time that one partition holds on PostgreSQL; a multiple of `unit_s`."""
 
     @property
-    def tables(self) -> tuple[Table, Table]:
-        """Both tables."""
-        return self.table, self.metric_table
+    def tables(self) -> tuple[Table, ...]:
+        """All tables."""
+        summaries = () if self.summary_table is None else (self.summary_table,)
+        return self.table, self.metric_table, *summaries
 
 
 def tiers_of(settings: StorageSettings) -> tuple[Tier, Tier, Tier]:
@@ -59,10 +65,11 @@ def tiers_of(settings: StorageSettings) -> tuple[Tier, Tier, Tier]:
     medium_s = max(settings.points_retention_s, settings.medium_retention_s)
     retentions = (settings.points_retention_s, medium_s, max(medium_s, settings.coarse_retention_s))
     longest = (_DAY_S // 4, _DAY_S, 30 * _DAY_S)
+    tables_by_rank = zip(TIER_TABLES, METRIC_TABLES, (None, *SUMMARY_TABLES), strict=True)
     finest, medium, coarse = (
         Tier(rank, width_s, retention_s, *tables, unit_s, _partition_s(retention_s, unit_s, longest_s))
         for rank, (width_s, retention_s, tables, unit_s, longest_s) in enumerate(
-            zip(widths, retentions, zip(TIER_TABLES, METRIC_TABLES, strict=True), units, longest, strict=True)
+            zip(widths, retentions, tables_by_rank, units, longest, strict=True)
         )
     )
     return finest, medium, coarse
@@ -74,10 +81,11 @@ def _partition_s(retention_s: int, unit_s: int, longest_s: int) -> int:
 
 
 class Held(NamedTuple):
-    """What a tier holds: its rows are the truth from `retired_to_s` on."""
+    """What a tier holds: its rows are the truth from `retired_to_s` on, and summed up from `summed_since_s` on."""
 
     retired_to_s: int
     cleared_to_s: int
+    summed_since_s: int = 0
 
 
 Ranges = list[tuple[int, int]]

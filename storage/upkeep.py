@@ -25,7 +25,7 @@ from storage.partitions import extend_partitions
 from storage.reads import read_held
 from storage.retention import cutoffs_at, delete_expired
 from storage.retirement import Retired, next_cutoff, retire_partitions, retire_rows
-from storage.rollups import Bucket, OutdatedError, count_due, due_buckets, gather, store
+from storage.rollups import Bucket, Gathered, OutdatedError, count_due, due_buckets, gather, store
 from storage.settings import StorageSettings
 from storage.tasks import end_task
 from telemetry import Counters, ModelWatchError, NowNs
@@ -154,15 +154,18 @@ class Upkeep:
         return total
 
     async def _roll_up(self, bucket: Bucket) -> bool:
-        read = partial(gather, dialect=self._dialect, tiers=self._tiers, bucket=bucket)
-        keep = partial(
-            store, dialect=self._dialect, tiers=self._tiers, writer=self._history.writer, now_s=self._now_s()
-        )
+        dialect, tiers, catalog = self._dialect, self._tiers, self._history.catalog
+
+        def read(connection: Connection) -> Gathered | None:
+            return gather(connection, dialect, tiers, catalog, bucket)
+
+        def keep(connection: Connection, gathered: Gathered) -> None:
+            store(connection, dialect, tiers, catalog, gathered, self._history.writer, self._now_s())
 
         def both(connection: Connection) -> bool:
             gathered = read(connection)
             if gathered is not None:
-                keep(connection, gathered=gathered)
+                keep(connection, gathered)
             return gathered is not None
 
         try:

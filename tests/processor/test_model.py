@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from storage.component import build_postgres_history, build_sqlite_history
 from storage.history import SqlHistory
 from storage.settings import StorageSettings
+from storage.tiers import tiers_of
 from tests.support.doubles import ManualClock
 from tests.support.processor_world import AHEAD, MAX_LATE_S, Step, World
 
@@ -117,7 +118,8 @@ async def play(world: World, steps: Play) -> None:
 
 
 def _empty(connection: Connection) -> None:
-    for name in ("red_points", "red_points_medium", "red_points_coarse", "rollups_due", "batches", "series"):
+    tables = [table.name for tier in tiers_of(StorageSettings()) for table in tier.tables]
+    for name in (*tables, "rollups_due", "batches", "series"):
         connection.execute(sqlalchemy.text(f"DELETE FROM {name}"))
     connection.execute(sqlalchemy.text("UPDATE tiers SET retired_to_s = 0, cleared_to_s = 0"))
 
@@ -134,7 +136,7 @@ async def _worlds(history: SqlHistory, clock: ManualClock) -> AsyncIterator[Make
     async def make() -> World:
         await end_last()
         await history.database.write(_empty)
-        history._catalog.forget_noted()
+        history.catalog.forget_noted()
         clock.advance(START_S - clock.now_s)
         made.append(World(history, clock))
         await made[-1].start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -89,11 +90,11 @@ async def test_a_failed_reading_is_not_kept() -> None:
     await world.history.commit([], [point(CHURN, NOW_S - 300, [0.1])])
 
     class Flaky(MemoryHistory):
-        async def read(self, start_s: int, end_s: int, where: StorageFilter, width_s: int | None = None) -> RedColumns:
+        async def read(self, start_s: int, end_s: int, where: StorageFilter, *how: Any) -> RedColumns:
             if len(self.reads) == 1:
                 self.reads.append((0, 0, where))
                 raise StorageUnavailableError("the database went away")
-            return await super().read(start_s, end_s, where, width_s)
+            return await super().read(start_s, end_s, where, *how)
 
     world.history.__class__ = Flaky
     with pytest.raises(StorageUnavailableError):

@@ -139,6 +139,57 @@ async def test_a_database_of_version_1_is_carried_over_without_loss(store: Any, 
     await history.stop()
 
 
+async def test_what_was_rolled_up_before_there_were_summaries_is_answered_the_same(
+    store: Any, dialect: Dialect
+) -> None:
+    """Buckets from before, from after, and one that is rolled up again, each by service and by route."""
+    clock = ManualClock(NOW_S)
+    history = store.history(now_ns=clock)
+    upkeep = build_upkeep(StorageSettings(min_free_bytes=0), history, Counters(), now_ns=clock)
+    points = [red_point("s0", NOW_S - age_s, 2, 1, http_route=f"/{age_s % 7}") for age_s in range(0, 3 * 3_600, 40)]
+
+    async def roll_up() -> None:
+        for _ in range(2):
+            clock.advance(3_700)
+            await upkeep.roll_up()
+
+    async def check() -> None:
+        for width_s in (10, 60, 3_600):
+            for by in (None, {"service_name"}):
+                found = [*await history.read(0, 2**40, SeriesFilter(service_name="s0"), width_s, by)]
+                assert sum(point.calls for point in found) == sum(point.calls for point in points)
+                hours = {point.start_s // 3_600 for point in points}
+                assert {point.start_s // 3_600 for point in found} == hours
+
+    await history.start()
+    await history.commit([], points)
+    await roll_up()
+    await history.stop()
+    made = dialect.open(sqlalchemy.make_url(store.url), StorageSettings())
+    with made.execution_options(**{IS_WRITER: True}).begin() as connection:
+        for name in ("red_summaries_medium", "red_summaries_coarse"):
+            connection.execute(sqlalchemy.text(f"DROP TABLE {name}"))
+        connection.execute(sqlalchemy.text("ALTER TABLE tiers DROP COLUMN summed_since_s"))
+        step = next(number for number, step in enumerate(STEPS) if "red_summaries_medium" in step[0])
+        connection.execute(schema_version.update().values(version=step))
+        migrate(connection, dialect.ddl_words, STEPS[: step + 1])
+        connection.execute(schema_version.update().values(version=len(STEPS)))
+    made.dispose()
+    await history.start()
+    await check()
+    more = [red_point("s0", start_s, 3, 1, http_route=f"/{start_s % 7}") for start_s in (NOW_S - 7_200, clock.now_s)]
+    await history.commit([], more)
+    points += more
+    await check()
+    await roll_up()
+    await check()
+    await upkeep.delete_expired()
+    await check()
+    rows = "SELECT count(*) FROM red_summaries_coarse"
+    assert await history.database.read(lambda connection: connection.exec_driver_sql(rows).scalar()) == 2
+    await history.stop()
+
+
 async def test_a_database_keeps_the_widths_that_it_was_made_with(store: Any) -> None:
     """Other widths in the settings stop the start, in one line that says what to set back."""
     history = store.history()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -38,11 +39,17 @@ TINY = {
 }
 START_S = 1_700_000_000 // 3_600 * 3_600
 EVERYTHING = SeriesFilter()
+SUMMARIES = ("red_summaries_medium", "red_summaries_coarse")
 
 
 def reference(points: list[RedPoint], width_s: int, start_s: int, end_s: int) -> Totals:
     """All that this file is about, in one line: the points of the buckets that lie in [start_s, end_s), added up."""
     return totals_of((point for point in points if start_s <= point.start_s < end_s), width_s)
+
+
+def without_routes(points: Iterable[RedPoint]) -> list[RedPoint]:
+    """What somebody sees to whom only the services matter."""
+    return [replace(point, series=point.series._replace(http_route="")) for point in points]
 
 
 class World:
@@ -55,7 +62,8 @@ class World:
         self.remembered: Gathered | None = None
 
     async def commit(self, age_s: int, series: int, calls: int) -> None:
-        points = [red_point(f"s{series}", self.clock.now_s - age_s, calls, calls // 2, duration_ms=1 + age_s)]
+        start_s, route = self.clock.now_s - age_s, f"/{(age_s + calls) % 3}"
+        points = [red_point(f"s{series}", start_s, calls, calls // 2, duration_ms=1 + age_s, http_route=route)]
         await self.history.commit([], points)
         self.points += points
 
@@ -96,12 +104,12 @@ class World:
                 pass
 
     async def gather(self, bucket: Bucket) -> Gathered | None:
-        dialect, tiers = self.history.database.dialect, self.history.tiers
-        return await self.history.database.read(partial(gather, dialect=dialect, tiers=tiers, bucket=bucket))
+        look = partial(gather, dialect=self.history.database.dialect, tiers=self.history.tiers, bucket=bucket)
+        return await self.history.database.read(partial(look, catalog=self.history.catalog))
 
     def store(self, gathered: Gathered) -> Callable[[Connection], int]:
-        dialect, tiers = self.history.database.dialect, self.history.tiers
-        return partial(store_rows, dialect=dialect, tiers=tiers, gathered=gathered, writer=2, now_s=self.clock.now_s)
+        keep = partial(store_rows, dialect=self.history.database.dialect, tiers=self.history.tiers, gathered=gathered)
+        return partial(keep, catalog=self.history.catalog, writer=2, now_s=self.clock.now_s)
 
     async def crash(self, job: Callable[[Connection], None]) -> None:
         with pytest.raises(Exception, match=r"ConnectionAbortedError|unavailable"):
@@ -131,6 +139,8 @@ class World:
             inside = [point for point in found if point.start_s >= since_s]
             assert totals_of(inside, tier.width_s) == reference(self.points, tier.width_s, since_s, 2**40)
             older = [point for point in found if gone_s <= point.start_s < since_s]
+            summed = without_routes(await self.history.read(0, 2**40, EVERYTHING, tier.width_s, by={"service_name"}))
+            assert totals_of(summed, WIDTHS[COARSE]) == totals_of(without_routes(found), WIDTHS[COARSE])
             assert totals_of(older, WIDTHS[COARSE]) == reference(self.points, WIDTHS[COARSE], gone_s, since_s)
 
     async def check_range(self, age_s: int, length_s: int, width_s: int) -> None:
@@ -139,7 +149,10 @@ class World:
         start_s = (self.clock.now_s - age_s) // 10 * 10
         if start_s >= kept[0].since_s:
             found = [*await self.history.read(start_s, start_s + length_s, EVERYTHING, width_s)]
-            assert totals_of(found, 10**6) == reference(self.points, 10**6, start_s, start_s + -(-length_s // 10) * 10)
+            wanted = reference(self.points, 10**6, start_s, start_s + -(-length_s // 10) * 10)
+            assert totals_of(found, 10**6) == wanted
+            summed = await self.history.read(start_s, start_s + length_s, EVERYTHING, width_s, by={"service_name"})
+            assert totals_of(without_routes(summed), 10**6) == totals_of(without_routes(found), 10**6)
 
 
 AGES = st.integers(0, 900) | st.sampled_from([0, 0, 1, 2_000, 4_000])
@@ -182,14 +195,14 @@ async def empty_world(store: Any) -> AsyncIterator[Callable[[], Any]]:
     await history.start()
 
     def empty(connection: Connection) -> None:
-        names = ("red_points", "red_points_medium", "red_points_coarse", "rollups_due", "batches", "series")
+        names = ("red_points", "red_points_medium", "red_points_coarse", *SUMMARIES, "rollups_due", "batches", "series")
         for name in names:
             connection.execute(sqlalchemy.text(f"DELETE FROM {name}"))
         connection.execute(sqlalchemy.text("UPDATE tiers SET retired_to_s = 0, cleared_to_s = 0"))
 
     async def make() -> World:
         await history.database.write(empty)
-        history._catalog.forget_noted()
+        history.catalog.forget_noted()
         clock.advance(START_S - clock.now_s)
         return World(history, clock)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from tests.support.red_points import red_point, totals_of
 from tests.support.waiting import eventually
 
 EVERYTHING = SeriesFilter()
+ROUTELESS = ("service_name", "http_status_class")
 HOUR_S, DAY_S = 3_600, 86_400
 NOW_S = 1_700_000_000 // DAY_S * DAY_S + 50
 AT_ONCE: dict[str, Any] = {
@@ -71,16 +72,16 @@ async def test_reads_at_every_width_are_exact_while_others_commit_and_roll_up(st
             await histories[number % 2].commit([os.urandom(16)], points)
             done += len(ages)
 
-    async def read(width_s: int) -> int:
+    async def read(width_s: int, by: Collection[str] | None) -> int:
         checks = 0
         while not is_over:
             least = done
-            found = await histories[checks % 2].read(0, 2**40, EVERYTHING, width_s)
+            found = await histories[checks % 2].read(0, 2**40, EVERYTHING, width_s, by)
             assert least <= sum(point.calls for point in found) <= begun
             checks += 1
         return checks
 
-    readers = [asyncio.create_task(read(width_s)) for width_s in (10, 60, HOUR_S)]
+    readers = [asyncio.create_task(read(width_s, by)) for width_s, by in ((10, None), (60, ROUTELESS), (HOUR_S, None))]
     await asyncio.gather(*(commit(number) for number in range(4)))
     is_over = True
     assert min(await asyncio.gather(*readers)) > 3
@@ -96,6 +97,37 @@ async def test_reads_at_every_width_are_exact_while_others_commit_and_roll_up(st
     for width_s in (60, HOUR_S):
         assert totals_of(await histories[1].read(0, 2**40, EVERYTHING, width_s), HOUR_S) == finest
     await asyncio.gather(*(part.stop() for part in (*rivals, *histories)))
+
+
+async def test_an_overview_reads_one_point_for_each_service(history: SqlHistory, clock: ManualClock) -> None:
+    """Routes, methods and peers are added up where no question is about them; versions and outcomes are not."""
+    start_s = NOW_S // HOUR_S * HOUR_S
+    outcomes = [{"http_status_class": one} for one in ("2xx", "4xx")] + [{"service_version": "2"}]
+    await history.commit(
+        [],
+        [
+            red_point("shop", start_s, 2, 1, http_route=f"/{number}", http_method="GET", **fields)
+            for number in range(10)
+            for fields in outcomes
+        ],
+    )
+    upkeep = upkeep_of(history, clock)
+    clock.advance(3 * HOUR_S)
+    await upkeep.roll_up()
+    for width_s in (60, HOUR_S):
+        found = await history.read(start_s, start_s + HOUR_S, EVERYTHING, width_s, ROUTELESS)
+        assert sorted((point.calls, point.series.http_status_class) for point in found) == [
+            (20, ""),
+            (20, "2xx"),
+            (20, "4xx"),
+        ]
+        for by, where in (
+            (None, EVERYTHING),
+            (("http_route",), EVERYTHING),
+            (ROUTELESS, SeriesFilter(http_route="/1")),
+        ):
+            found = await history.read(start_s, start_s + HOUR_S, where, width_s, by)
+            assert {point.calls for point in found} == {2}
 
 
 async def test_the_duties_are_taken_over_when_their_holder_dies(postgres_store: Any, clock: ManualClock) -> None:

@@ -54,7 +54,14 @@ class MemoryHistory:
             if seen.last_seen_s >= since_s and service_name in (None, seen.instance.service_name)
         ]
 
-    async def read(self, start_s: int, end_s: int, where: SeriesFilter, width_s: int | None = None) -> RedColumns:
+    async def read(
+        self,
+        start_s: int,
+        end_s: int,
+        where: SeriesFilter,
+        width_s: int | None = None,
+        by: Collection[str] | None = None,
+    ) -> RedColumns:
         await self.check()
         self.reads.append((start_s, end_s, where))
         inside = (point for point in self.points if start_s <= point.start_s < end_s and where.matches(point.series))
