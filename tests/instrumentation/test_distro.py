@@ -42,6 +42,7 @@ def test_the_defaults_export_traces_alone_and_soon() -> None:
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64",
         "OTEL_PYTHON_EXCLUDED_URLS": ",".join(PROBES),
         "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "modelwatch",
+        "GRPC_VERBOSITY": "ERROR",
     }
 
 

@@ -123,13 +123,13 @@ def _http_handler(sink_of: list[Sink]) -> type[BaseHTTPRequestHandler]:
 
 
 @contextlib.contextmanager
-def running_sink() -> Iterator[Sink]:
+def running_sink(grpc_port: int = 0, http_port: int = 0) -> Iterator[Sink]:
     """Receive until the block ends; `urls` has the address for each value of OTEL_EXPORTER_OTLP_PROTOCOL."""
     sinks: list[Sink] = []
-    http_server = ThreadingHTTPServer(("127.0.0.1", 0), _http_handler(sinks))
+    http_server = ThreadingHTTPServer(("127.0.0.1", http_port), _http_handler(sinks))
     http_server.daemon_threads = True
     grpc_server = grpc.server(ThreadPoolExecutor(2))
-    grpc_port = grpc_server.add_insecure_port("127.0.0.1:0")
+    grpc_port = grpc_server.add_insecure_port(f"127.0.0.1:{grpc_port}")
     sinks.append(Sink(f"http://127.0.0.1:{grpc_port}", f"http://127.0.0.1:{http_server.server_port}"))
     add_TraceServiceServicer_to_server(sinks[0], grpc_server)  # type: ignore[no-untyped-call]
     thread = threading.Thread(target=http_server.serve_forever, args=(0.05,))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -57,6 +58,15 @@ class WatchedApp:
     def get(self, path: str) -> str:
         """Return a page's text."""
         return self._ask("GET", path, {})[1]
+
+    def answering_pids(self, *, workers: int, least: int = 1, path: str = "/") -> Counter[str]:
+        """Ask for a page of process ids until every worker has answered; return the number of answers by id."""
+        answers: Counter[str] = Counter()
+        deadline_s = time.monotonic() + 60
+        while answers.total() < least or len(answers) < workers:
+            assert time.monotonic() < deadline_s, f"only {len(answers)} of {workers} workers answer:\n{self.log}"
+            answers[self.get(path)] += 1
+        return answers
 
     def _ask(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
         """Ask on a connection of its own, so that every worker has its turn."""

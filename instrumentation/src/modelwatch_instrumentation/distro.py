@@ -46,6 +46,7 @@ def set_defaults(environ: MutableMapping[str, str]) -> None:
         "OTEL_BSP_MAX_QUEUE_SIZE": str(_QUEUE_SPANS),
         "OTEL_PYTHON_EXCLUDED_URLS": ",".join(PROBES),
         "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "modelwatch",
+        "GRPC_VERBOSITY": "ERROR",  # unset, its core prints a line for every handshake with a server that has no TLS
     }
     for name, value in defaults.items():
         environ.setdefault(name, value)

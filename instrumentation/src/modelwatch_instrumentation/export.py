@@ -12,8 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from wrapt import register_post_import_hook
+
+from modelwatch_instrumentation.exporter import PatientExporter
+from modelwatch_instrumentation.outage import OutageLog
+from modelwatch_instrumentation.transport import transport_of
 
 FLUSH_TIMEOUT_S = 2.0
 """The longest time that telemetry may add to the end of a process."""
@@ -30,11 +35,31 @@ def finishes_within(timeout_s: float, work: Callable[[], Any]) -> bool:
 class BoundedSpanProcessor(BatchSpanProcessor):
     """The SDK's batch processor, but with its timeouts kept, and kept together: a flush uses up the shutdown's time.
 
-    The SDK's `force_flush` ignores its timeout, and its `shutdown` waits 30 s for the exporter's last attempt.
+    It exports patiently to collectors that speak OTLP. The SDK's `force_flush` ignores its timeout, and its `shutdown`
+    waits 30 s for the exporter's last attempt.
     """
 
     _is_stuck = False
     _patient_until_s = 0.0
+
+    def __init__(self, span_exporter: SpanExporter, *args: Any, **kwargs: Any) -> None:
+        transport = transport_of(span_exporter)
+        self._outage = OutageLog(transport.endpoint if transport else "")
+        super().__init__(PatientExporter(transport, self._outage) if transport else span_exporter, *args, **kwargs)
+        self._queue = self._batch_processor._queue
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue a sampled span; when the queue is full, its oldest span makes room and is counted as lost."""
+        if len(self._queue) == self._queue.maxlen:
+            self._make_room()
+        super().on_end(span)
+
+    def _make_room(self) -> None:
+        try:
+            self._queue.pop()
+        except IndexError:  # exported in this moment
+            return
+        self._outage.lost(1)
 
     def force_flush(self, timeout_millis: int | None = None) -> bool:
         """Export what is queued, for at most `timeout_millis` and never over two seconds; False: time was up."""
