@@ -183,11 +183,16 @@ class Audit:
         return True
 
     async def _check_processors(self) -> None:
-        """Whatever a processor received, it says what became of it."""
+        """Whatever a processor received, it says what became of it, once nothing is in hand any more."""
         for name in (name for name in self.rig.processors.roles if name.startswith("processor")):
-            received = await self.rig.figure(name, "processor_received_items")
-            outcomes = [await self.rig.figure(name, f"processor_{outcome}_items") for outcome in _OUTCOMES]
-            assert received == sum(outcomes), (name, received, outcomes)
+            await eventually(partial(self._is_accounted_for, name), timeout_s=30)
+
+    async def _is_accounted_for(self, name: str) -> bool:
+        samples = await self.rig.samples(name)
+        outcomes = [int(_total(samples, f"processor_{outcome}_items")) for outcome in _OUTCOMES]
+        received = int(_total(samples, "processor_received_items"))
+        assert received == sum(outcomes), (name, received, outcomes)
+        return True
 
 
 def _total(samples: Samples, name: str) -> float:
