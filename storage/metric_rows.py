@@ -5,13 +5,14 @@ Used by commits and roll-ups, as `commits.py` has it for RED points.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from storage.series_catalog import MetricSeriesCatalog
 from telemetry.metric_points import MetricPoint, merge_metric_points
 from telemetry.metric_series import MetricSeriesKey
-from telemetry.metric_states import merge_states, state_from_bytes
+from telemetry.metric_states import State, merge_states, state_from_bytes
+from telemetry.metric_stretches import join_states
 
 
 class MetricRow(NamedTuple):
@@ -36,14 +37,18 @@ def metric_rows_of(
 
 
 def sum_metric_rows(rows: Sequence[MetricRow], width_s: int = 1) -> list[MetricRow]:
-    """Add up rows into buckets of `width_s`, one row for each key, sorted by key."""
+    """Add up rows into buckets of `width_s`, one row for each key, sorted by key.
+
+    Without `width_s` rows of the same bucket are added up; with it, those of the shorter ones that it consists of.
+    """
+    add_up = merge_states if width_s == 1 else join_states
     groups: dict[tuple[int, int], list[bytes]] = {}
     for start_s, series_id, state in rows:
         groups.setdefault((start_s - start_s % width_s, series_id), []).append(state)
-    return sorted(MetricRow(*key, _sum_of(states)) for key, states in groups.items())
+    return sorted(MetricRow(*key, _sum_of(states, add_up)) for key, states in groups.items())
 
 
-def _sum_of(states: Sequence[bytes]) -> bytes:
+def _sum_of(states: Sequence[bytes], add_up: Callable[[Iterable[State]], State]) -> bytes:
     if len(states) == 1:
         return bytes(states[0])
-    return merge_states(map(state_from_bytes, states)).to_bytes()
+    return add_up(map(state_from_bytes, states)).to_bytes()

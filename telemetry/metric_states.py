@@ -114,7 +114,10 @@ class Start(NamedTuple):
 
 
 class Running(NamedTuple):
-    """Totals, by their starts in time order; `MAX_STARTS` at most."""
+    """Totals, by their starts in time order; `MAX_STARTS` at most.
+
+    Rolled up, a start is there once for each stretch in which its total only grew (`metric_stretches.py`).
+    """
 
     starts: tuple[Start, ...]
 
@@ -229,13 +232,14 @@ def _merged(one: State, other: State) -> State:
 
 def _merged_running(one: Running, other: Running) -> Running:
     if len(one.starts) == 1 == len(other.starts) and one.starts[0].start_ms == other.starts[0].start_ms:
-        return Running((_merged_start(one.starts[0], other.starts[0]),))
+        return Running((merge_starts(one.starts[0], other.starts[0]),))
     by_start: dict[int, Start] = {}
     for start in (*one.starts, *other.starts):
         known = by_start.get(start.start_ms)
-        by_start[start.start_ms] = start if known is None else _merged_start(known, start)
+        by_start[start.start_ms] = start if known is None else merge_starts(known, start)
     return Running(tuple([by_start[start_ms] for start_ms in sorted(by_start)[-MAX_STARTS:]]))
 
 
-def _merged_start(one: Start, other: Start) -> Start:
+def merge_starts(one: Start, other: Start) -> Start:
+    """Return what stands for two parts of what is known since the same start."""
     return Start(one.start_ms, min(one.first, other.first), max(one.last, other.last), max(one.peak, other.peak))

@@ -144,7 +144,12 @@ def points_of_a_series(draw: st.DrawFn, kind: str, series: int) -> list[Observed
             start_s, seen = previous_s, []
             value = draw(GROWTHS if kind == "delta" else VALUES)
         else:
-            if time_s - previous_s > 1 and draw(st.integers(0, 3)) == 0:
+            if kind == "unstarted":
+                # Within ten seconds a total may begin anew once and then not pass its peak, which is not tried here.
+                start_s = 0
+                if time_s // 10 > previous_s // 10 and draw(st.booleans()):
+                    value = 0.0
+            elif time_s - previous_s > 1 and draw(st.integers(0, 3)) == 0:
                 start_s, value, seen = previous_s + 1, 0.0, []
             value += draw(GROWTHS)
         seen = seen + draw(SEEN) if kind in HISTOGRAM_KINDS else seen

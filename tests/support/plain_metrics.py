@@ -29,7 +29,7 @@ from tests.support.otlp import key_values
 BOUNDS = (1.0, 2.0, 5.0)
 DELTA_KINDS = ("delta", "delta_histogram", "delta_exponential")
 HISTOGRAM_KINDS = ("delta_histogram", "histogram", "delta_exponential", "exponential")
-KINDS = ("gauge", "both_ways", "counter", "histogram", "exponential", *DELTA_KINDS)
+KINDS = ("gauge", "both_ways", "counter", "unstarted", "histogram", "exponential", *DELTA_KINDS)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Observed:
         number = NumberDataPoint(**common, as_double=self.value)
         if self.kind == "gauge":
             return Metric(name=self.kind, gauge=Gauge(data_points=[number]))
-        is_monotonic = self.kind in ("counter", "delta")
+        is_monotonic = self.kind in ("counter", "unstarted", "delta")
         data_of_sum = Sum(data_points=[number], aggregation_temporality=temporality, is_monotonic=is_monotonic)
         return Metric(name=self.kind, sum=data_of_sum)
 
@@ -119,6 +119,12 @@ class Reference:
                 known = before.get(point.start_s)
                 value = point.value if kind not in HISTOGRAM_KINDS else len(point.observations)
                 observations = list(point.observations)
+                if kind == "unstarted" and (known is None or point.value < known.value):
+                    # Nobody knows what was before the first one; and what is less than before began anew.
+                    before[point.start_s] = point
+                    if known is not None:
+                        yield series, point, value, observations
+                    continue
                 if kind not in DELTA_KINDS and known is not None:
                     value -= known.value if kind not in HISTOGRAM_KINDS else len(known.observations)
                     observations = observations[len(known.observations) :]
