@@ -23,6 +23,7 @@ SDK_VERSION: Final = "telemetry.sdk.version"
 # OpenTelemetry has no convention for classical models yet (semantic-conventions issue 3420); these are ours.
 MODEL_NAME: Final = "ml.model.name"
 MODEL_VERSION: Final = "ml.model.version"
+MODEL_OPERATION: Final = "ml.operation.name"
 
 HTTP_REQUEST_METHOD: Final = "http.request.method"
 HTTP_METHOD_OLD: Final = "http.method"
