@@ -17,6 +17,7 @@ from opentelemetry.trace import Span, SpanKind
 from modelwatch_instrumentation.models.executors import ExecutorsInstrumentor
 from modelwatch_instrumentation.models.lightgbm import LightGBMInstrumentor
 from modelwatch_instrumentation.models.onnxruntime import OnnxRuntimeInstrumentor
+from modelwatch_instrumentation.models.requests import complete_requests
 from modelwatch_instrumentation.models.settings import settings
 from modelwatch_instrumentation.models.sklearn import SklearnInstrumentor
 from modelwatch_instrumentation.models.xgboost import XGBoostInstrumentor
@@ -37,6 +38,7 @@ class Recorder:
         self._exporter = InMemorySpanExporter()
         self.provider = TracerProvider(shutdown_on_exit=False, resource=Resource(resource))
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        complete_requests(self.provider)  # as each instrumentor does when the process starts
 
     def request(self) -> AbstractContextManager[Span]:
         """Return a SERVER span to work in."""

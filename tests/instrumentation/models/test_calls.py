@@ -138,7 +138,7 @@ def test_models_and_their_methods_can_be_pickled(recorder: Recorder, dumps: Call
         again, method = pickle.loads(dumps(pipeline)), pickle.loads(dumps(pipeline.predict_proba))
         assert np.array_equal(before, again.predict_proba(ROWS))
         assert np.array_equal(before, method(ROWS))
-    assert dumps(pipeline) == dumps(pickle.loads(pickle.dumps(pipeline)))
+    assert b"modelwatch" not in dumps(pipeline)
     assert len(recorder.model_spans()) == 3
 
 

@@ -1,12 +1,12 @@
 """The model of a request: a SERVER span carries name and version of the model if the request used exactly one.
 
-So rate, errors and durations of requests can be told apart by model. A span processor, because only at the end of the
-request is it known how many models it used, and a span's attribute cannot be taken back.
+So rate, errors and durations of requests can be told apart by model. It is set as the request ends: only then is it
+known how many models it used, and an attribute cannot be taken back.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -24,7 +24,7 @@ MAX_MODELS: Final = 2
 
 
 class ServerModels(SpanProcessor):
-    """Links each INTERNAL span to the SERVER span that it lies in, and completes SERVER spans as they end."""
+    """Links each INTERNAL span to the SERVER span that it lies in."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Let a span know its request, however many spans lie between."""
@@ -33,24 +33,30 @@ class ServerModels(SpanProcessor):
             if server is not None:
                 setattr(span, _SERVER, server)
 
-    def _on_ending(self, span: Span) -> None:
-        models = getattr(span, _MODELS, None)
-        if models is None or len(models) != 1 or schema.MODEL_NAME in (span.attributes or {}):
-            return
-        (name, version), *_ = models
-        span.set_attribute(schema.MODEL_NAME, name)
-        if version is not None:
-            span.set_attribute(schema.MODEL_VERSION, version)
-
 
 def note_model(parent: trace.Span, description: Description) -> None:
     """Remember that the request around `parent` used a model."""
     server = _server_of(parent)
-    if server is None:
+    if server is None or not server.is_recording():
         return
-    models: dict[tuple[str, str | None], None] = vars(server).setdefault(_MODELS, {})
+    known = vars(server)
+    models: dict[tuple[str, str | None], None] = known.setdefault(_MODELS, {})
     if len(models) < MAX_MODELS:
         models[description.name, description.version] = None
+        known.setdefault("end", partial(_end, server))
+
+
+def _end(server: Any, end_time: int | None = None) -> None:
+    """End a SERVER span in place of its own method, which is had back; after it a span takes no attribute any more."""
+    known = vars(server)
+    known.pop("end", None)
+    models = known.pop(_MODELS, {})
+    if len(models) == 1 and schema.MODEL_NAME not in (server.attributes or {}):
+        (name, version), *_ = models
+        server.set_attribute(schema.MODEL_NAME, name)
+        if version is not None:
+            server.set_attribute(schema.MODEL_VERSION, version)
+    server.end(end_time)
 
 
 @cache

@@ -56,10 +56,10 @@ class SklearnInstrumentor(LibraryInstrumentor):
 
     def _hook_workers(self, module: ModuleType) -> None:
         """Let joblib's threads and processes know that they work within a call: an estimator's parts are no models."""
-        worker = getattr(module, "_FuncWrapper", None)
-        if worker is not None:
-            self.methods.replace(worker, "__init__", _remembering)
-            self.methods.replace(worker, "__call__", _within)
+        workers, task = getattr(module, "Parallel", None), getattr(module, "_FuncWrapper", None)
+        if workers is not None and task is not None:
+            self.methods.replace(workers, "__call__", _marking)
+            self.methods.replace(task, "__call__", _within)
 
 
 def _subclass_recorder(base: type, record: Callable[[type], None]) -> Callable[..., None]:
@@ -74,14 +74,21 @@ def _subclass_recorder(base: type, record: Callable[[type], None]) -> Callable[.
     return record_subclass
 
 
-def _remembering(init: Callable[..., None]) -> Callable[..., None]:
-    @wraps(init)
-    def remember(self: Any, *args: Any, **kwargs: Any) -> None:
-        init(self, *args, **kwargs)
-        if otel_context.get_value(IN_MODEL_CALL):
-            setattr(self, _WITHIN, True)
+def _marking(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark the tasks of a call; joblib asks for most of them later, on threads that know nothing of it."""
 
-    return remember
+    @wraps(call)
+    def dispatch(self: Any, iterable: Any, *args: Any, **kwargs: Any) -> Any:
+        if otel_context.get_value(IN_MODEL_CALL):
+            iterable = map(_marked, iterable)
+        return call(self, iterable, *args, **kwargs)
+
+    return dispatch
+
+
+def _marked(task: Any) -> Any:
+    setattr(task[0], _WITHIN, True)
+    return task
 
 
 def _within(call: Callable[..., Any]) -> Callable[..., Any]:
