@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from sklearn.linear_model import LinearRegression
 
 from modelwatch_instrumentation import model_span
+from modelwatch_instrumentation.models import requests
 from modelwatch_instrumentation.models.span import ModelSpan
 from tests.instrumentation.models.conftest import Recorder, attributes
 
@@ -158,6 +159,19 @@ def test_a_request_carries_the_one_model_that_it_used(recorder: Recorder) -> Non
     servers = [attributes(span) for span in recorder.spans() if span.kind is SpanKind.SERVER]
     one = {"ml.model.name": "fraud", "ml.model.version": "3"}
     assert servers == [one, one, {}, {"ml.model.name": "mine"}, {}]
+
+
+def test_the_spans_of_one_request_are_bounded(recorder: Recorder) -> None:
+    """What is beyond is counted on the request, which has its model all the same; other requests are not concerned."""
+    for calls in (requests.MAX_SPANS + 5, requests.MAX_SPANS):
+        with recorder.request():
+            for _ in range(calls):
+                with model_span("fraud"):
+                    pass
+    servers = [attributes(span) for span in recorder.spans() if span.kind is SpanKind.SERVER]
+    model = {"ml.model.name": "fraud"}
+    assert servers == [model | {"modelwatch.model_spans.left_out": 5}, model]
+    assert len(recorder.model_spans()) == 2 * requests.MAX_SPANS
 
 
 @pytest.mark.parametrize("shown", [{}, {"OTEL_PYTHON_MODEL_SPANS_REDACT": "amount"}])

@@ -19,6 +19,10 @@ from modelwatch_instrumentation.models.naming import Description
 
 _SERVER: Final = "_modelwatch_server"
 _MODELS: Final = "_modelwatch_models"
+_COUNT: Final = "_modelwatch_model_spans"
+MAX_SPANS: Final = 64
+"""Model spans of one request. One that asks a model a thousand times, such as to explain a prediction, must not push
+the spans of other requests out of the exporter's queue."""
 MAX_MODELS: Final = 2
 """More need not be remembered to know that it was not one."""
 
@@ -36,26 +40,44 @@ class ServerModels(SpanProcessor):
 
 def note_model(parent: trace.Span, description: Description) -> None:
     """Remember that the request around `parent` used a model."""
-    server = _server_of(parent)
+    known = _request_of(parent)
+    if known is not None:
+        models: dict[tuple[str, str | None], None] = known.setdefault(_MODELS, {})
+        if len(models) < MAX_MODELS:
+            models[description.name, description.version] = None
+
+
+def has_room(parent: trace.Span) -> bool:
+    """Count one more model span for the request around `parent`; False if it has its `MAX_SPANS` already."""
+    known = _request_of(parent)
+    if known is None:
+        return True
+    known[_COUNT] = count = known.get(_COUNT, 0) + 1
+    return bool(count <= MAX_SPANS)
+
+
+def _request_of(span: trace.Span) -> dict[str, Any] | None:
+    """Return what is remembered of the request around a span, with its end in our hands; None if there is none."""
+    server = _server_of(span)
     if server is None or not server.is_recording():
-        return
-    known = vars(server)
-    models: dict[tuple[str, str | None], None] = known.setdefault(_MODELS, {})
-    if len(models) < MAX_MODELS:
-        models[description.name, description.version] = None
-        known.setdefault("end", partial(_end, server))
+        return None
+    known: dict[str, Any] = vars(server)
+    known.setdefault("end", partial(_end, server))
+    return known
 
 
 def _end(server: Any, end_time: int | None = None) -> None:
     """End a SERVER span in place of its own method, which is had back; after it a span takes no attribute any more."""
     known = vars(server)
     known.pop("end", None)
-    models = known.pop(_MODELS, {})
+    models, left_out = known.pop(_MODELS, {}), known.pop(_COUNT, 0) - MAX_SPANS
     if len(models) == 1 and schema.MODEL_NAME not in (server.attributes or {}):
         (name, version), *_ = models
         server.set_attribute(schema.MODEL_NAME, name)
         if version is not None:
             server.set_attribute(schema.MODEL_VERSION, version)
+    if left_out > 0:
+        server.set_attribute(schema.LEFT_OUT, left_out)
     server.end(end_time)
 
 

@@ -18,7 +18,7 @@ from opentelemetry.trace import Span, Status, StatusCode, Tracer, TracerProvider
 from modelwatch_instrumentation.models import schema
 from modelwatch_instrumentation.models.capture import Scalar, input_attributes, output_attributes, scalar_of
 from modelwatch_instrumentation.models.naming import Description
-from modelwatch_instrumentation.models.requests import complete_requests, note_model
+from modelwatch_instrumentation.models.requests import complete_requests, has_room, note_model
 from modelwatch_instrumentation.models.settings import Mode, settings
 from modelwatch_instrumentation.request import error_type
 
@@ -220,13 +220,16 @@ def is_wanted(*, is_explicit: bool) -> bool:
     if mode is Mode.OFF:
         return False
     current = trace.get_current_span()
-    if not current.is_recording():
+    is_recorded = current.is_recording()
+    if not is_recorded:
         within = current.get_span_context()
         if within.is_valid and not within.is_remote:
             return False
         if not is_explicit and mode is not Mode.ALWAYS:
             return False
-    return is_explicit or not otel_context.get_value(IN_MODEL_CALL)
+    if not is_explicit and otel_context.get_value(IN_MODEL_CALL):
+        return False
+    return not is_recorded or has_room(current)
 
 
 @cache
