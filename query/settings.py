@@ -23,7 +23,12 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
         description="Seconds after the end of a history bucket when the live figures are compared with it, once. "
         "Senders export every 5 s unless told otherwise; after three times that, hardly anything is still to come.",
     )
-    max_range_s: int = Field(31 * 86_400, ge=60, description="The longest time that one question may span, in seconds.")
+    max_range_s: int = Field(
+        731 * 86_400,
+        ge=60,
+        description="The longest time that one question may span, in seconds; two years, as the history keeps hours. "
+        "What a question may cost is bounded by its steps and the points that it reads.",
+    )
     max_steps: int = Field(2_000, ge=10, description="The most steps that one answer may have.")
     max_groups: int = Field(
         1_000,
