@@ -66,6 +66,7 @@ CounterName = Literal[
     "storage_rolled_up_buckets",
     "storage_expired_rows",  # deleted one by one: points on SQLite, batch ids and series on either database
     "storage_dropped_partitions",  # of points that were past their age or had to go, on PostgreSQL
+    "storage_clock_doubts",  # rounds that deleted nothing for its age, as the clock is not to be believed
     "storage_thinnings",  # times that the oldest points were deleted before their age, because space was short
     # alerting
     "alerting_evaluations",  # of one rule for one group
@@ -146,6 +147,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "storage_rolled_up_buckets": "Buckets of the history that were rolled up into the next tier.",
         "storage_expired_rows": "Rows of the history that were deleted one by one.",
         "storage_dropped_partitions": "Partitions of the history that were dropped, on PostgreSQL.",
+        "storage_clock_doubts": "Rounds in which nothing was deleted for its age, as the clock is not to be believed.",
         "storage_thinnings": "Times that the oldest points were deleted before their age, because space was short.",
         "storage_due_rollups": "Buckets that hold points which the next tier does not have yet.",
         "storage_database_bytes": "Size of the history's database.",
