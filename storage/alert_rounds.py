@@ -99,7 +99,7 @@ _NOTE_TRANSITION: Final = text(
     "INSERT INTO alert_history (at_ms, alert_id, sequence, rule_id, document) "
     "VALUES (:at_ms, :alert_id, :sequence, :rule_id, :document)"
 )
-_POST: Final = text(
+POST: Final = text(
     "INSERT INTO alert_outbox "
     "(notification_id, channel, created_ms, due_ms, attempts, status, detail, finished_ms, document) VALUES "
     "(:notification_id, :channel, :created_ms, :due_ms, :attempts, :status, :detail, :finished_ms, :document) "
@@ -159,7 +159,7 @@ class AlertRounds:
                 (_FORGET, forgotten),
                 (_FORGET_ACK, forgotten),
                 (_NOTE_TRANSITION, [row._asdict() for row in round_.transitions]),
-                (_POST, [row._asdict() for row in round_.outbox]),
+                (POST, [row._asdict() for row in round_.outbox]),
             )
             for statement, rows in changes:
                 if rows:

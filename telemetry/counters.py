@@ -75,6 +75,7 @@ CounterName = Literal[
     "alerting_transitions",
     "alerting_notifications",  # put into the outbox, each once for every channel
     "alerting_sent_notifications",
+    "alerting_messages",  # taken by a channel; those of one moment are one message
     "alerting_retried_notifications",
     "alerting_failed_notifications",
     "alerting_takeovers",
@@ -158,6 +159,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "alerting_transitions": "Changes of the state of an alert.",
         "alerting_notifications": "Notifications put into the outbox, each once for every channel.",
         "alerting_sent_notifications": "Notifications that a channel has taken.",
+        "alerting_messages": "Messages that a channel has taken; notifications of one moment leave as one message.",
         "alerting_retried_notifications": "Attempts to deliver a notification that failed and will be made again.",
         "alerting_failed_notifications": "Notifications that were given up.",
         "alerting_takeovers": "Times that this process took over the evaluation of alerts.",
