@@ -77,6 +77,12 @@ def wrapped_recording(sink: Sink) -> Iterator[Recording]:
 
 
 @pytest.fixture(scope="module")
+def standard_recording(sink: Sink) -> Iterator[Recording]:
+    with watched("fastapi_app", sink.urls["grpc"], OTEL_SEMCONV_STABILITY_OPT_IN="http/dup") as app:
+        yield record(app, sink, fastapi_cases())
+
+
+@pytest.fixture(scope="module")
 def starlette_recording(sink: Sink) -> Iterator[Recording]:
     with watched("starlette_app", sink.urls["http/protobuf"], "http/protobuf") as app:
         yield record(app, sink, starlette_cases())
@@ -114,6 +120,26 @@ def test_a_starlette_request_has_one_server_span(starlette_recording: Recording,
 def test_a_plain_asgi_request_has_one_server_span(plain_recording: Recording, case: Case) -> None:
     """Without a framework there is no route, and a raw path never takes its place."""
     check(plain_recording, case)
+
+
+@pytest.mark.parametrize("case", fastapi_cases(), ids=_by_path)
+def test_opentelemetrys_own_middleware_leaves_the_same_spans(standard_recording: Recording, case: Case) -> None:
+    """It is used where old conventions, headers or metrics are asked for."""
+    check(standard_recording, case)
+
+
+def test_both_ways_write_the_same_attributes(fastapi_recording: Recording, standard_recording: Recording) -> None:
+    """All that the stable conventions know, but for the port in the address."""
+    (ours,) = fastapi_recording.of("/items/7?verbose=1")
+    (theirs,) = standard_recording.of("/items/7?verbose=1")
+    differing = {"client.port", "server.port", "server.address", "user_agent.original"}
+    stable = {key: value for key, value in ours.attributes.items() if key not in differing}
+    assert stable.items() <= theirs.attributes.items()
+    assert ours.attributes["server.address"] == "127.0.0.1"
+    assert set(theirs.attributes) - set(ours.attributes) == {
+        *("http.scheme", "http.host", "http.flavor", "http.target", "http.url", "http.method", "http.server_name"),
+        *("http.status_code", "net.host.port", "net.peer.ip", "net.peer.port"),
+    }
 
 
 def test_nothing_but_the_requests_is_recorded(fastapi_recording: Recording) -> None:
