@@ -26,10 +26,10 @@ import psutil
 from benchmarks import _paced
 from benchmarks._watched_app import ROUTES
 
-ROUNDS = 5
+ROUNDS = 3
 PER_S = 500
 PACED_S = 3.0
-FLAT_OUT_S = 1.5
+FLAT_OUT_S = 1.0
 CONNECTIONS = 16
 BARE = "bare"
 OURS = "modelwatch-instrumentation"

@@ -25,7 +25,7 @@ from benchmarks._watched_app import ROUTES, make
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-ROUNDS = 7
+ROUNDS = 5
 REQUESTS = 1200
 SILENT = {"tracing": False, "metrics": False, "logs": False}
 
