@@ -17,10 +17,11 @@ from starlette.routing import BaseRoute
 from api import health, models, problems
 from api.head_requests import HeadRequests
 from api.metric_routes import build_metric_router
+from api.resource_routes import build_resource_router
 from api.routes import build_router
 from api.security_headers import SecurityHeaders
 from api.settings import ApiSettings
-from query import MetricQuery, Query
+from query import MetricQuery, Query, ResourceQuery
 from telemetry import Counters, NowNs
 
 VERSION: Final = "0.1.0"
@@ -34,6 +35,7 @@ def build(
     settings: ApiSettings,
     query: Query,
     metrics: MetricQuery,
+    resources: ResourceQuery,
     counters: Counters,
     checks: health.Checks,
     now_ns: NowNs = time.time_ns,
@@ -43,8 +45,9 @@ def build(
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadRequests)
     problems.register(app)
-    app.include_router(build_router(query, counters, now_ns))
+    app.include_router(build_router(query, resources, counters, now_ns))
     app.include_router(build_metric_router(metrics, now_ns))
+    app.include_router(build_resource_router(resources, now_ns))
     _add_health(app, settings, counters, checks)
 
     @app.get("/api", include_in_schema=False)

@@ -197,10 +197,11 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, live: Live
     from api.web_server import WebServer
     from dash_app.component import mount as mount_pages
     from dash_app.pages import Sources
-    from query import MetricQuery, Query
+    from query import MetricQuery, Query, ResourceQuery
 
     query, metrics = Query(settings.query, history, live), MetricQuery(settings.query, history)
-    app = build_api(settings.api, query, metrics, made.counters, made.checks)
+    resources = ResourceQuery(settings.query, query, history)
+    app = build_api(settings.api, query, metrics, resources, made.counters, made.checks)
     dash = settings.dash
     if "otlp_endpoint" not in dash.model_fields_set:
         host = settings.receiver.host
@@ -208,7 +209,7 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, live: Live
         reachable = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         scheme = "https" if settings.receiver.tls_cert_file else "http"
         dash = dash.model_copy(update={"otlp_endpoint": f"{scheme}://{reachable}:{settings.receiver.grpc_port}"})
-    mount_pages(app, dash, Sources(query))
+    mount_pages(app, dash, Sources(query, resources))
     api = settings.api
     server = made.add(
         WebServer(

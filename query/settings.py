@@ -9,6 +9,8 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from query.resources.settings import ResourceSettings
+
 
 class QuerySettings(BaseModel, frozen=True, extra="forbid"):
     """Bounds, caches and thresholds of the questions."""
@@ -74,6 +76,8 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
     error_rate_critical: float = Field(
         0.05, gt=0, lt=1, description="Error rate, 0 to 1, above which a service is surely critical."
     )
+
+    resources: ResourceSettings = ResourceSettings()
 
     @model_validator(mode="after")
     def _thresholds_rise(self) -> Self:

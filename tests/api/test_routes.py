@@ -260,7 +260,7 @@ async def test_a_long_answer_is_whole(client: httpx.AsyncClient) -> None:
 
 async def test_pages_mounted_onto_the_app_do_not_swallow_api_paths(served: Served) -> None:
     """A catch-all registered afterwards answers everything but what lies below /api."""
-    app = build(ApiSettings(), served.world.query, served.world.metrics, served.counters, {})
+    app = build(ApiSettings(), served.world.query, served.world.metrics, served.world.resources, served.counters, {})
     app.add_api_route("/{path:path}", lambda: PlainTextResponse("page"))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://modelwatch.test") as client:
         assert (await client.get("/anything")).text == "page"
