@@ -51,7 +51,8 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
         5.0,
         ge=0,
         description="Seconds after which figures more than a minute old are read from the history again, "
-        "so that spans that came late are seen; ten times what the reading took, if that is longer.",
+        "so that spans that came late are seen; ten times what the reading took, if that is longer. Until then two "
+        "answers about the same time may differ by what came late, each being right for the moment of its reading.",
     )
     cached_cells: int = Field(
         150_000, ge=0, description="Derived figures (one group in one step) kept in memory, about 1 KB each."
