@@ -25,6 +25,7 @@ class AlertingSettings(BaseModel, frozen=True, extra="forbid"):
         "begin with it.",
     )
     max_rules: int = Field(1_000, ge=1, le=10_000, description="The most rules that may be kept.")
+    max_silences: int = Field(1_000, ge=1, le=100_000, description="The most silences that may be kept.")
     max_groups: int = Field(
         10_000,
         ge=1,

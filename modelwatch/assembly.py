@@ -128,20 +128,23 @@ def _add_folder_lock(made: Assembly, settings: Settings) -> None:
 
 def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live: LiveFeed) -> Consumer:
     from processor.component import build as build_intake
+    from processor.progress import ProgressReport
     from processor.rabbit_source import RabbitSource
-    from storage.component import build_attempts, build_upkeep
+    from storage.component import build_attempts, build_ingest_progress, build_upkeep
 
     declare_series(made.counters, "processor")
     upkeep = made.add(build_upkeep(settings.storage, history, made.counters))
     made.checks["clock"] = upkeep.clock.check
     intake = made.add(build_intake(settings.processor, history, live, made.counters))
+    report = made.add(ProgressReport(settings.processor, intake, build_ingest_progress(history)))
     if settings.broker_url:
         url = broker_url_of(settings)
         declare_series(made.counters, "rabbit_source")
         attempts = build_attempts(history)
-        source = made.add(RabbitSource(settings.rabbit_source, settings.rabbitmq, url, intake, attempts, made.counters))
+        source = made.add(RabbitSource(settings.rabbit_source, settings.rabbitmq, url, report, attempts, made.counters))
         made.checks["rabbitmq_source"] = _connected("the RabbitMQ source", lambda: source.is_connected)
-    consumer: Consumer = intake
+        report.trouble = lambda: "" if source.is_connected else "a processor has no connection to RabbitMQ"
+    consumer: Consumer = report
     return consumer
 
 

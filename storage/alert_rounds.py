@@ -148,6 +148,10 @@ class AlertRounds:
         values = {"name": _LEASE, "holder": holder, "fence": fence}
         await self._database.write(lambda connection: connection.execute(_RELEASE, values) and None)
 
+    async def renew(self, holder: str, fence: int) -> None:
+        """Give a sign of life, and write nothing else. Raises `LeaseLostError`."""
+        await self._database.write(lambda connection: renew(connection, holder, fence))
+
     async def commit(self, holder: str, fence: int, round_: Round) -> None:
         """Keep what a round changed, and renew the lease. Raises `LeaseLostError`."""
 
