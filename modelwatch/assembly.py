@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from api.figures import ReadFigures, Scope
     from api.health import Check
     from otlp_receiver.settings import ReceiverSettings
+    from query import MetricQuery, Query
     from storage.history import SqlHistory
     from storage.ports import LiveFeed
 
-Part = Literal["receiver", "processor", "web"]
+Part = Literal["receiver", "processor", "web", "alerts"]
 
 
 @dataclass
@@ -55,7 +56,7 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
     """Return the components of these parts, connected and not yet started. Raises `StartError`."""
     made = Assembly()
     history = live = None
-    if parts & {"processor", "web"}:
+    if parts & {"processor", "web", "alerts"}:
         if _has_own_live_feed(settings, parts):
             _add_folder_lock(made, settings)
         history = made.add(build_history(settings))
@@ -66,9 +67,13 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
         _add_receiver(made, settings, intake if intake and not settings.broker_url else _add_exporter(made, settings))
     elif intake is not None and not settings.broker_url:
         raise StartError("the processor needs RabbitMQ to take its data from: set MODELWATCH_BROKER_URL=amqp://...")
-    if history and live and "web" in parts:
-        _add_web(made, settings, history, live)
-    else:
+    if history and live and parts & {"alerts", "web"}:
+        asking = _questions(settings, history, live)
+        if "alerts" in parts:
+            _add_alerts(made, settings, history, asking)
+        if "web" in parts:
+            _add_web(made, settings, history, asking)
+    if "web" not in parts:
         _add_health(made, settings, made.read_figures)
     return made
 
@@ -195,16 +200,34 @@ def _receiver_settings(settings: Settings) -> ReceiverSettings:
     return settings.receiver.model_copy(update={"max_batch_bytes": largest})
 
 
-def _add_web(made: Assembly, settings: Settings, history: SqlHistory, live: LiveFeed) -> None:
+def _questions(settings: Settings, history: SqlHistory, live: LiveFeed) -> tuple[Query, MetricQuery]:
+    from query import MetricQuery, Query
+
+    return Query(settings.query, history, live), MetricQuery(settings.query, history)
+
+
+def _add_alerts(made: Assembly, settings: Settings, history: SqlHistory, asking: tuple[Query, MetricQuery]) -> None:
+    from alerting.component import build as build_alerting
+    from storage.component import build_alert_store, build_ingest_progress
+
+    store, progress = build_alert_store(history), build_ingest_progress(history)
+    alerting = made.add(build_alerting(settings.alerts, store, progress, *asking, (), made.counters))
+    made.checks["alerts"] = alerting.check
+
+
+def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: tuple[Query, MetricQuery]) -> None:
+    from alerting.desk import AlertDesk
     from api.component import build as build_api
     from api.web_server import WebServer
     from dash_app.component import mount as mount_pages
     from dash_app.pages import Sources
-    from query import MetricQuery, Query, ResourceQuery
+    from query import ResourceQuery
+    from storage.component import build_alert_store
 
-    query, metrics = Query(settings.query, history, live), MetricQuery(settings.query, history)
+    query, metrics = asking
     resources = ResourceQuery(settings.query, query, history)
-    app = build_api(settings.api, query, metrics, resources, made.counters, made.checks)
+    desk = AlertDesk(settings.alerts, build_alert_store(history), query, metrics)
+    app = build_api(settings.api, query, metrics, resources, made.counters, made.checks, alerts=desk)
     dash = settings.dash
     if "otlp_endpoint" not in dash.model_fields_set:
         host = settings.receiver.host
