@@ -18,6 +18,8 @@ need rabbitmq-server MODELWATCH_TEST_RABBITMQ_URL /usr/lib/rabbitmq/bin/rabbitmq
 need postgresql MODELWATCH_TEST_POSTGRES_URL '/usr/lib/postgresql/*/bin/postgres'
 need redis-server MODELWATCH_TEST_REDIS_URL redis-server
 need chromium MODELWATCH_TEST_CHROMIUM chromium chromium-browser google-chrome
+need docker.io "" dockerd /usr/sbin/dockerd
+need busybox-static "" /bin/busybox
 need nodejs "" node
 need npm "" npm
 

@@ -20,10 +20,12 @@ K8S_CONTAINER: Final = "k8s.container.name"
 SDK_LANGUAGE: Final = "telemetry.sdk.language"
 SDK_VERSION: Final = "telemetry.sdk.version"
 
+MEASURED_BY: Final = "modelwatch.measured_by"
+"""Ours: who measured a resource from outside, which therefore does not speak of itself."""
+
 # OpenTelemetry has no convention for classical models yet (semantic-conventions issue 3420); these are ours.
 MODEL_NAME: Final = "ml.model.name"
 MODEL_VERSION: Final = "ml.model.version"
-MODEL_OPERATION: Final = "ml.operation.name"
 
 HTTP_REQUEST_METHOD: Final = "http.request.method"
 HTTP_METHOD_OLD: Final = "http.method"

@@ -66,7 +66,6 @@ CounterName = Literal[
     "storage_rolled_up_buckets",
     "storage_expired_rows",  # deleted one by one: points on SQLite, batch ids and series on either database
     "storage_dropped_partitions",  # of points that were past their age or had to go, on PostgreSQL
-    "storage_clock_doubts",  # rounds that deleted nothing for its age, as the clock is not to be believed
     "storage_thinnings",  # times that the oldest points were deleted before their age, because space was short
     # alerting
     "alerting_evaluations",  # of one rule for one group
@@ -75,10 +74,19 @@ CounterName = Literal[
     "alerting_transitions",
     "alerting_notifications",  # put into the outbox, each once for every channel
     "alerting_sent_notifications",
-    "alerting_messages",  # taken by a channel; those of one moment are one message
     "alerting_retried_notifications",
     "alerting_failed_notifications",
     "alerting_takeovers",
+    # container_stats, in points: made = sent + refused + dropped + waiting; rejected ones are among those sent
+    "container_stats_points",
+    "container_stats_sent_points",
+    "container_stats_rejected_points",  # by the endpoint, out of requests that it took
+    "container_stats_refused_points",  # of requests that the endpoint refused for good
+    "container_stats_dropped_points",  # the oldest, because too many waited for the endpoint
+    "container_stats_retries",  # requests that failed for now
+    "container_stats_failed_samples",
+    "container_stats_missed_samples",  # of a running container, of which the engine told nothing in time
+    "container_stats_engine_reconnects",
     # modelwatch: a receiver of several processes
     "worker_restarts",
 ]
@@ -99,6 +107,11 @@ GaugeName = Literal[
     "storage_database_bytes",
     "storage_free_bytes",
     "storage_clock_skew_s",
+    "container_stats_containers",
+    "container_stats_unwatched_containers",
+    "container_stats_processes",
+    "container_stats_engine_connected",
+    "container_stats_waiting_bytes",
     "alerting_is_evaluator",
     "alerting_firing",
     "alerting_round_seconds",
@@ -148,8 +161,21 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "storage_rolled_up_buckets": "Buckets of the history that were rolled up into the next tier.",
         "storage_expired_rows": "Rows of the history that were deleted one by one.",
         "storage_dropped_partitions": "Partitions of the history that were dropped, on PostgreSQL.",
-        "storage_clock_doubts": "Rounds in which nothing was deleted for its age, as the clock is not to be believed.",
         "storage_thinnings": "Times that the oldest points were deleted before their age, because space was short.",
+        "container_stats_points": "Points of metrics made of containers and processes.",
+        "container_stats_sent_points": "Those that the receiver, or the endpoint, has taken.",
+        "container_stats_rejected_points": "Points that the endpoint rejected out of requests that it took.",
+        "container_stats_refused_points": "Points of requests that were refused for good.",
+        "container_stats_dropped_points": "Points dropped because too many waited to be sent; the oldest.",
+        "container_stats_retries": "Requests that failed for now and were sent again.",
+        "container_stats_failed_samples": "Samples of containers and processes that failed as a whole.",
+        "container_stats_missed_samples": "Samples of a running container without anything new from the engine.",
+        "container_stats_engine_reconnects": "Connections to the container engine that were lost and came back.",
+        "container_stats_containers": "Containers that are watched.",
+        "container_stats_unwatched_containers": "Containers beyond the limit, which are not watched.",
+        "container_stats_processes": "Processes that are watched.",
+        "container_stats_engine_connected": "Whether the container engine answers.",
+        "container_stats_waiting_bytes": "Bytes of metrics that wait to be sent.",
         "storage_due_rollups": "Buckets that hold points which the next tier does not have yet.",
         "storage_database_bytes": "Size of the history's database.",
         "storage_free_bytes": "Bytes that the SQLite file may still grow by, pages that it has free included.",
@@ -159,7 +185,6 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "alerting_transitions": "Changes of the state of an alert.",
         "alerting_notifications": "Notifications put into the outbox, each once for every channel.",
         "alerting_sent_notifications": "Notifications that a channel has taken.",
-        "alerting_messages": "Messages that a channel has taken; notifications of one moment leave as one message.",
         "alerting_retried_notifications": "Attempts to deliver a notification that failed and will be made again.",
         "alerting_failed_notifications": "Notifications that were given up.",
         "alerting_takeovers": "Times that this process took over the evaluation of alerts.",
