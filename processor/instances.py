@@ -28,12 +28,15 @@ _KEYS: Final = (
 )
 """For each field of a `ServiceInstance` the attributes that may tell it, the first one that does counts."""
 
-INSTANCE_KEYS: Final = frozenset(key for keys in _KEYS for key in keys)
+INSTANCE_KEYS: Final = frozenset(key for keys in _KEYS for key in keys) | {names.MEASURED_BY}
 
 
 def instance_of(attributes: Attributes, text_limit_chars: int) -> ServiceInstance | None:
-    """Return the instance that a resource names, with texts cut off; `None` if it names no service."""
-    if not attributes.get(names.SERVICE_NAME):
+    """Return the instance that a resource names, with texts cut off; `None` if it names no service.
+
+    A process that is measured from outside is no instance by that: it may be a child that serves nothing.
+    """
+    if not attributes.get(names.SERVICE_NAME) or attributes.get(names.MEASURED_BY):
         return None
     return ServiceInstance(
         *(

@@ -93,7 +93,8 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
     )
     metric_resource_labels: tuple[str, ...] = Field(
         (
-            *("host.name", "container.id", "container.name", "container.image.name"),
+            *("host.name", "container.id", "container.name", "container.image.name", "container.runtime.name"),
+            *("container.label.com.docker.compose.project", "container.label.com.docker.compose.service"),
             *("k8s.namespace.name", "k8s.pod.name", "k8s.container.name", "k8s.node.name"),
             *("process.pid", "process.executable.name"),
         ),
@@ -120,12 +121,6 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
     )
     metric_series_cache_size: int = Field(
         65536, ge=16, description="Most series of metrics that are recognised by the bytes of their attributes."
-    )
-    progress_interval_s: float = Field(
-        2.0,
-        gt=0,
-        le=60,
-        description="Seconds between two notes of how far behind the processor is, by which alerts know what to trust.",
     )
     stop_timeout_s: float = Field(
         4,
