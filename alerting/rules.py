@@ -17,7 +17,6 @@ from query import Aggregation, GroupBy
 DAY_S: Final = 86_400
 _LABEL_CHARS: Final = 256
 _MAX_LABELS: Final = 8
-_KNOWN_FOR_S: Final = 3_600
 
 
 class Signal(StrEnum):
@@ -85,8 +84,7 @@ class Rule(BaseModel):
     group_by: tuple[str, ...] | None = Field(
         None,
         max_length=_MAX_LABELS,
-        description="One alert for each combination of these labels. Without it, one for each service; of resources, "
-        "one for each instance and container.",
+        description="One alert for each combination of these labels. Without it, one for each service.",
         validate_default=True,
     )
     comparison: Literal["above", "below"] = Field("above", description="On which side of a threshold it is bad.")
@@ -96,8 +94,7 @@ class Rule(BaseModel):
         None,
         ge=1,
         le=31 * DAY_S,
-        description="Over how long it is measured. Without it a minute; for `restarts` ten. For `absence`, how far "
-        "back a group is known: an hour, or four times the threshold.",
+        description="Over how long it is measured: a minute without it; for `absence`, how far back a group is known.",
     )
     for_s: _Seconds = Field(0.0, description="How long it must be bad before the alert fires.")
     keep_firing_for_s: _Seconds = Field(60.0, description="How long it must be good before the alert is resolved.")
@@ -167,8 +164,6 @@ class Rule(BaseModel):
         """What the alerts of this rule are told apart by."""
         if self.group_by is not None:
             return self.group_by
-        if self.signal in RESOURCE_SIGNALS:
-            return ("service", "instance", "container")
         return () if self.signal == Signal.PIPELINE_LAG else ("service",)
 
     @property
@@ -183,9 +178,7 @@ class Rule(BaseModel):
         """Over how long it is measured."""
         if self.window_s is not None:
             return self.window_s
-        if self.signal == Signal.ABSENCE:
-            return max(_KNOWN_FOR_S, 4 * round(self.largest_threshold))
-        return 600 if self.signal == Signal.RESTARTS else 60
+        return max(3_600, 4 * round(self.largest_threshold)) if self.signal == Signal.ABSENCE else 60
 
     @property
     def unit(self) -> str:
@@ -234,10 +227,6 @@ def _check_labels(rule: Rule) -> None:
             raise ValueError(f"{field}: there is no label {unknown[0]!r}: use any of {', '.join(RED_LABELS)}")
         if rule.signal == Signal.PIPELINE_LAG and names:
             raise ValueError(f"{field}: the pipeline has no labels")
-    if rule.signal not in RED_SIGNALS:
-        wild = [label for label, pattern in rule.scope.items() if "*" in pattern and label not in rule.labels]
-        if wild:
-            raise ValueError(f"scope: of metrics, a label that is given with * must be in group_by: {wild[0]!r} is not")
     if not set(rule.notify_labels) <= set(rule.labels):
         raise ValueError("notify_by: must be a part of group_by")
     if len({*rule.labels, *rule.scope}) > _MAX_LABELS:

@@ -1,9 +1,8 @@
-"""What instrumentation adds to a request: CPU time in process, then latency, CPU and memory under a real server.
+"""What tracing adds to one request, in CPU time: nothing, FastAPI's own, the contrib instrumentor, and ours.
 
-One FastAPI application with 30 routes is called in process first, without a server, so that what differs is the tracing
+One FastAPI application with 30 routes is called in process, without a server, so that what differs is the tracing
 alone. The set-ups take turns in one run and the best round of each counts, because other work on the machine can only
-slow a round down; every span is encoded as OTLP, in the export thread, and then dropped. What follows is in
-`_instrumented`.
+slow a round down; every span is encoded as OTLP, in the export thread, and then dropped.
 """
 
 from __future__ import annotations
@@ -19,14 +18,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import _instrumented
-from benchmarks._watched_app import ROUTES, make
-
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-ROUNDS = 5
+ROUNDS = 7
 REQUESTS = 1200
+ROUTES = 30
 SILENT = {"tracing": False, "metrics": False, "logs": False}
 
 
@@ -35,8 +32,8 @@ def run() -> list[dict[str, Any]]:
     environment = os.environ | {"OTEL_SEMCONV_STABILITY_OPT_IN": "http", "OTEL_METRICS_EXPORTER": "none"}
     command = [sys.executable, "-m", "benchmarks.instrumentation"]
     answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    in_process: list[dict[str, Any]] = json.loads(answer.stdout)
-    return in_process + _instrumented.measure()
+    results: list[dict[str, Any]] = json.loads(answer.stdout)
+    return results
 
 
 def _set_up_sdk() -> None:
@@ -45,20 +42,11 @@ def _set_up_sdk() -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-    from modelwatch_instrumentation.encoding import SpanEncoder
     from modelwatch_instrumentation.export import BoundedSpanProcessor
-    from modelwatch_instrumentation.starlette import StarletteInstrumentor
 
     class EncodingExporter(SpanExporter):
-        """Encodes spans with the encoder of the set-up that they are of."""
-
-        encoder = SpanEncoder()
-
         def export(self, spans: Any) -> SpanExportResult:
-            if StarletteInstrumentor().is_instrumented_by_opentelemetry:
-                self.encoder.encode(spans)
-            else:
-                encode_spans(spans).SerializeToString()
+            encode_spans(spans).SerializeToString()
             return SpanExportResult.SUCCESS
 
     provider = TracerProvider(shutdown_on_exit=False)
@@ -66,21 +54,34 @@ def _set_up_sdk() -> None:
     trace.set_tracer_provider(provider)
 
 
+def _app(telemetry: dict[str, bool] | None = None) -> FastAPI:
+    from fastapi import FastAPI
+
+    app = FastAPI(telemetry=telemetry)  # type: ignore[arg-type]
+    for index in range(ROUTES):
+
+        @app.get(f"/model-{index}/{{item_id}}")
+        async def predict(item_id: int) -> int:
+            return item_id
+
+    return app
+
+
 @contextmanager
 def _bare() -> Iterator[FastAPI]:
-    yield make(SILENT)
+    yield _app(SILENT)
 
 
 @contextmanager
 def _native() -> Iterator[FastAPI]:
-    yield make()
+    yield _app()
 
 
 @contextmanager
 def _contrib(*exclude_spans: str) -> Iterator[FastAPI]:
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-    app = make()
+    app = _app()
     FastAPIInstrumentor.instrument_app(app, exclude_spans=list(exclude_spans))  # type: ignore[arg-type]
     yield app
 
@@ -90,7 +91,7 @@ def _ours() -> Iterator[FastAPI]:
     from modelwatch_instrumentation.starlette import StarletteInstrumentor
 
     StarletteInstrumentor().instrument()
-    yield make()
+    yield _app()
     StarletteInstrumentor().uninstrument()
 
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from telemetry import Counters, Signal
 from telemetry.counters import CounterName
 
-Source = Literal["receiver", "exporter", "processor", "rabbit_source"]
+Source = Literal["receiver", "exporter", "processor", "rabbit_source", "containers"]
 
 LabelValues = Mapping[str, tuple[str, ...]]
 
@@ -63,6 +63,17 @@ _SERIES: Final[Mapping[Source, Mapping[CounterName, LabelValues]]] = {
         "rabbit_source_requeued_batches": _ALONE,
         "rabbit_source_lone_attempts": _ALONE,
         "rabbit_source_reconnects": _ALONE,
+    },
+    "containers": {
+        "container_stats_points": _ALONE,
+        "container_stats_sent_points": _ALONE,
+        "container_stats_rejected_points": _ALONE,
+        "container_stats_refused_points": _ALONE,
+        "container_stats_dropped_points": _ALONE,
+        "container_stats_retries": _ALONE,
+        "container_stats_failed_samples": _ALONE,
+        "container_stats_missed_samples": _ALONE,
+        "container_stats_engine_reconnects": _ALONE,
     },
 }
 

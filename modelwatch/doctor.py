@@ -5,6 +5,7 @@ Changes nothing: it connects, asks, and closes.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import http.client
 import json
@@ -24,6 +25,7 @@ import redis
 import sqlalchemy
 import sqlalchemy.exc
 
+from container_stats.engine_check import look_for_engine
 from modelwatch.settings import Settings
 from modelwatch.urls import HISTORIES, broker_url_of, live_url_of
 from otlp_receiver.credentials import require_closed
@@ -74,6 +76,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _certificates,
         _ports,
         _data,
+        _containers,
         _instrumentation,
     ):
         try:
@@ -243,6 +246,14 @@ def _data(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "data", f"{len(services)} services in the past hour: {', '.join(services[:8])}")
     else:
         yield Finding("note", "data", f"none in the past hour; point a model API's exporter at {endpoint}")
+
+
+def _containers(settings: Settings) -> Iterator[Finding]:
+    if not settings.containers.enabled:
+        yield Finding("note", "containers", "not watched by `up`: MODELWATCH_CONTAINERS__ENABLED is off")
+        return
+    state, text = asyncio.run(look_for_engine(settings.containers, os.environ.get("DOCKER_HOST", "")))
+    yield Finding(state, "containers", text)
 
 
 def _instrumentation(_settings: Settings) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validat
 
 from alerting.settings import AlertingSettings
 from api.settings import ApiSettings
+from container_stats.settings import ContainerSettings
 from dash_app.settings import DashSettings
 from modelwatch.demo_settings import DemoSettings
 from modelwatch.logs import LogSettings
@@ -80,6 +81,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     rabbit_exporter: RabbitExporterSettings = RabbitExporterSettings()
     rabbit_source: RabbitSourceSettings = RabbitSourceSettings()
     processor: ProcessorSettings = ProcessorSettings()
+    containers: ContainerSettings = ContainerSettings()
     storage: StorageSettings = StorageSettings()
     query: QuerySettings = QuerySettings()
     alerts: AlertingSettings = AlertingSettings()

@@ -22,7 +22,6 @@ _MOST_ENTRIES: Final = 30
 _KIND_NAMES: Final = {
     ProblemKind.HIGH_LATENCY: "High latency",
     ProblemKind.HIGH_ERROR_RATE: "High error rate",
-    ProblemKind.RESOURCE_BOTTLENECK: "Resource bottleneck",
 }
 STATUS_NAMES: Final = {
     Status.CRITICAL: "Critical",
@@ -104,7 +103,7 @@ def _no_problems(services: int, silent: int) -> Component:
     return html.Div(
         [
             html.B("No problems recognised", className="" if silent else "is-good"),
-            html.Div(f"{watched} watched for latency, errors and resources."),
+            html.Div(f"{watched} watched for latency and errors."),
         ],
         className="no-problems",
     )
