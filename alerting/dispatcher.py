@@ -1,21 +1,23 @@
-"""Draining the outbox: every waiting notification to its channel, again after a pause when it was not taken.
+"""Draining the outbox: what waits to its channel, in order, again after a pause when it was not taken.
 
 Runs in the process that holds the lease. An attempt is noted before it is made and settled after it, so that a crash
-in between has it made once more, and a channel that is slow or dead keeps no other waiting.
+in between has it made once more, and a channel that is slow or dead keeps no other waiting. What is due to one channel
+at the same time, as in a storm, or because the channel was away or has had its fill for this minute, leaves together.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
-from pydantic import ValidationError
 
-from alerting.notification import Notification
-from alerting.notifier import Channel, Channels
+from alerting.notifier import Channels
+from alerting.parcel import Parcel, parcels_of
 from alerting.settings import AlertingSettings
 from storage.alert_outbox import AlertOutbox
 from storage.alert_rounds import LeaseLostError, OutboxRow
@@ -27,13 +29,20 @@ Leadership = Callable[[], tuple[str, int] | None]
 """Returns holder and fence while this process holds the lease, else `None`."""
 
 _NS_PER_MS: Final = 1_000_000
+_MS_PER_MINUTE: Final = 60_000
 _LONGEST_LOOK_S: Final = 1.0
-_AT_ONCE: Final = 50
+_AT_ONCE: Final = 100
 _DETAIL_CHARS: Final = 300
+_LONGEST_HINT_S: Final = 3_600.0
+
+
+def jitter() -> float:
+    """Return a factor for a pause, so that those who failed together do not come back together."""
+    return random.uniform(1.0, 1.25)
 
 
 class Dispatcher:
-    """Sends what is due while `leadership` is ours, one notification at a time to each channel."""
+    """Sends what is due while `leadership` is ours, one message at a time to each channel."""
 
     def __init__(
         self,
@@ -43,6 +52,7 @@ class Dispatcher:
         leadership: Leadership,
         counters: Counters,
         now_ns: NowNs = time.time_ns,
+        jitter: Callable[[], float] = jitter,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
@@ -50,7 +60,10 @@ class Dispatcher:
         self._leadership = leadership
         self._counters = counters
         self._now_ns = now_ns
+        self._jitter = jitter
         self._sending: dict[str, asyncio.Task[None]] = {}
+        self._sent_ms: dict[str, deque[int]] = {name: deque() for name in self._channels}
+        self._alone: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -77,79 +90,99 @@ class Dispatcher:
             await self._end()
 
     async def look(self) -> None:
-        """Begin to send what is due to channels that are free."""
+        """Begin to send what is due to channels that are free, until every one of them has something to do."""
         leader = self._leadership()
-        if leader is None:
-            return
-        for row in await self._outbox.due(self._now_ms(), _AT_ONCE, tuple(self._sending)):
-            if row.channel not in self._sending:
-                task = asyncio.create_task(self._send(row, leader), name=f"notification to {row.channel}")
-                self._sending[row.channel] = task
-                task.add_done_callback(lambda _done, channel=row.channel: self._sent(channel))  # type: ignore[misc]
+        while leader is not None:
+            busy = {*self._sending, *(name for name in self._channels if self._has_had_its_fill(name))}
+            rows = await self._outbox.due(self._now_ms(), _AT_ONCE, tuple(sorted(busy)))
+            parcels = parcels_of([row for row in rows if row.channel not in self._sending], self._alone)
+            if not parcels:
+                return
+            for channel, parcel in parcels.items():
+                task = asyncio.create_task(self._send(channel, parcel, leader), name=f"notification to {channel}")
+                self._sending[channel] = task
+                task.add_done_callback(lambda _done, channel=channel: self._sent(channel))  # type: ignore[misc]
 
     async def drained(self) -> None:
         """Return when nothing is being sent."""
         while self._sending:
             await asyncio.wait(list(self._sending.values()))
 
+    def _has_had_its_fill(self, channel: str) -> bool:
+        sent, now_ms = self._sent_ms[channel], self._now_ms()
+        while sent and not 0 <= now_ms - sent[0] < _MS_PER_MINUTE:
+            sent.popleft()
+        return len(sent) >= self._channels[channel].max_per_minute
+
     def _sent(self, channel: str) -> None:
         self._sending.pop(channel, None)
         self._wake.set()
 
-    async def _send(self, row: OutboxRow, leader: tuple[str, int]) -> None:
+    async def _send(self, channel: str, parcel: Parcel, leader: tuple[str, int]) -> None:
         try:
-            claimed_to = self._now_ms() + round(1_000 * (self._settings.send_timeout_s + self._pause_s(row.attempts)))
-            if not await self._outbox.claim(*leader, row, claimed_to):
-                return
-            status, detail, due_ms = await self._attempt(row)
-            finished_ms = 0 if status == "waiting" else self._now_ms()
-            await self._outbox.settle(row, status, detail, due_ms, finished_ms)
+            pause_s = max([self._pause_s(row.attempts) for row in parcel.rows])
+            claimed_to_ms = self._now_ms() + round(1_000 * (self._settings.send_timeout_s + pause_s))
+            claimed = await self._outbox.claim(*leader, parcel.rows, claimed_to_ms)
+            if claimed:
+                await self._outbox.settle(await self._attempt(channel, parcel.only(claimed)))
         except LeaseLostError:
             return  # whoever holds it now sends it
         except ModelWatchError as error:
-            log.warning("delivery of a notification not recorded", channel=row.channel, reason=str(error))
+            log.warning("delivery of a notification not recorded", channel=channel, reason=str(error))
         except Exception:
-            log.exception("notification not sent", channel=row.channel)
+            log.exception("notification not sent", channel=channel)
 
-    async def _attempt(self, row: OutboxRow) -> tuple[str, str, int]:
-        """Return how it ended: the status, why, and when it is due again."""
-        channel = self._channels.get(row.channel)
+    async def _attempt(self, channel: str, parcel: Parcel) -> list[OutboxRow]:
+        """Return the rows as the attempt leaves them: the status, why, and when they are due again."""
+        unread = [self._failed(row, "written by another version of ModelWatch") for row in parcel.unreadable]
+        rows = parcel.readable
+        if not rows:
+            return unread
         try:
-            if channel is None:
-                raise PermanentError("there is no such channel any more")
-            await self._deliver(channel, row)
+            await self._deliver(channel, parcel)
         except PermanentError as error:
-            return self._failed(row, str(error))
+            if len(rows) > 1:  # perhaps only one of them is at fault
+                self._alone.update([(row.notification_id, channel) for row in rows])
+                return unread + [self._again(row, str(error), 0.0) for row in rows]
+            return unread + [self._failed(row, str(error)) for row in rows]
         except RetryableError as error:
-            return self._again(row, str(error), error.retry_after_s)
+            return unread + [self._again(row, str(error), error.retry_after_s) for row in rows]
         except Exception as error:  # a mistake of the channel's: its text may hold a secret, its kind does not
-            log.error("channel failed", channel=row.channel, error=type(error).__name__)
-            return self._again(row, f"the channel failed ({type(error).__name__})", 0.0)
-        self._counters.add("alerting_sent_notifications")
-        return "sent", "", row.due_ms
+            log.error("channel failed", channel=channel, error=type(error).__name__)
+            return unread + [self._again(row, f"the channel failed ({type(error).__name__})", 0.0) for row in rows]
+        self._counters.add("alerting_sent_notifications", len(rows))
+        self._counters.add("alerting_messages")
+        self._forget(rows)
+        finished_ms = self._now_ms()
+        return unread + [row._replace(status="sent", detail="", finished_ms=finished_ms) for row in rows]
 
-    async def _deliver(self, channel: Channel, row: OutboxRow) -> None:
-        try:
-            notification = Notification.model_validate_json(row.document)
-        except ValidationError:
-            raise PermanentError("written by another version of ModelWatch, which this one cannot read") from None
+    async def _deliver(self, name: str, parcel: Parcel) -> None:
+        channel = self._channels.get(name)
+        if channel is None:
+            raise PermanentError("there is no such channel any more")
+        self._sent_ms[name].append(self._now_ms())
         try:
             async with asyncio.timeout(self._settings.send_timeout_s):
-                await channel.notifier.notify(notification)
+                await channel.notifier.notify(parcel.notifications)
         except TimeoutError:
             raise RetryableError(f"no answer within {self._settings.send_timeout_s:g} s") from None
 
-    def _failed(self, row: OutboxRow, reason: str) -> tuple[str, str, int]:
+    def _failed(self, row: OutboxRow, reason: str) -> OutboxRow:
         self._counters.add("alerting_failed_notifications")
+        self._forget([row])
         log.error("notification not delivered", channel=row.channel, reason=reason)
-        return "failed", reason[:_DETAIL_CHARS], row.due_ms
+        return row._replace(status="failed", detail=reason[:_DETAIL_CHARS], finished_ms=self._now_ms())
 
-    def _again(self, row: OutboxRow, reason: str, hint_s: float) -> tuple[str, str, int]:
-        due_ms = self._now_ms() + round(1_000 * max(self._pause_s(row.attempts), hint_s))
+    def _again(self, row: OutboxRow, reason: str, hint_s: float) -> OutboxRow:
+        pause_s = max(self._pause_s(row.attempts) * self._jitter(), min(hint_s, _LONGEST_HINT_S))
+        due_ms = self._now_ms() + round(1_000 * pause_s)
         if due_ms - row.created_ms > 1_000 * self._settings.give_up_after_s:
             return self._failed(row, f"given up after {row.attempts + 1} attempts: {reason}")
         self._counters.add("alerting_retried_notifications")
-        return "waiting", reason[:_DETAIL_CHARS], due_ms
+        return row._replace(detail=reason[:_DETAIL_CHARS], due_ms=due_ms)
+
+    def _forget(self, rows: Sequence[OutboxRow]) -> None:
+        self._alone.difference_update([(row.notification_id, row.channel) for row in rows])
 
     def _pause_s(self, attempts: int) -> float:
         return float(min(self._settings.retry_min_s * 2 ** min(attempts, 30), self._settings.retry_max_s))

@@ -15,8 +15,8 @@ from alerting.notification import Notification
 class Notifier(Protocol):
     """Delivers notifications to one target."""
 
-    async def notify(self, notification: Notification) -> None:
-        """Return when the target has taken it.
+    async def notify(self, notifications: Sequence[Notification]) -> None:
+        """Return when the target has taken them; several at once are to be told as one, in this order.
 
         Raises `RetryableError`, whose hint is honoured, when trying again may help, and `PermanentError` when it never
         will. The message of either is shown to people: it must hold no secret. Cancelled when it takes too long. Called
@@ -37,6 +37,10 @@ class Channel:
     name: str
     notifier: Notifier
     accepts: Callable[[Notification], bool] = everything
+    kind: str = ""
+    """What takes the notifications to people, such as `slack` or `webhook`; nothing secret."""
+    max_per_minute: int = 60
+    """The most messages in any minute; what comes beyond it waits, and is told together."""
 
 
 Channels = Sequence[Channel]

@@ -17,6 +17,7 @@ from query import Aggregation, GroupBy
 DAY_S: Final = 86_400
 _LABEL_CHARS: Final = 256
 _MAX_LABELS: Final = 8
+_KNOWN_FOR_S: Final = 3_600
 
 
 class Signal(StrEnum):
@@ -84,7 +85,8 @@ class Rule(BaseModel):
     group_by: tuple[str, ...] | None = Field(
         None,
         max_length=_MAX_LABELS,
-        description="One alert for each combination of these labels. Without it, one for each service.",
+        description="One alert for each combination of these labels. Without it, one for each service; of resources, "
+        "one for each instance and container.",
         validate_default=True,
     )
     comparison: Literal["above", "below"] = Field("above", description="On which side of a threshold it is bad.")
@@ -94,7 +96,8 @@ class Rule(BaseModel):
         None,
         ge=1,
         le=31 * DAY_S,
-        description="Over how long it is measured: a minute without it; for `absence`, how far back a group is known.",
+        description="Over how long it is measured. Without it a minute; for `restarts` ten. For `absence`, how far "
+        "back a group is known: an hour, or four times the threshold.",
     )
     for_s: _Seconds = Field(0.0, description="How long it must be bad before the alert fires.")
     keep_firing_for_s: _Seconds = Field(60.0, description="How long it must be good before the alert is resolved.")
@@ -164,6 +167,8 @@ class Rule(BaseModel):
         """What the alerts of this rule are told apart by."""
         if self.group_by is not None:
             return self.group_by
+        if self.signal in RESOURCE_SIGNALS:
+            return ("service", "instance", "container")
         return () if self.signal == Signal.PIPELINE_LAG else ("service",)
 
     @property
@@ -178,7 +183,9 @@ class Rule(BaseModel):
         """Over how long it is measured."""
         if self.window_s is not None:
             return self.window_s
-        return max(3_600, 4 * round(self.largest_threshold)) if self.signal == Signal.ABSENCE else 60
+        if self.signal == Signal.ABSENCE:
+            return max(_KNOWN_FOR_S, 4 * round(self.largest_threshold))
+        return 600 if self.signal == Signal.RESTARTS else 60
 
     @property
     def unit(self) -> str:
@@ -227,6 +234,10 @@ def _check_labels(rule: Rule) -> None:
             raise ValueError(f"{field}: there is no label {unknown[0]!r}: use any of {', '.join(RED_LABELS)}")
         if rule.signal == Signal.PIPELINE_LAG and names:
             raise ValueError(f"{field}: the pipeline has no labels")
+    if rule.signal not in RED_SIGNALS:
+        wild = [label for label, pattern in rule.scope.items() if "*" in pattern and label not in rule.labels]
+        if wild:
+            raise ValueError(f"scope: of metrics, a label that is given with * must be in group_by: {wild[0]!r} is not")
     if not set(rule.notify_labels) <= set(rule.labels):
         raise ValueError("notify_by: must be a part of group_by")
     if len({*rule.labels, *rule.scope}) > _MAX_LABELS:

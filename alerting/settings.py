@@ -25,6 +25,7 @@ class AlertingSettings(BaseModel, frozen=True, extra="forbid"):
         "begin with it.",
     )
     max_rules: int = Field(1_000, ge=1, le=10_000, description="The most rules that may be kept.")
+    max_silences: int = Field(1_000, ge=1, le=100_000, description="The most silences that may be kept.")
     max_groups: int = Field(
         10_000,
         ge=1,
@@ -81,11 +82,15 @@ class AlertingSettings(BaseModel, frozen=True, extra="forbid"):
     evidence_timeout_s: float = Field(
         2.0, gt=0, le=30, description="Seconds that the search for evidence may hold up a notification."
     )
-    send_timeout_s: float = Field(10.0, gt=0, le=120, description="Seconds that one attempt to deliver may take.")
+    send_timeout_s: float = Field(20.0, gt=0, le=120, description="Seconds that one attempt to deliver may take.")
     retry_min_s: float = Field(
         2.0, gt=0, description="First pause in seconds before a delivery is tried again; doubles."
     )
-    retry_max_s: float = Field(300.0, gt=0, description="Longest pause in seconds before a delivery is tried again.")
+    retry_max_s: float = Field(
+        60.0,
+        gt=0,
+        description="Longest pause in seconds before a delivery is tried again; longer where the target asks for it.",
+    )
     give_up_after_s: float = Field(
         6 * 3_600.0, gt=0, description="Seconds after which a notification that no one took is given up, visibly."
     )

@@ -14,13 +14,17 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
 
+from alerting.desk import AlertDesk
 from api import health, models, problems
+from api.alert_routes import build_alert_router
+from api.body_limit import BodyLimit
 from api.head_requests import HeadRequests
 from api.metric_routes import build_metric_router
+from api.resource_routes import build_resource_router
 from api.routes import build_router
 from api.security_headers import SecurityHeaders
 from api.settings import ApiSettings
-from query import MetricQuery, Query
+from query import MetricQuery, Query, ResourceQuery
 from telemetry import Counters, NowNs
 
 VERSION: Final = "0.1.0"
@@ -34,17 +38,26 @@ def build(
     settings: ApiSettings,
     query: Query,
     metrics: MetricQuery,
+    resources: ResourceQuery,
     counters: Counters,
     checks: health.Checks,
     now_ns: NowNs = time.time_ns,
+    alerts: AlertDesk | None = None,
 ) -> FastAPI:
-    """Return the app. `checks` are what `/readyz` reports by name; pages may be mounted onto the app afterwards."""
+    """Return the app. `checks` are what `/readyz` reports by name; pages may be mounted onto the app afterwards.
+
+    Without `alerts` there are no routes of alerts.
+    """
     app = FastAPI(title="ModelWatch", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None)
+    app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadRequests)
     problems.register(app)
-    app.include_router(build_router(query, counters, now_ns))
+    app.include_router(build_router(query, resources, counters, now_ns))
     app.include_router(build_metric_router(metrics, now_ns))
+    app.include_router(build_resource_router(resources, now_ns))
+    if alerts is not None:
+        app.include_router(build_alert_router(alerts, now_ns))
     _add_health(app, settings, counters, checks)
 
     @app.get("/api", include_in_schema=False)

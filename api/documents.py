@@ -17,9 +17,9 @@ from query import RedAnswer, RedSeries, RedStep, RedTotal, ServicesAnswer, Servi
 Json = dict[str, Any]
 
 
-def json_response(document: Json) -> Response:
+def json_response(document: Json, status: int = 200) -> Response:
     """Return a response with the document as its body."""
-    return Response(orjson.dumps(document), media_type="application/json")
+    return Response(orjson.dumps(document), status, media_type="application/json")
 
 
 def services_document(answer: ServicesAnswer) -> Json:

@@ -48,7 +48,9 @@ class ProblemFound(Document):
 
     kind: ProblemKind
     status: Status
-    value: float = Field(description="What was measured: seconds for latency, a ratio for errors.")
+    value: float = Field(
+        description="What was measured: seconds for latency, a ratio for errors; bottlenecks: `docs/bottlenecks.md`."
+    )
     threshold: float = Field(description="What it was measured against.")
     evidence: str = Field(examples=["P95 1.92 s over the last minute, above 1 s"])
 

@@ -6,9 +6,10 @@ Registered on the app by `api/component.py`; nobody ever sees a stack trace.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI, Request
@@ -22,6 +23,7 @@ from telemetry import RetryableError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+_FIELD_FIRST: Final = re.compile(r"([a-z_]+): ")
 _UNPROCESSABLE: Final = "Unprocessable Content"
 """The phrase of RFC 9110; the standard library's differs between Python versions."""
 
@@ -48,16 +50,24 @@ def register(app: FastAPI) -> None:
 
 async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [ParameterError(parameter=_name_of(one["loc"]), message=_message_of(one)) for one in error.errors()]
+    errors = [_parameter_error(one) for one in error.errors()]
     return problem(422, "; ".join(f"{one.parameter}: {one.message}" for one in errors), errors)
 
 
-def _name_of(location: Sequence[str | int]) -> str:
-    """The parameter's own name, out of ("query", "group_by", 0)."""
-    return next((part for part in location[1:] if isinstance(part, str)), "request")
+def _parameter_error(error: Mapping[str, Any]) -> ParameterError:
+    place, *rest = error["loc"]
+    names = [part for part in rest if isinstance(part, str)]
+    message = _message_of(error)
+    if place != "body":
+        # The parameter's own name, out of ("query", "group_by", 0).
+        return ParameterError(parameter=next(iter(names), "request"), message=message)
+    if error["type"] == "value_error" and (match := _FIELD_FIRST.match(message)):
+        # What a check of the whole says begins with the field that is at fault.
+        names, message = [*names, match[1]], message[match.end() :]
+    return ParameterError(parameter=".".join(names) or "body", message=message)
 
 
-def _message_of(error: Mapping[str, object]) -> str:
+def _message_of(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return "there is no such parameter; /openapi.json lists them"
     return str(error["msg"]).removeprefix("Value error, ")

@@ -29,3 +29,12 @@ QUESTION_ERRORS: Final[Responses] = {
         "headers": {"Retry-After": {"schema": {"type": "integer"}}},
     },
 }
+
+CHANGE_ERRORS: Final[Responses] = {
+    403: _problem("A web page of another origin asks."),
+    404: _problem("There is nothing of this id."),
+    409: _problem("There is one of this id already, it was changed meanwhile, or there is no room for another."),
+    412: _problem("It is not what `If-Match` expects: somebody else changed it."),
+    422: _problem("A field is unknown, malformed or out of bounds; `errors` names it and says what is allowed."),
+    503: QUESTION_ERRORS[503],
+}

@@ -17,7 +17,7 @@ from api import documents, health, models
 from api.examples import PIPELINE_EXAMPLE, RED_EXAMPLE, SERVICES_EXAMPLE
 from api.parameters import NoParameters, RedParameters, ServicesParameters, refuse_repeats
 from api.responses import QUESTION_ERRORS, answers
-from query import Query, nice_step_s
+from query import Query, ResourceQuery, nice_step_s, with_bottlenecks
 from telemetry import Counters, NowNs
 
 _DEFAULT_RANGE_S: Final = 300
@@ -25,7 +25,7 @@ _INLINE_STEPS: Final = 2_000
 """Answers with more steps than these, about 5 ms of work, are written in a worker thread."""
 
 
-def build_router(query: Query, counters: Counters, now_ns: NowNs = time.time_ns) -> APIRouter:
+def build_router(query: Query, resources: ResourceQuery, counters: Counters, now_ns: NowNs = time.time_ns) -> APIRouter:
     """Return the routes below `/api/v1`."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_repeats)])
 
@@ -39,9 +39,13 @@ def build_router(query: Query, counters: Counters, now_ns: NowNs = time.time_ns)
     async def services(parameters: Annotated[ServicesParameters, QueryParameters()]) -> Response:
         """Rate, errors, durations and health of every service seen in the window.
 
+        Bottlenecks of resources among the problems are those of now, so they are left out of windows that ended before.
+
         Try `GET /api/v1/services?window=15m`.
         """
         answer = await query.services(parameters.window, parameters.series_filter(), parameters.end)
+        if parameters.end is None:
+            answer = with_bottlenecks(answer, await resources.recent_verdicts())
         return documents.json_response(documents.services_document(answer))
 
     @router.get(

@@ -1,8 +1,9 @@
-"""What tracing adds to one request, in CPU time: nothing, FastAPI's own, the contrib instrumentor, and ours.
+"""What instrumentation adds to a request: CPU time in process, then latency, CPU and memory under a real server.
 
-One FastAPI application with 30 routes is called in process, without a server, so that what differs is the tracing
+One FastAPI application with 30 routes is called in process first, without a server, so that what differs is the tracing
 alone. The set-ups take turns in one run and the best round of each counts, because other work on the machine can only
-slow a round down; every span is encoded as OTLP, in the export thread, and then dropped.
+slow a round down; every span is encoded as OTLP, in the export thread, and then dropped. What follows is in
+`_instrumented`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import _instrumented
+from benchmarks._watched_app import ROUTES, make
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-ROUNDS = 7
+ROUNDS = 5
 REQUESTS = 1200
-ROUTES = 30
 SILENT = {"tracing": False, "metrics": False, "logs": False}
 
 
@@ -32,8 +35,8 @@ def run() -> list[dict[str, Any]]:
     environment = os.environ | {"OTEL_SEMCONV_STABILITY_OPT_IN": "http", "OTEL_METRICS_EXPORTER": "none"}
     command = [sys.executable, "-m", "benchmarks.instrumentation"]
     answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    results: list[dict[str, Any]] = json.loads(answer.stdout)
-    return results
+    in_process: list[dict[str, Any]] = json.loads(answer.stdout)
+    return in_process + _instrumented.measure()
 
 
 def _set_up_sdk() -> None:
@@ -42,11 +45,20 @@ def _set_up_sdk() -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+    from modelwatch_instrumentation.encoding import SpanEncoder
     from modelwatch_instrumentation.export import BoundedSpanProcessor
+    from modelwatch_instrumentation.starlette import StarletteInstrumentor
 
     class EncodingExporter(SpanExporter):
+        """Encodes spans with the encoder of the set-up that they are of."""
+
+        encoder = SpanEncoder()
+
         def export(self, spans: Any) -> SpanExportResult:
-            encode_spans(spans).SerializeToString()
+            if StarletteInstrumentor().is_instrumented_by_opentelemetry:
+                self.encoder.encode(spans)
+            else:
+                encode_spans(spans).SerializeToString()
             return SpanExportResult.SUCCESS
 
     provider = TracerProvider(shutdown_on_exit=False)
@@ -54,34 +66,21 @@ def _set_up_sdk() -> None:
     trace.set_tracer_provider(provider)
 
 
-def _app(telemetry: dict[str, bool] | None = None) -> FastAPI:
-    from fastapi import FastAPI
-
-    app = FastAPI(telemetry=telemetry)  # type: ignore[arg-type]
-    for index in range(ROUTES):
-
-        @app.get(f"/model-{index}/{{item_id}}")
-        async def predict(item_id: int) -> int:
-            return item_id
-
-    return app
-
-
 @contextmanager
 def _bare() -> Iterator[FastAPI]:
-    yield _app(SILENT)
+    yield make(SILENT)
 
 
 @contextmanager
 def _native() -> Iterator[FastAPI]:
-    yield _app()
+    yield make()
 
 
 @contextmanager
 def _contrib(*exclude_spans: str) -> Iterator[FastAPI]:
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-    app = _app()
+    app = make()
     FastAPIInstrumentor.instrument_app(app, exclude_spans=list(exclude_spans))  # type: ignore[arg-type]
     yield app
 
@@ -91,7 +90,7 @@ def _ours() -> Iterator[FastAPI]:
     from modelwatch_instrumentation.starlette import StarletteInstrumentor
 
     StarletteInstrumentor().instrument()
-    yield _app()
+    yield make()
     StarletteInstrumentor().uninstrument()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dash_app import overview
 from dash_app.shell.page import Page
-from query import Query
+from query import Query, ResourceQuery
 from telemetry import NowNs
 
 
@@ -19,9 +19,10 @@ class Sources:
     """Where pages get their answers from; each page takes what it needs."""
 
     query: Query
+    resources: ResourceQuery
     now_ns: NowNs = time.time_ns
 
 
 def pages_of(sources: Sources) -> tuple[Page, ...]:
     """Return the pages."""
-    return (overview.page(sources.query),)
+    return (overview.page(sources.query, sources.resources),)

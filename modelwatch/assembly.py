@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from api.figures import ReadFigures, Scope
     from api.health import Check
     from otlp_receiver.settings import ReceiverSettings
+    from query import MetricQuery, Query
     from storage.history import SqlHistory
     from storage.ports import LiveFeed
 
-Part = Literal["receiver", "processor", "web", "containers"]
+Part = Literal["receiver", "processor", "web", "alerts", "containers"]
 
 
 @dataclass
@@ -55,7 +56,7 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
     """Return the components of these parts, connected and not yet started. Raises `StartError`."""
     made = Assembly()
     history = live = None
-    if parts & {"processor", "web"}:
+    if parts & {"processor", "web", "alerts"}:
         if _has_own_live_feed(settings, parts):
             _add_folder_lock(made, settings)
         history = made.add(build_history(settings))
@@ -70,9 +71,13 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
         raise StartError("the processor needs RabbitMQ to take its data from: set MODELWATCH_BROKER_URL=amqp://...")
     if parts == {"containers"} or ("containers" in parts and settings.containers.enabled):
         _add_containers(made, settings, consumer, history)
-    if history and live and "web" in parts:
-        _add_web(made, settings, history, live)
-    else:
+    if history and live and parts & {"alerts", "web"}:
+        asking = _questions(settings, history, live)
+        if "alerts" in parts:
+            _add_alerts(made, settings, history, asking)
+        if "web" in parts:
+            _add_web(made, settings, history, asking)
+    if "web" not in parts:
         _add_health(made, settings, made.read_figures)
     return made
 
@@ -132,20 +137,23 @@ def _add_folder_lock(made: Assembly, settings: Settings) -> None:
 
 def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live: LiveFeed) -> Consumer:
     from processor.component import build as build_intake
+    from processor.progress import ProgressReport
     from processor.rabbit_source import RabbitSource
-    from storage.component import build_attempts, build_upkeep
+    from storage.component import build_attempts, build_ingest_progress, build_upkeep
 
     declare_series(made.counters, "processor")
     upkeep = made.add(build_upkeep(settings.storage, history, made.counters))
     made.checks["clock"] = upkeep.clock.check
     intake = made.add(build_intake(settings.processor, history, live, made.counters))
+    report = made.add(ProgressReport(settings.processor, intake, build_ingest_progress(history)))
     if settings.broker_url:
         url = broker_url_of(settings)
         declare_series(made.counters, "rabbit_source")
         attempts = build_attempts(history)
-        source = made.add(RabbitSource(settings.rabbit_source, settings.rabbitmq, url, intake, attempts, made.counters))
+        source = made.add(RabbitSource(settings.rabbit_source, settings.rabbitmq, url, report, attempts, made.counters))
         made.checks["rabbitmq_source"] = _connected("the RabbitMQ source", lambda: source.is_connected)
-    consumer: Consumer = intake
+        report.trouble = lambda: "" if source.is_connected else "a processor has no connection to RabbitMQ"
+    consumer: Consumer = report
     return consumer
 
 
@@ -205,15 +213,34 @@ def _receiver_settings(settings: Settings) -> ReceiverSettings:
     return settings.receiver.model_copy(update={"max_batch_bytes": largest})
 
 
-def _add_web(made: Assembly, settings: Settings, history: SqlHistory, live: LiveFeed) -> None:
+def _questions(settings: Settings, history: SqlHistory, live: LiveFeed) -> tuple[Query, MetricQuery]:
+    from query import MetricQuery, Query
+
+    return Query(settings.query, history, live), MetricQuery(settings.query, history)
+
+
+def _add_alerts(made: Assembly, settings: Settings, history: SqlHistory, asking: tuple[Query, MetricQuery]) -> None:
+    from alerting.component import build as build_alerting
+    from storage.component import build_alert_store, build_ingest_progress
+
+    store, progress = build_alert_store(history), build_ingest_progress(history)
+    alerting = made.add(build_alerting(settings.alerts, store, progress, *asking, (), made.counters))
+    made.checks["alerts"] = alerting.check
+
+
+def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: tuple[Query, MetricQuery]) -> None:
+    from alerting.desk import AlertDesk
     from api.component import build as build_api
     from api.web_server import WebServer
     from dash_app.component import mount as mount_pages
     from dash_app.pages import Sources
-    from query import MetricQuery, Query
+    from query import ResourceQuery
+    from storage.component import build_alert_store
 
-    query, metrics = Query(settings.query, history, live), MetricQuery(settings.query, history)
-    app = build_api(settings.api, query, metrics, made.counters, made.checks)
+    query, metrics = asking
+    resources = ResourceQuery(settings.query, query, history)
+    desk = AlertDesk(settings.alerts, build_alert_store(history), query, metrics)
+    app = build_api(settings.api, query, metrics, resources, made.counters, made.checks, alerts=desk)
     dash = settings.dash
     if "otlp_endpoint" not in dash.model_fields_set:
         host = settings.receiver.host
@@ -221,7 +248,7 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, live: Live
         reachable = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         scheme = "https" if settings.receiver.tls_cert_file else "http"
         dash = dash.model_copy(update={"otlp_endpoint": f"{scheme}://{reachable}:{settings.receiver.grpc_port}"})
-    mount_pages(app, dash, Sources(query))
+    mount_pages(app, dash, Sources(query, resources))
     api = settings.api
     server = made.add(
         WebServer(

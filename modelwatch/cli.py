@@ -28,11 +28,12 @@ EPILOG = (
     "Point a model API at ModelWatch with OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317."
 )
 COMMANDS: dict[str, str] = {
-    "up": "receiver, processor, page and API in one process; SQLite unless MODELWATCH_DATABASE_URL says otherwise",
+    "up": "receiver, processor, alerts, page and API in one process; on SQLite unless MODELWATCH_DATABASE_URL is set",
     "demo": "ModelWatch with three model APIs and traffic, to see it at work",
     "receiver": "only the OTLP receiver, publishing to RabbitMQ (needs MODELWATCH_BROKER_URL)",
     "processor": "only the processor, consuming from RabbitMQ; start as many as you need",
     "dashboard": "only the page and the API, reading the database and the live feed",
+    "alerts": "only the evaluation of alerts; of several, one works. Or: import, export, check a file of rules",
     "containers": "only the resources of containers and processes on this host, sent to a receiver over OTLP",
     "deadletters": "list, show, replay or drop what the processors could not store (needs MODELWATCH_BROKER_URL)",
     "doctor": "check the settings, the ports and every server that is configured, and say what to do",
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ[WORKERS_VARIABLE] = options.workers
     try:
         settings = load(Settings, os.environ)
-        is_for_people = options.command == "deadletters"  # who reads an answer, not a log
+        # Who reads an answer, not a log.
+        is_for_people = options.command == "deadletters" or getattr(options, "action", None) is not None
         logs.configure(settings.log.model_copy(update={"level": "error"}) if is_for_people else settings.log)
         return _command(options)(settings)
     except StartError as error:
@@ -70,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--workers", metavar="N", help="processes that share the ports (default: 1)")
         if name == "deadletters":
             _add_dead_letter_actions(command)
+        if name == "alerts":
+            _add_rule_actions(command)
     return parser
 
 
@@ -90,6 +94,20 @@ def _add_dead_letter_actions(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--all", action="store_true", help="all of them")
 
 
+def _add_rule_actions(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    for name, summary in (
+        ("check", "say what is wrong in a file of rules, without a database"),
+        ("import", "make the rules of a file be those that hold"),
+    ):
+        action = actions.add_parser(name, help=summary)
+        action.add_argument("file", help="the YAML file, or - for standard input")
+        if name == "import":
+            action.add_argument("--prune", action="store_true", help="delete rules that are not in the file")
+    export = actions.add_parser("export", help="write all rules as a file")
+    export.add_argument("file", nargs="?", default="-", help="the YAML file (default: standard output)")
+
+
 def _command(options: argparse.Namespace) -> Callable[[Settings], int]:
     # Imported late: `--help` and a mistaken setting should answer at once, and a role loads only what it runs.
     name = options.command
@@ -105,6 +123,10 @@ def _command(options: argparse.Namespace) -> Callable[[Settings], int]:
         from modelwatch.dead_letters import run as run_dead_letters
 
         return partial(run_dead_letters, options=options)
+    if name == "alerts" and options.action is not None:
+        from modelwatch.alert_rules import run as run_alert_rules
+
+        return partial(run_alert_rules, options=options)
     from modelwatch.roles import run_role
 
     def run(settings: Settings) -> int:

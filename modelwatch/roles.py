@@ -14,10 +14,11 @@ from modelwatch.settings import Settings
 from telemetry import StartError
 
 ROLES: Mapping[str, frozenset[Part]] = {
-    "up": frozenset({"receiver", "processor", "web", "containers"}),
+    "up": frozenset({"receiver", "processor", "web", "alerts", "containers"}),
     "receiver": frozenset({"receiver"}),
     "processor": frozenset({"processor"}),
     "dashboard": frozenset({"web"}),
+    "alerts": frozenset({"alerts"}),
     "containers": frozenset({"containers"}),
 }
 
@@ -32,6 +33,8 @@ async def run_role(role: str, settings: Settings) -> None:
 def assemble_role(role: str, settings: Settings) -> Assembly:
     """Return what a role consists of: its parts, or workers that have them. Raises `StartError`."""
     parts = ROLES[role]
+    if parts > {"alerts"} and not settings.alerts.is_enabled:
+        parts -= {"alerts"}
     if settings.receiver.workers == 1 or "receiver" not in parts:
         return assemble(parts, settings)
     if parts != {"receiver"}:

@@ -34,7 +34,9 @@ RESOURCE_KEYS: Final = frozenset(
     }
 )
 
-_MODEL_KEYS: Final = frozenset({names.MODEL_NAME, names.MODEL_VERSION, names.GEN_AI_MODEL, names.GEN_AI_OPERATION})
+_MODEL_KEYS: Final = frozenset(
+    {names.MODEL_NAME, names.MODEL_VERSION, names.MODEL_OPERATION, names.GEN_AI_MODEL, names.GEN_AI_OPERATION}
+)
 _HTTP_KEYS: Final = frozenset(
     {
         names.HTTP_REQUEST_METHOD,
@@ -213,7 +215,9 @@ def _operation(attributes: Attributes, text: _Text) -> str:
         text(attributes.get(names.DB_OPERATION), attributes.get(names.DB_OPERATION_OLD)),
         text(attributes.get(names.DB_COLLECTION), attributes.get(names.DB_COLLECTION_OLD)),
     )
-    return " ".join(filter(None, statement)) or text(attributes.get(names.GEN_AI_OPERATION))
+    return " ".join(filter(None, statement)) or text(
+        attributes.get(names.MODEL_OPERATION), attributes.get(names.GEN_AI_OPERATION)
+    )
 
 
 def _destination(attributes: Attributes, text: _Text) -> str:

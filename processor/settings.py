@@ -122,6 +122,12 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
     metric_series_cache_size: int = Field(
         65536, ge=16, description="Most series of metrics that are recognised by the bytes of their attributes."
     )
+    progress_interval_s: float = Field(
+        2.0,
+        gt=0,
+        le=60,
+        description="Seconds between two notes of how far behind the processor is, by which alerts know what to trust.",
+    )
     stop_timeout_s: float = Field(
         4,
         gt=0,

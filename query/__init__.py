@@ -20,6 +20,25 @@ from query.metric_answers import Aggregation, MetricAnswer, MetricInfo, MetricsA
 from query.metric_component import MetricQuery
 from query.overflow import OVERFLOW
 from query.question import QuestionError
+from query.resources.answers import (
+    InstancesAnswer,
+    Owner,
+    Resource,
+    ResourceGroup,
+    ResourceGrouping,
+    ResourceIdentity,
+    ResourcesAnswer,
+    ResourceState,
+    ServiceResources,
+    ServiceStep,
+    ServiceVerdicts,
+    Usage,
+    Verdict,
+    VerdictKind,
+    VerdictsAnswer,
+)
+from query.resources.bottlenecks import with_bottlenecks
+from query.resources.component import ResourceFilter, ResourceQuery
 from query.settings import QuerySettings
 from query.totals import SlidingTotals, WindowTotals
 from storage.metric_ports import MetricFilter
@@ -29,6 +48,7 @@ __all__ = [
     "OVERFLOW",
     "Aggregation",
     "GroupBy",
+    "InstancesAnswer",
     "LatencyAnswer",
     "LatencyStep",
     "MetricAnswer",
@@ -37,6 +57,7 @@ __all__ = [
     "MetricQuery",
     "MetricValues",
     "MetricsAnswer",
+    "Owner",
     "Problem",
     "ProblemKind",
     "Query",
@@ -46,12 +67,28 @@ __all__ = [
     "RedSeries",
     "RedStep",
     "RedTotal",
+    "Resource",
+    "ResourceFilter",
+    "ResourceGroup",
+    "ResourceGrouping",
+    "ResourceIdentity",
+    "ResourceQuery",
+    "ResourceState",
+    "ResourcesAnswer",
     "SeriesFilter",
+    "ServiceResources",
+    "ServiceStep",
     "ServiceSummary",
+    "ServiceVerdicts",
     "ServicesAnswer",
     "SlidingTotals",
     "Status",
     "StorageUnavailableError",
+    "Usage",
+    "Verdict",
+    "VerdictKind",
+    "VerdictsAnswer",
     "WindowTotals",
     "nice_step_s",
+    "with_bottlenecks",
 ]

@@ -40,6 +40,7 @@ class ProblemKind(StrEnum):
 
     HIGH_LATENCY = "high_latency"
     HIGH_ERROR_RATE = "high_error_rate"
+    RESOURCE_BOTTLENECK = "resource_bottleneck"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-_COVER_FACTORS: Final = (360, 60, 6, 1)
-"""Widths of covering blocks in source buckets: 6 min, 1 min, 6 s, 1 s live; 1 h, 10 min, 1 min, 10 s in history.
+_COVER_FACTORS: Final = (86_400, 360, 60, 6, 1)
+"""Widths of covering blocks in source buckets: 1 d, 6 min, 1 min, 6 s, 1 s live; 1 h, 10 min, 1 min, 10 s in history.
 
-Those of the history are made of whole buckets of its tiers."""
+Those of the history are made of whole buckets of its tiers. The widest are for the years in which a live window that
+has all there is holds nothing."""
 
 _NICE_STEPS_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400)
 

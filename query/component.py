@@ -148,7 +148,8 @@ class Query:
     async def _answer_services(self, start_s: int, end_s: int, where: SeriesFilter) -> Kept[ServicesAnswer]:
         recent_s = max(end_s - self._settings.health_window_s, 0)
         source = await self._choice.source_for(min(start_s, recent_s))
-        start_s, recent_s = floor_to(start_s, source.grain_s(end_s - start_s)), floor_to(recent_s, source.bucket_s)
+        start_s = floor_to(start_s, source.grain_s(end_s - start_s))
+        recent_s = floor_to(recent_s, source.bucket_s_at(recent_s))
         end_s = self._end_in(source, end_s)
         cuts = sorted({start_s, recent_s, end_s})
         blocks = time_blocks.covering(cuts, source.bucket_s)

@@ -18,6 +18,7 @@ from query.metric_samples import Sample, samples_of
 from query.question import QuestionError, check_range, check_step
 from query.settings import QuerySettings
 from query.shared_answers import Kept, SharedAnswers
+from query.tiers import finest_width_s, fitting_width_s
 from storage.metric_ports import MetricFilter, MetricHistory, label_of
 from storage.ports import KeptTier, TooManyPointsError
 from telemetry import NowNs
@@ -103,7 +104,7 @@ class MetricQuery:
         _check_labels(group_by, "group_by")
         tiers = await self._history.kept()
         start_s = max(end_s - window_s, 0)
-        start_s = floor_to(start_s, _bucket_s(tiers, start_s))
+        start_s = floor_to(start_s, finest_width_s(tiers, start_s))
         width_s = tiers[0].width_s
         steps = _Steps(start_s, end_s, end_s - start_s, max(start_s - ceil_to(_LOOK_BACK_S, width_s), 0), width_s)
         return (await self._answer_in(steps, where, tuple(group_by), aggregation))[0]
@@ -128,10 +129,10 @@ class MetricQuery:
         aggregation: Aggregation | None,
     ) -> Kept[MetricAnswer]:
         tiers = await self._history.kept()
-        step_s = ceil_to(step_s, _bucket_s(tiers, start_s))
+        step_s = ceil_to(step_s, finest_width_s(tiers, start_s))
         start_s, end_s = floor_to(start_s, step_s), self._end_in(tiers, end_s)
         since_s = max(start_s - ceil_to(_LOOK_BACK_S, step_s), 0)
-        steps = _Steps(start_s, end_s, step_s, since_s, _width_s(tiers, step_s))
+        steps = _Steps(start_s, end_s, step_s, since_s, fitting_width_s(tiers, step_s))
         return await self._answer_in(steps, where, group_by, aggregation)
 
     async def _answer_in(
@@ -173,16 +174,6 @@ class MetricQuery:
     def _holds_for(self, seconds: float) -> Callable[[], bool]:
         now_ns = self._now_ns()
         return lambda: 0 <= self._now_ns() - now_ns < seconds * _NS_PER_S
-
-
-def _bucket_s(tiers: Sequence[KeptTier], start_s: int) -> int:
-    """Return the width of the finest buckets that are kept of `start_s`."""
-    return next((tier.width_s for tier in tiers if tier.since_s <= start_s), tiers[-1].width_s)
-
-
-def _width_s(tiers: Sequence[KeptTier], step_s: int) -> int:
-    """Return the width of the widest buckets that steps are made of."""
-    return max((tier.width_s for tier in tiers if step_s % tier.width_s == 0), default=tiers[0].width_s)
 
 
 def _one_metric(columns: MetricColumns) -> MetricSeriesKey | None:

@@ -9,6 +9,8 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from query.resources.settings import ResourceSettings
+
 
 class QuerySettings(BaseModel, frozen=True, extra="forbid"):
     """Bounds, caches and thresholds of the questions."""
@@ -23,7 +25,12 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
         description="Seconds after the end of a history bucket when the live figures are compared with it, once. "
         "Senders export every 5 s unless told otherwise; after three times that, hardly anything is still to come.",
     )
-    max_range_s: int = Field(31 * 86_400, ge=60, description="The longest time that one question may span, in seconds.")
+    max_range_s: int = Field(
+        731 * 86_400,
+        ge=60,
+        description="The longest time that one question may span, in seconds; two years, as the history keeps hours. "
+        "What a question may cost is bounded by its steps and the points that it reads.",
+    )
     max_steps: int = Field(2_000, ge=10, description="The most steps that one answer may have.")
     max_groups: int = Field(
         1_000,
@@ -44,7 +51,8 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
         5.0,
         ge=0,
         description="Seconds after which figures more than a minute old are read from the history again, "
-        "so that spans that came late are seen; ten times what the reading took, if that is longer.",
+        "so that spans that came late are seen; ten times what the reading took, if that is longer. Until then two "
+        "answers about the same time may differ by what came late, each being right for the moment of its reading.",
     )
     cached_cells: int = Field(
         150_000, ge=0, description="Derived figures (one group in one step) kept in memory, about 1 KB each."
@@ -69,6 +77,8 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
     error_rate_critical: float = Field(
         0.05, gt=0, lt=1, description="Error rate, 0 to 1, above which a service is surely critical."
     )
+
+    resources: ResourceSettings = ResourceSettings()
 
     @model_validator(mode="after")
     def _thresholds_rise(self) -> Self:

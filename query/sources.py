@@ -56,6 +56,10 @@ class Source(Protocol):
         """What derived figures belong to: they say nothing about a source of another identity."""
         ...
 
+    def bucket_s_at(self, second: int) -> int:
+        """Return the width of the finest buckets of a time; those of where a question begins may be wider."""
+        ...
+
     def grain_s(self, range_s: int) -> int:
         """Return what the start of a range of this length is moved down to a multiple of, for the sake of speed."""
         ...
@@ -87,6 +91,9 @@ class LiveSource:
         newest_s = window.newest_s
         # Blocks may reach far beyond the seconds that the window can hold, and it is asked second by second.
         self._held = Block(0, 0) if newest_s is None else Block(newest_s - 2 * window.length_s, newest_s + 1)
+
+    def bucket_s_at(self, second: int) -> int:
+        return self.bucket_s
 
     def grain_s(self, range_s: int) -> int:
         return self.bucket_s
@@ -126,10 +133,14 @@ class HistorySource:
         self, history: History, tiers: Sequence[KeptTier], start_s: int, settings: QuerySettings, now_ns: NowNs
     ) -> None:
         self._history = history
+        self._tiers = tiers
         self._widths = [tier.width_s for tier in tiers]
         self._settings = settings
         self._now_ns = now_ns
-        self.bucket_s = next((tier.width_s for tier in tiers if tier.since_s <= start_s), self._widths[-1])
+        self.bucket_s = self.bucket_s_at(start_s)
+
+    def bucket_s_at(self, second: int) -> int:
+        return next((tier.width_s for tier in self._tiers if tier.since_s <= second), self._widths[-1])
 
     def grain_s(self, range_s: int) -> int:
         # The hours of a day are quickly read; the minutes of the hour that it begins in would take twice as long.

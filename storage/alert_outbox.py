@@ -5,12 +5,12 @@ Rows are made by the transaction that decides (`alert_rounds.py`); the holder of
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from storage.alert_rounds import OutboxRow, renew
+from storage.alert_rounds import POST, OutboxRow, renew
 from storage.database import Database
 
 
@@ -28,9 +28,13 @@ _COLUMNS: Final = (
     "FROM alert_outbox"
 )
 _DUE: Final = (
-    f"{_COLUMNS} WHERE status = 'waiting' AND due_ms <= :now_ms{{}} "
-    "ORDER BY due_ms, created_ms, notification_id LIMIT :limit"
+    f"{_COLUMNS} AS waiting WHERE status = 'waiting' AND due_ms <= :now_ms{{}} AND NOT EXISTS ("
+    "SELECT 1 FROM alert_outbox AS earlier WHERE earlier.channel = waiting.channel AND earlier.status = 'waiting' "
+    "AND earlier.due_ms > :now_ms AND (earlier.created_ms < waiting.created_ms OR "
+    "(earlier.created_ms = waiting.created_ms AND earlier.notification_id < waiting.notification_id))) "
+    "ORDER BY created_ms, notification_id LIMIT :limit"
 )
+_FIND: Final = text(f"{_COLUMNS} WHERE notification_id = :notification_id AND channel = :channel")
 _NEXT_DUE: Final = text("SELECT MIN(due_ms) FROM alert_outbox WHERE status = 'waiting'")
 _CLAIM: Final = text(
     "UPDATE alert_outbox SET attempts = attempts + 1, due_ms = :due_ms "
@@ -55,7 +59,11 @@ class AlertOutbox:
         self._database = database
 
     async def due(self, now_ms: int, limit: int, without: Collection[str] = ()) -> list[OutboxRow]:
-        """Return what is to be sent by now, the longest due first; nothing of the channels in `without`."""
+        """Return what is to be sent by now, in the order in which it was made; nothing of the channels in `without`.
+
+        What waits for a later time holds back all that was made after it for the same channel, so that nobody reads
+        that an alert is over before they read that there was one.
+        """
         names = {f"channel_{number}": channel for number, channel in enumerate(without)}
         others = f" AND channel NOT IN ({', '.join(f':{name}' for name in names)})" if names else ""
         statement, values = text(_DUE.format(others)), {"now_ms": now_ms, "limit": limit, **names}
@@ -63,35 +71,42 @@ class AlertOutbox:
             lambda connection: [OutboxRow(*row) for row in connection.execute(statement, values)]
         )
 
-    async def claim(self, holder: str, fence: int, row: OutboxRow, due_ms: int) -> bool:
-        """Note an attempt, before it is made; without word of how it ended, the row is due again at `due_ms`.
+    async def claim(self, holder: str, fence: int, rows: Sequence[OutboxRow], due_ms: int) -> list[OutboxRow]:
+        """Note an attempt, before it is made; without word of how it ended, the rows are due again at `due_ms`.
 
-        Tells whether the row was still there as it was read. Raises `LeaseLostError`.
+        Returns those that were still there as they were read. Raises `LeaseLostError`.
         """
-        values = {
-            "notification_id": row.notification_id,
-            "channel": row.channel,
-            "attempts": row.attempts,
-            "due_ms": due_ms,
-        }
 
-        def write(connection: Connection) -> bool:
+        def write(connection: Connection) -> list[OutboxRow]:
             renew(connection, holder, fence)
-            return connection.execute(_CLAIM, values).rowcount == 1
+            return [row for row in rows if connection.execute(_CLAIM, {**_key(row), "due_ms": due_ms}).rowcount == 1]
 
         return await self._database.write(write)
 
-    async def settle(self, row: OutboxRow, status: str, detail: str, due_ms: int, finished_ms: int) -> None:
-        """Note how an attempt ended. True whoever holds the lease by now, so it needs none."""
-        values = {
-            "notification_id": row.notification_id,
-            "channel": row.channel,
-            "status": status,
-            "detail": detail,
-            "due_ms": due_ms,
-            "finished_ms": finished_ms,
-        }
+    async def settle(self, rows: Sequence[OutboxRow]) -> None:
+        """Note how an attempt ended, as the rows say. True whoever holds the lease by now, so it needs none."""
+        values = [
+            {
+                **_key(row),
+                "status": row.status,
+                "detail": row.detail,
+                "due_ms": row.due_ms,
+                "finished_ms": row.finished_ms,
+            }
+            for row in rows
+        ]
         await self._database.write(lambda connection: connection.execute(_SETTLE, values) and None)
+
+    async def post(self, row: OutboxRow) -> None:
+        """Put something into the outbox that no change of a state is told by, such as a test of a channel."""
+        await self._database.write(lambda connection: connection.execute(POST, row._asdict()) and None)
+
+    async def find(self, notification_id: str, channel: str) -> OutboxRow | None:
+        """Return one row, if it is there."""
+        values = {"notification_id": notification_id, "channel": channel}
+        return await self._database.read(
+            lambda connection: next((OutboxRow(*row) for row in connection.execute(_FIND, values)), None)
+        )
 
     async def next_due_ms(self) -> int | None:
         """Return when the next row is due, `None` if none is waiting."""
@@ -109,3 +124,7 @@ class AlertOutbox:
     async def counts(self) -> list[ChannelCount]:
         """Return how the notifications of each channel stand."""
         return await self._database.read(lambda connection: [ChannelCount(*row) for row in connection.execute(_COUNTS)])
+
+
+def _key(row: OutboxRow) -> dict[str, str | int]:
+    return {"notification_id": row.notification_id, "channel": row.channel, "attempts": row.attempts}

@@ -99,7 +99,7 @@ _NOTE_TRANSITION: Final = text(
     "INSERT INTO alert_history (at_ms, alert_id, sequence, rule_id, document) "
     "VALUES (:at_ms, :alert_id, :sequence, :rule_id, :document)"
 )
-_POST: Final = text(
+POST: Final = text(
     "INSERT INTO alert_outbox "
     "(notification_id, channel, created_ms, due_ms, attempts, status, detail, finished_ms, document) VALUES "
     "(:notification_id, :channel, :created_ms, :due_ms, :attempts, :status, :detail, :finished_ms, :document) "
@@ -148,6 +148,10 @@ class AlertRounds:
         values = {"name": _LEASE, "holder": holder, "fence": fence}
         await self._database.write(lambda connection: connection.execute(_RELEASE, values) and None)
 
+    async def renew(self, holder: str, fence: int) -> None:
+        """Give a sign of life, and write nothing else. Raises `LeaseLostError`."""
+        await self._database.write(lambda connection: renew(connection, holder, fence))
+
     async def commit(self, holder: str, fence: int, round_: Round) -> None:
         """Keep what a round changed, and renew the lease. Raises `LeaseLostError`."""
 
@@ -159,7 +163,7 @@ class AlertRounds:
                 (_FORGET, forgotten),
                 (_FORGET_ACK, forgotten),
                 (_NOTE_TRANSITION, [row._asdict() for row in round_.transitions]),
-                (_POST, [row._asdict() for row in round_.outbox]),
+                (POST, [row._asdict() for row in round_.outbox]),
             )
             for statement, rows in changes:
                 if rows:

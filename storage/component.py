@@ -13,6 +13,7 @@ from storage.dialects import POSTGRES, SQLITE
 from storage.folder_lock import FolderLock, lock_beside
 from storage.history import SqlHistory
 from storage.in_process_live_feed import InProcessLiveFeed
+from storage.ingest_progress import IngestProgress
 from storage.redis_live_feed import RedisLiveFeed
 from storage.settings import StorageSettings
 from storage.upkeep import Upkeep
@@ -52,6 +53,11 @@ def build_attempts(history: SqlHistory, *, now_ns: NowNs = time.time_ns) -> SqlA
 def build_alert_store(history: SqlHistory) -> AlertStore:
     """Return where alerts are kept in the database of `history`."""
     return AlertStore.of(history.database)
+
+
+def build_ingest_progress(history: SqlHistory) -> IngestProgress:
+    """Return where the processors of the database of `history` note how far they are."""
+    return IngestProgress(history.database)
 
 
 def build_in_process_live_feed(

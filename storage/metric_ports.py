@@ -46,7 +46,9 @@ def label_of(series: MetricSeriesKey, name: str) -> str:
 class MetricFilter:
     """Which series of metrics a question is about. A field that is `None` lets every value through.
 
-    `labels` are names and values, as `label_of` finds them.
+    `labels` are names and values, as `label_of` finds them; `metric_names` are several metrics, of which any passes.
+    `noted_since_s` leaves out series that nothing was written to since, give or take what they are noted by: a store
+    may look at it, so that series of long ago cost nothing, and `matches` does not.
     """
 
     metric_name: str | None = None
@@ -54,6 +56,8 @@ class MetricFilter:
     metric_type: str | None = None
     metric_unit: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    metric_names: tuple[str, ...] = ()
+    noted_since_s: int | None = None
 
     def fields(self) -> dict[str, str]:
         """Return the fields of a series that must have a certain value."""
@@ -62,8 +66,10 @@ class MetricFilter:
 
     def matches(self, series: MetricSeriesKey) -> bool:
         """Tell whether a series passes."""
-        return all(getattr(series, name) == value for name, value in self.fields().items()) and all(
-            label_of(series, name) == value for name, value in self.labels
+        return (
+            all(getattr(series, name) == value for name, value in self.fields().items())
+            and (not self.metric_names or series.metric_name in self.metric_names)
+            and all(label_of(series, name) == value for name, value in self.labels)
         )
 
 

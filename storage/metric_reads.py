@@ -72,6 +72,10 @@ def _find(
     wanted = select(metric_series.c.series_id, *(metric_series.c[name] for name in MetricSeriesKey._fields))
     for name, value in where.fields().items():
         wanted = wanted.where(metric_series.c[name] == clean_text(value, _FIELD_CHARS))
+    if where.metric_names:
+        wanted = wanted.where(metric_series.c.metric_name.in_(where.metric_names))
+    if where.noted_since_s is not None:
+        wanted = wanted.where(metric_series.c.noted_s >= where.noted_since_s - METRIC_RENEWAL_S)
     if span is not None:
         wanted = wanted.where(metric_series.c.noted_s >= span[0] - METRIC_RENEWAL_S, metric_series.c.first_s <= span[1])
     found: Sequence[Any] = connection.execute(wanted.limit(limit + 1)).all()

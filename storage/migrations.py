@@ -185,6 +185,7 @@ STEPS: Final[Sequence[Step]] = (
         _SUMMED_SINCE.format("red_points_medium", 1),
         _SUMMED_SINCE.format("red_points_coarse", 2),
     ),
+    ("CREATE TABLE last_round (seen_s BIGINT NOT NULL PRIMARY KEY, doubted_from_s BIGINT NOT NULL)",),
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 

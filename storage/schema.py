@@ -137,3 +137,11 @@ batches: Final = Table(
     Column("batch_id", LargeBinary, primary_key=True),
     Column("committed_s", BigInteger, nullable=False),
 )
+
+last_round: Final = Table(
+    "last_round",
+    METADATA,
+    Column("seen_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("doubted_from_s", BigInteger, nullable=False),
+)
+"""One row: what the clock said when the history was last tended, and what when it began to be doubted, or 0."""

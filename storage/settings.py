@@ -78,6 +78,12 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
         description="Difference in seconds between this machine's clock and PostgreSQL's beyond which a processor is "
         "not ready and deletes nothing for its age.",
     )
+    max_clock_jump_s: int = Field(
+        30 * DAY_S,
+        ge=DAY_S,
+        description="On SQLite, which has no second clock: how far in seconds the clock may be ahead of when old data "
+        "was last looked for. Further ahead it is doubted, and nothing is deleted, until it is so for a day.",
+    )
     retention_chunk_rows: int = Field(2_000, ge=1, description="Rows deleted in one transaction; writers go between.")
     warn_free_bytes: int = Field(
         2 * 2**30,

@@ -26,6 +26,7 @@ MEASURED_BY: Final = "modelwatch.measured_by"
 # OpenTelemetry has no convention for classical models yet (semantic-conventions issue 3420); these are ours.
 MODEL_NAME: Final = "ml.model.name"
 MODEL_VERSION: Final = "ml.model.version"
+MODEL_OPERATION: Final = "ml.operation.name"
 
 HTTP_REQUEST_METHOD: Final = "http.request.method"
 HTTP_METHOD_OLD: Final = "http.method"

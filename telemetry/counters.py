@@ -66,6 +66,7 @@ CounterName = Literal[
     "storage_rolled_up_buckets",
     "storage_expired_rows",  # deleted one by one: points on SQLite, batch ids and series on either database
     "storage_dropped_partitions",  # of points that were past their age or had to go, on PostgreSQL
+    "storage_clock_doubts",  # rounds that deleted nothing for its age, as the clock is not to be believed
     "storage_thinnings",  # times that the oldest points were deleted before their age, because space was short
     # alerting
     "alerting_evaluations",  # of one rule for one group
@@ -74,6 +75,7 @@ CounterName = Literal[
     "alerting_transitions",
     "alerting_notifications",  # put into the outbox, each once for every channel
     "alerting_sent_notifications",
+    "alerting_messages",  # taken by a channel; those of one moment are one message
     "alerting_retried_notifications",
     "alerting_failed_notifications",
     "alerting_takeovers",
@@ -161,6 +163,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "storage_rolled_up_buckets": "Buckets of the history that were rolled up into the next tier.",
         "storage_expired_rows": "Rows of the history that were deleted one by one.",
         "storage_dropped_partitions": "Partitions of the history that were dropped, on PostgreSQL.",
+        "storage_clock_doubts": "Rounds in which nothing was deleted for its age, as the clock is not to be believed.",
         "storage_thinnings": "Times that the oldest points were deleted before their age, because space was short.",
         "container_stats_points": "Points of metrics made of containers and processes.",
         "container_stats_sent_points": "Those that the receiver, or the endpoint, has taken.",
@@ -185,6 +188,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "alerting_transitions": "Changes of the state of an alert.",
         "alerting_notifications": "Notifications put into the outbox, each once for every channel.",
         "alerting_sent_notifications": "Notifications that a channel has taken.",
+        "alerting_messages": "Messages that a channel has taken; notifications of one moment leave as one message.",
         "alerting_retried_notifications": "Attempts to deliver a notification that failed and will be made again.",
         "alerting_failed_notifications": "Notifications that were given up.",
         "alerting_takeovers": "Times that this process took over the evaluation of alerts.",

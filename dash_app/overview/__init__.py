@@ -8,7 +8,7 @@ from dash_app.overview.snapshot import take_snapshot
 from dash_app.shared.joint_tasks import JointTasks
 from dash_app.shell.page import Answer, Control, Page, Question
 from dash_app.shell.view import View
-from query import Query
+from query import Query, ResourceQuery
 
 CONTROLS = (
     Control("service"),
@@ -17,9 +17,9 @@ CONTROLS = (
 )
 
 
-def page(query: Query) -> Page:
+def page(query: Query, resources: ResourceQuery) -> Page:
     """Return the page."""
-    answers: JointTasks[View, Answer] = JointTasks(lambda view: _answer(query, view))
+    answers: JointTasks[View, Answer] = JointTasks(lambda view: _answer(query, resources, view))
 
     async def answer(question: Question) -> Answer:
         return await answers.of(question.view)
@@ -35,5 +35,5 @@ def page(query: Query) -> Page:
     )
 
 
-async def _answer(query: Query, view: View) -> Answer:
-    return answer_of(await take_snapshot(query, view))
+async def _answer(query: Query, resources: ResourceQuery, view: View) -> Answer:
+    return answer_of(await take_snapshot(query, resources, view))

@@ -22,6 +22,7 @@ _MOST_ENTRIES: Final = 30
 _KIND_NAMES: Final = {
     ProblemKind.HIGH_LATENCY: "High latency",
     ProblemKind.HIGH_ERROR_RATE: "High error rate",
+    ProblemKind.RESOURCE_BOTTLENECK: "Resource bottleneck",
 }
 STATUS_NAMES: Final = {
     Status.CRITICAL: "Critical",
@@ -103,7 +104,7 @@ def _no_problems(services: int, silent: int) -> Component:
     return html.Div(
         [
             html.B("No problems recognised", className="" if silent else "is-good"),
-            html.Div(f"{watched} watched for latency and errors."),
+            html.Div(f"{watched} watched for latency, errors and resources."),
         ],
         className="no-problems",
     )

@@ -75,6 +75,16 @@ COLUMNS: Final[list[dict[str, Any]]] = [
     _course("latency", "P95 latency", {"toneField": "latency_tone", "colour": "accent", "isFromZero": True}),
     _number("errors", "Errors %", 94, "errors_tone"),
     _course("failures", "Errors", {"toneField": "errors_tone", "colour": "muted", "isFromZero": True}),
+    {
+        "field": "resources",
+        "headerName": "Resources",
+        "width": 104,
+        "valueFormatter": {"function": "params.data.resources_text"},
+        "tooltipField": "resources_evidence",
+        "cellClassRules": {
+            f"is-{tone}": f"params.data.resources_tone == '{tone}'" for tone in ("critical", "degraded")
+        },
+    },
 ]
 
 OPTIONS: Final[dict[str, Any]] = {

@@ -11,6 +11,7 @@ from dash_app.overview.snapshot import Snapshot
 from dash_app.shared import formatting
 from dash_app.shared.charts import step_seconds
 from dash_app.shared.names import is_blank, visible
+from dash_app.shared.verdicts import verdict_cell
 from query import ProblemKind, RedAnswer, RedSeries, ServiceSummary, Status
 
 Row = dict[str, Any]
@@ -21,6 +22,7 @@ def rows_of(snapshot: Snapshot) -> list[Row]:
     courses = {item.labels["service"]: item for item in snapshot.by_service.items}
     return [
         _row(item, rank, courses.get(item.service), snapshot.by_service)
+        | verdict_cell(snapshot.verdicts.of(item.service) if snapshot.verdicts else ())
         | {"is_chosen": item.service == snapshot.view.service}
         for rank, item in enumerate(snapshot.services.items)
     ]

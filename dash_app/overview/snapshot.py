@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from dash_app.shell.view import RANGES, View
-from query import GroupBy, Query, RedAnswer, RedTotal, SeriesFilter, ServicesAnswer
+from query import (
+    GroupBy,
+    Query,
+    RedAnswer,
+    RedTotal,
+    ResourceQuery,
+    SeriesFilter,
+    ServicesAnswer,
+    VerdictsAnswer,
+    with_bottlenecks,
+)
 
 _LONGEST_RANGE_S: Final = max(choice.length_s for choice in RANGES.values())
 
@@ -35,6 +45,8 @@ class Snapshot:
     environments: tuple[str, ...]
     newest_s: int | None
     """Start of the latest second with a call of any service; in an empty view that of the last 24 hours."""
+    verdicts: VerdictsAnswer | None = None
+    """On the resources of all services, as far as they are known."""
 
     @property
     def is_empty(self) -> bool:
@@ -52,7 +64,7 @@ class Snapshot:
 NO_CALLS: Final = RedTotal(0, 0, 0, 0.0, 0.0, None, None, None)
 
 
-async def take_snapshot(query: Query, view: View) -> Snapshot:
+async def take_snapshot(query: Query, resources: ResourceQuery, view: View) -> Snapshot:
     """Ask everything that the page of `view` shows, up to the latest settled second. Raises what `query` raises."""
     end_s = query.settled_end_s()
     everything = SeriesFilter(deployment_environment=view.environment)
@@ -63,13 +75,15 @@ async def take_snapshot(query: Query, view: View) -> Snapshot:
     def red(step_s: int, group_by: Sequence[GroupBy], where: SeriesFilter) -> Awaitable[RedAnswer]:
         return query.red(end_s - length_s, end_s, step_s, group_by, where)
 
-    services, by_service, overall, earlier, later = await asyncio.gather(
+    services, by_service, overall, earlier, later, verdicts = await asyncio.gather(
         query.services(length_s, everything, end_s),
         red(view.range.series_step_s, ("service",), everything),
         red(view.range.step_s, (), charted),
         query.services(half_s, charted, end_s - half_s),
         query.services(half_s, charted, end_s),
+        resources.recent_verdicts(),
     )
+    services = with_bottlenecks(services, verdicts)
     by_route = await red(view.range.series_step_s, ("route",), charted) if view.service is not None else None
     known = services
     if view.environment is not None:
@@ -86,4 +100,5 @@ async def take_snapshot(query: Query, view: View) -> Snapshot:
         by_route,
         tuple(sorted({name for item in known.items for name in item.environments if name})),
         max((item.last_seen_s for item in (services.items or known.items)), default=None),
+        verdicts,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerting.dispatcher import Dispatcher
+from alerting.dispatcher import Dispatcher, jitter
 from alerting.notifier import Channel
 from alerting.settings import AlertingSettings
 from storage.alert_rounds import OutboxRow, Round
@@ -26,6 +26,7 @@ class Office:
         self.store, self.clock, self.counters = store, clock, counters
         self.settings = AlertingSettings(**settings)
         self.fence = 0
+        self.max_per_minute = 60
 
     async def lead(self, name: str = "me") -> None:
         self.fence = await self.store.rounds.take(name, await self.store.rounds.lease()) or 0
@@ -37,8 +38,10 @@ class Office:
 
     def dispatcher(self, **notifiers: RecordingNotifier) -> Dispatcher:
         leader = (self.name, self.fence)
-        channels = [Channel(name, notifier) for name, notifier in notifiers.items()]
-        return Dispatcher(self.settings, self.store.outbox, channels, lambda: leader, self.counters, self.clock)
+        channels = [Channel(name, notifier, max_per_minute=self.max_per_minute) for name, notifier in notifiers.items()]
+        return Dispatcher(
+            self.settings, self.store.outbox, channels, lambda: leader, self.counters, self.clock, lambda: 1.0
+        )
 
     async def rows(self) -> dict[str, OutboxRow]:
         found = await self.store.outbox.latest(99, before_ms=10**15)
@@ -153,8 +156,7 @@ async def test_a_slow_channel_keeps_no_other_waiting(office: Office) -> None:
     await office.post("quick", "n1", "n2", "n3")
     dispatcher = office.dispatcher(slow=slow, quick=quick)
     running = asyncio.create_task(dispatcher.run())
-    await eventually(lambda: len(quick.told) == 3)
-    assert slow.attempts == 1
+    await eventually(lambda: len(quick.told) == 3 and slow.attempts == 1)
     slow.gate.set()
     await eventually(lambda: len(slow.told) == 2)
     running.cancel()
@@ -179,8 +181,8 @@ async def test_a_crash_between_sending_and_recording_repeats_once(office: Office
     first, second = RecordingNotifier(), RecordingNotifier()
     await office.post("mail", "n1")
     row = (await office.store.outbox.due(office.clock() // 1_000_000, 1))[0]
-    await office.store.outbox.claim("me", office.fence, row, office.clock() // 1_000_000 + 7_000)
-    await first.notify(notification("n1"))  # and here the process died
+    await office.store.outbox.claim("me", office.fence, [row], office.clock() // 1_000_000 + 7_000)
+    await first.notify([notification("n1")])  # and here the process died
     await office.lead("heir")
     dispatcher = office.dispatcher(mail=second)
     await look(dispatcher)
@@ -189,6 +191,69 @@ async def test_a_crash_between_sending_and_recording_repeats_once(office: Office
         office.clock.advance(10)
         await look(dispatcher)
     assert len(second.told) == 1
+
+
+async def test_a_storm_is_one_message(office: Office) -> None:
+    """What is due to a channel at the same time leaves together, in the order in which it was made."""
+    chat = RecordingNotifier()
+    names = [f"n{number:02}" for number in range(40)]
+    await office.post("chat", *names)
+    await look(office.dispatcher(chat=chat))
+    assert chat.parcels == [names]
+    assert {row.status for row in (await office.rows()).values()} == {"sent"}
+    assert office.counters.total("alerting_sent_notifications") == 40
+    assert office.counters.total("alerting_messages") == 1
+
+
+async def test_beyond_so_many_messages_a_minute_news_wait_and_leave_together(office: Office) -> None:
+    """The first go at once; the others when the minute is over, as one message; none is lost, none comes late twice."""
+    office.max_per_minute = 3
+    chat = RecordingNotifier()
+    dispatcher = office.dispatcher(chat=chat)
+    for number in range(8):
+        await office.post("chat", f"n{number}")
+        await look(dispatcher)
+        office.clock.advance(1)
+    assert chat.parcels == [["n0"], ["n1"], ["n2"]]
+    office.clock.advance(52)
+    await look(dispatcher)
+    assert chat.parcels[3:] == [["n3", "n4", "n5", "n6", "n7"]]
+
+
+async def test_nothing_overtakes_what_is_tried_again(office: Office) -> None:
+    """That an alert is over is not told before that there was one, however the first attempt went."""
+    mail = RecordingNotifier(RetryableError("busy", retry_after_s=30))
+    dispatcher = office.dispatcher(mail=mail)
+    await office.post("mail", "n2-firing")
+    await look(dispatcher)
+    office.clock.advance(1)
+    await office.post("mail", "n1-resolved")
+    await look(dispatcher)
+    assert mail.attempts == 1
+    office.clock.advance(30)
+    await look(dispatcher)
+    assert mail.parcels == [["n2-firing", "n1-resolved"]]
+
+
+async def test_one_that_is_refused_takes_no_other_along(office: Office) -> None:
+    """When a target refuses several at once, each is tried by itself, and only those fail that are refused alone."""
+    mail = RecordingNotifier(PermanentError("too large"), PermanentError("too large"))
+    await office.post("mail", "n1", "n2", "n3")
+    dispatcher = office.dispatcher(mail=mail)
+    for _ in range(5):
+        await look(dispatcher)
+        office.clock.advance(10)
+    assert {name: row.status for name, row in (await office.rows()).items()} == {
+        "mail/n1": "failed",
+        "mail/n2": "sent",
+        "mail/n3": "sent",
+    }
+    assert mail.parcels == [["n2"], ["n3"]]
+
+
+def test_a_pause_is_never_shorter_than_it_should_be() -> None:
+    """Jitter makes it longer, by a quarter at most."""
+    assert all(1.0 <= jitter() <= 1.25 for _ in range(1_000))
 
 
 async def test_who_lost_the_lease_sends_nothing(office: Office) -> None:

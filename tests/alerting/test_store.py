@@ -122,7 +122,7 @@ async def test_what_is_old_is_deleted_but_nothing_that_waits(store: AlertStore) 
     await store.rounds.take("me", await store.rounds.lease())
     rows = [outbox_row(notification(name), "mail", 5) for name in ("sent", "waits")]
     await store.rounds.commit("me", 1, Round("", transitions=[TransitionRow(5, "a1", 1, "slow", "{}")], outbox=rows))
-    await store.outbox.settle(rows[0], "sent", "", 5, 6)
+    await store.outbox.settle([rows[0]._replace(status="sent", finished_ms=6)])
     await store.documents.put_silence(SilenceRow("s1", 5, "{}"))
     assert await store.rounds.expire(10) == 3
     assert [row.notification_id for row in await store.outbox.latest(9, before_ms=99)] == ["waits"]

@@ -26,7 +26,9 @@ class Served:
 
     def client(self) -> httpx.AsyncClient:
         settings = ApiSettings(check_timeout_s=0.2)
-        app = build(settings, self.world.query, self.world.metrics, self.counters, self.checks, self.world.clock)
+        world = self.world
+        questions = world.query, world.metrics, world.resources
+        app = build(settings, *questions, self.counters, self.checks, world.clock)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://modelwatch.test")
 

@@ -46,14 +46,17 @@ def examples_of(operation: dict[str, Any]) -> list[list[tuple[str, str]]]:
 async def test_it_lists_exactly_the_routes_there_are(document: dict[str, Any]) -> None:
     """Fixed names, nothing of the pages, nothing hidden."""
     assert sorted(document["paths"]) == [
-        *("/api/v1/metrics", "/api/v1/pipeline", "/api/v1/red", "/api/v1/services"),
+        *("/api/v1/instances", "/api/v1/metrics", "/api/v1/pipeline", "/api/v1/red"),
+        *("/api/v1/resources", "/api/v1/services"),
         *("/healthz", "/metrics", "/readyz"),
     ]
 
 
 async def test_routes_mounted_later_do_not_appear(served: Served) -> None:
     """Pages add routes of their own to the app, which are nobody's API."""
-    app: FastAPI = build(ApiSettings(), served.world.query, served.world.metrics, served.counters, {})
+    app: FastAPI = build(
+        ApiSettings(), served.world.query, served.world.metrics, served.world.resources, served.counters, {}
+    )
     app.add_api_route("/_page", lambda: None)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://modelwatch.test") as client:
         assert "/_page" not in (await client.get("/openapi.json")).json()["paths"]
@@ -77,13 +80,13 @@ async def test_every_example_of_a_parameter_works(client: httpx.AsyncClient, doc
             asked += 1
             if path != "/metrics":
                 json_schema.check(answer.json(), schema_of(document, path, 200, "application/json"), document)
-    assert asked == 11
+    assert asked == 14
 
 
 async def test_every_url_in_a_description_works(client: httpx.AsyncClient, document: dict[str, Any]) -> None:
     """What the text says to try can be tried."""
     urls = re.findall(r"`GET (\S+)`", str(document["paths"]))
-    assert len(urls) == 6
+    assert len(urls) == 9
     for url in urls:
         assert (await client.get(url)).status_code == 200, url
 
@@ -97,7 +100,7 @@ async def test_every_example_of_an_answer_has_the_promised_shape(document: dict[
                 if "example" in content:
                     json_schema.check(content["example"], content["schema"], document)
                     checked += 1
-    assert checked == 4
+    assert checked == 6
 
 
 async def test_real_answers_have_the_promised_shape(served: Served, document: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ async def world(model_points: list[RedPoint]) -> World:
 
 @pytest.fixture
 async def snapshot(world: World) -> Snapshot:
-    return await take_snapshot(world.query, View())
+    return await take_snapshot(world.query, world.resources, View())
 
 
 async def answer_about(*names: str, field: str = "service_name") -> RedAnswer:
@@ -72,7 +72,7 @@ async def test_last_step_is_a_rate_over_the_seconds_it_has() -> None:
     for advance in range(6):
         world.advance(1)
         await world.commit(calls(series, NOW_S + advance, [0.1] * 5))
-        snapshot = await take_snapshot(world.query, View())
+        snapshot = await take_snapshot(world.query, world.resources, View())
         figure = red_charts.throughput(snapshot.by_service, ranked_by(snapshot.by_service, "service"), "r")
         assert figure["data"][0]["y"][-5:] == [5.0] * 5
         assert kpis_of(snapshot)[0].course[-5:] == (5.0,) * 5
@@ -95,7 +95,7 @@ async def test_lone_points_are_drawn_as_dots() -> None:
     """A service called once in a while has points that a line alone would not show."""
     world = make_world()
     await world.commit(*(calls(SeriesKey("rare"), NOW_S - age, [0.1]) for age in (30, 90, 150)))
-    figure = red_charts.latency((await take_snapshot(world.query, View())).overall, "r")
+    figure = red_charts.latency((await take_snapshot(world.query, world.resources, View())).overall, "r")
     line = figure["data"][1]
     assert [size for size, value in zip(line["marker"]["size"], line["y"], strict=True) if value is not None] == [5] * 3
 
@@ -120,7 +120,9 @@ async def test_legend_names_the_busiest_and_counts_the_rest() -> None:
 
 async def test_cards_show_the_totals_of_the_view(world: World) -> None:
     """Over all services the totals of all, of one service its own, in exactly the range."""
-    everything, one = [kpi_numbers(await take_snapshot(world.query, View(service=name))) for name in (None, "doc-ocr")]
+    everything, one = [
+        kpi_numbers(await take_snapshot(world.query, world.resources, View(service=name))) for name in (None, "doc-ocr")
+    ]
     answer = await world.query.services(300, end_s=world.query.settled_end_s())
     item = next(item for item in answer.items if item.service == "doc-ocr")
     assert everything["requests"] == f"{answer.total.rate_per_s:.0f}"
@@ -180,7 +182,7 @@ async def test_problems_are_listed_with_their_evidence(snapshot: Snapshot, world
 async def test_silence_is_not_called_well(world: World) -> None:
     """Services that are not called any more are named with the time since; that is no problem, but no good news."""
     world.advance(100)
-    silent = await take_snapshot(world.query, View())
+    silent = await take_snapshot(world.query, world.resources, View())
     number = len(silent.services.items)
     assert kpis_of(silent)[-1].change == Change(f"{number} silent", "neutral")
     entries = to_json(cards.problem_list(silent.services))
@@ -189,7 +191,7 @@ async def test_silence_is_not_called_well(world: World) -> None:
     assert "No problems" not in entries
     assert cards.problem_count(silent.services) == f"{number} silent"
     await world.commit(calls(SeriesKey("alive"), NOW_S + 90, [0.1] * 50))
-    partly = await take_snapshot(world.query, View())
+    partly = await take_snapshot(world.query, world.resources, View())
     entries = to_json(cards.problem_list(partly.services))
     assert "No problems recognised" in entries
     assert "1 service watched" in entries
@@ -212,7 +214,7 @@ async def test_names_that_cannot_be_seen_are_made_visible() -> None:
     world = make_world()
     for name in (" ", "\u202egnp.exe"):
         await world.commit(*(calls(SeriesKey(name, name), NOW_S - age, [9.0] * 20, 20) for age in range(3, 40)))
-    snapshot = await take_snapshot(world.query, View())
+    snapshot = await take_snapshot(world.query, world.resources, View())
     rows = {row["service"]: row for row in rows_of(snapshot)}
     assert {name: (row["name"], row["is_blank"]) for name, row in rows.items()} == {
         " ": ("(blank)", True),
@@ -228,7 +230,8 @@ async def test_names_that_cannot_be_seen_are_made_visible() -> None:
 
 async def test_receipt_tells_an_empty_view_from_no_data(world: World) -> None:
     """Nothing ever seen needs no reason; a view that leaves everything out does."""
-    nothing = await take_snapshot(make_world().query, View())
+    empty = make_world()
+    nothing = await take_snapshot(empty.query, empty.resources, View())
     assert receipt_of(1, answer_of(nothing), View(), NOW_S, 1.0) == {
         "ask": 1,
         "state": "empty",
@@ -238,7 +241,7 @@ async def test_receipt_tells_an_empty_view_from_no_data(world: World) -> None:
         "newest_s": None,
         "pace_s": 1.0,
     }
-    elsewhere = await take_snapshot(world.query, View(environment="nowhere"))
+    elsewhere = await take_snapshot(world.query, world.resources, View(environment="nowhere"))
     assert receipt_of(2, answer_of(elsewhere), elsewhere.view, NOW_S, 1.0)["message"].startswith(
         "No calls in the environment nowhere in the last 5"
     )
@@ -258,7 +261,7 @@ async def test_equal_views_are_asked_once_at_a_time(world: World) -> None:
     """Two pages with the same view share the questions; one that goes away leaves the other its answer."""
     query: Any = WatchedQuery(world.query)
     query.gate.clear()
-    shared: JointTasks[View, Snapshot] = JointTasks(lambda view: take_snapshot(query, view))
+    shared: JointTasks[View, Snapshot] = JointTasks(lambda view: take_snapshot(query, world.resources, view))
     waiting = [asyncio.create_task(shared.of(View())) for _ in range(3)]
     await eventually(lambda: query.held == 3, what="one snapshot asks three times for services")
     waiting[0].cancel()
@@ -275,7 +278,7 @@ async def test_nothing_is_drawn_across_a_gap() -> None:
         world = make_world()
         for start_s in starts_s:
             await world.commit(calls(SeriesKey("any"), start_s, [0.1, 0.2]))
-        return red_charts.latency((await take_snapshot(world.query, View())).overall, "r")
+        return red_charts.latency((await take_snapshot(world.query, world.resources, View())).overall, "r")
 
     broken = await latency_of(NOW_S - 200, NOW_S - 20)
     assert not any("fill" in trace for trace in broken["data"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,3 +145,44 @@ def test_with_ours_disabled_the_contrib_instrumentor_takes_over(sink: Sink) -> N
     assert [(span.scope, span.name) for span in spans if span.kind == "SERVER"] == [
         ("opentelemetry.instrumentation.fastapi", "GET /items/{item_id}")
     ]
+
+
+OTHER_DISTRO = """
+import os
+from opentelemetry.instrumentation.distro import BaseDistro
+from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+
+class Distro(BaseDistro):
+    def _configure(self, **kwargs):
+        os.environ.setdefault("OTEL_TRACES_EXPORTER", "otlp")
+
+class Configurator(_OTelSDKConfigurator):
+    pass
+"""
+OTHER_ENTRY_POINTS = """
+[opentelemetry_distro]
+another = another_distro:Distro
+
+[opentelemetry_configurator]
+another = another_distro:Configurator
+"""
+
+
+@pytest.mark.parametrize("is_ours_named", [False, True])
+def test_where_another_distro_is_found_first_there_is_still_one_span(
+    sink: Sink, tmp_path: Path, is_ours_named: bool
+) -> None:
+    """Its defaults hold and a line says how to choose ours; no instrumentor that ours supersedes adds a span."""
+    (tmp_path / "another_distro.py").write_text(OTHER_DISTRO)
+    metadata = tmp_path / "another_distro-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: another-distro\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(OTHER_ENTRY_POINTS)
+    ours = {"OTEL_PYTHON_DISTRO": "modelwatch", "OTEL_PYTHON_CONFIGURATOR": "modelwatch"} if is_ours_named else {}
+    with watched("fastapi_app", sink.urls["grpc"], PYTHONPATH=str(tmp_path), **ours) as app:
+        app.request("GET", "/items/7")
+        app.stop()
+        ((kind, name, scope),) = [(span.kind, span.name, span.scope) for span in sink.spans(app.service)]
+        assert (kind, name) == ("SERVER", "GET /items/{item_id}")
+        assert scope == "opentelemetry.instrumentation.asgi"
+        assert ("OTEL_PYTHON_DISTRO=modelwatch OTEL_PYTHON_CONFIGURATOR=modelwatch" in app.log) is not is_ours_named

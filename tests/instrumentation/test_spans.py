@@ -3,42 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 from websockets.sync.client import connect
 
-from tests.support.otlp_sink import Received, Sink
-from tests.support.watched_app import WatchedApp, watched
-
-
-@dataclass(frozen=True)
-class Case:
-    """A request and the span it must leave."""
-
-    path: str
-    status_code: int
-    name: str
-    route: str | None
-    method: str = "GET"
-    error_type: str | None = None
-    exception: str | None = None
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What an application sent in its whole life, which is over; the traces are those of the cases, by path."""
-
-    spans: list[Received]
-    traces: dict[str, str]
-    answers: dict[str, int]
-
-    def of(self, path: str) -> list[Received]:
-        return [span for span in self.spans if span.trace_id == self.traces[path]]
-
-
-def get(path: str, status_code: int, route: str | None, **more: str) -> Case:
-    return Case(path, status_code, f"GET {route}" if route else "GET", route, **more)
+from tests.support.otlp_sink import Sink
+from tests.support.recorded_requests import Case, Recording, check, get, record
+from tests.support.watched_app import watched
 
 
 def fastapi_cases() -> list[Case]:
@@ -93,27 +64,6 @@ def plain_cases() -> list[Case]:
     ]
 
 
-def record(app: WatchedApp, sink: Sink, cases: list[Case]) -> Recording:
-    """Make each case's request once, end the application, and return everything it ever sent."""
-    traces, answers = {}, {}
-    for case in cases:
-        traces[case.path], answers[case.path] = app.request(case.method, case.path)
-    app.stop()
-    return Recording(sink.spans(app.service), traces, answers)
-
-
-def check(recording: Recording, case: Case) -> None:
-    spans = recording.of(case.path)
-    assert [span.kind for span in spans] == ["SERVER"], "one SERVER span, and no other"
-    (span,) = spans
-    assert recording.answers[case.path] in (case.status_code, 0)
-    assert (span.name, span.route, span.status_code) == (case.name, case.route, case.status_code)
-    assert span.attributes["http.request.method"] == case.method
-    assert span.attributes.get("error.type") == case.error_type
-    assert span.status == ("ERROR" if case.error_type else "UNSET")
-    assert [event.attributes["exception.type"] for event in span.events] == ([case.exception] if case.exception else [])
-
-
 @pytest.fixture(scope="module")
 def fastapi_recording(sink: Sink) -> Iterator[Recording]:
     with watched("fastapi_app", sink.urls["grpc"]) as app:
@@ -123,6 +73,12 @@ def fastapi_recording(sink: Sink) -> Iterator[Recording]:
 @pytest.fixture(scope="module")
 def wrapped_recording(sink: Sink) -> Iterator[Recording]:
     with watched("wrapped_app", sink.urls["http/protobuf"], "http/protobuf") as app:
+        yield record(app, sink, fastapi_cases())
+
+
+@pytest.fixture(scope="module")
+def standard_recording(sink: Sink) -> Iterator[Recording]:
+    with watched("fastapi_app", sink.urls["grpc"], OTEL_SEMCONV_STABILITY_OPT_IN="http/dup") as app:
         yield record(app, sink, fastapi_cases())
 
 
@@ -164,6 +120,26 @@ def test_a_starlette_request_has_one_server_span(starlette_recording: Recording,
 def test_a_plain_asgi_request_has_one_server_span(plain_recording: Recording, case: Case) -> None:
     """Without a framework there is no route, and a raw path never takes its place."""
     check(plain_recording, case)
+
+
+@pytest.mark.parametrize("case", fastapi_cases(), ids=_by_path)
+def test_opentelemetrys_own_middleware_leaves_the_same_spans(standard_recording: Recording, case: Case) -> None:
+    """It is used where old conventions, headers or metrics are asked for."""
+    check(standard_recording, case)
+
+
+def test_both_ways_write_the_same_attributes(fastapi_recording: Recording, standard_recording: Recording) -> None:
+    """All that the stable conventions know, but for the port in the address."""
+    (ours,) = fastapi_recording.of("/items/7?verbose=1")
+    (theirs,) = standard_recording.of("/items/7?verbose=1")
+    differing = {"client.port", "server.port", "server.address", "user_agent.original"}
+    stable = {key: value for key, value in ours.attributes.items() if key not in differing}
+    assert stable.items() <= theirs.attributes.items()
+    assert ours.attributes["server.address"] == "127.0.0.1"
+    assert set(theirs.attributes) - set(ours.attributes) == {
+        *("http.scheme", "http.host", "http.flavor", "http.target", "http.url", "http.method", "http.server_name"),
+        *("http.status_code", "net.host.port", "net.peer.ip", "net.peer.port"),
+    }
 
 
 def test_nothing_but_the_requests_is_recorded(fastapi_recording: Recording) -> None:

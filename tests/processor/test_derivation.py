@@ -210,6 +210,12 @@ SHAPES: list[tuple[str, SpanKind, dict[str, Scalar], dict[str, str]]] = [
         {"ml.model.name": "fraud", "ml.model.version": "7"},
         {"model_name": "fraud", "model_version": "7", "operation": ""},
     ),
+    (
+        "a named step of a model",
+        SpanKind.INTERNAL,
+        {"ml.model.name": "fraud", "ml.operation.name": "predict_proba"},
+        {"model_name": "fraud", "operation": "predict_proba"},
+    ),
 ]
 
 

@@ -35,6 +35,13 @@ def test_a_window_that_slides_shares_most_of_its_blocks() -> None:
     assert len(set(second) - set(first)) <= 12
 
 
+def test_two_years_take_few_blocks_in_seconds_as_in_hours() -> None:
+    """So many that each can be looked at every second."""
+    for bucket_s in (1, 10, 60, 3_600):
+        start_s = 1_700_000_000 // bucket_s * bucket_s
+        assert len(covering([start_s, start_s + 730 * 86_400], bucket_s)) < 20_000 // min(bucket_s, 10)
+
+
 @given(start=st.integers(0, 10**6), length=st.integers(1, 5_000), step=st.integers(1, 700))
 def test_steps_are_equal_but_for_the_last(start: int, length: int, step: int) -> None:
     """Steps adjoin, and the last one ends with the range."""

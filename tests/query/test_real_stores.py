@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,3 +141,38 @@ async def test_answers_are_a_plain_count_whichever_tier_they_come_from(stores: S
     await check([*calls, *late])
     while await roll_up():
         await check([*calls, *late])
+
+
+async def test_months_and_years_are_answered_by_the_hour(stores: Stores) -> None:
+    """Each call is there once, in totals and by the day; health is of the last minute and not of the last hour."""
+    day_s = 86_400
+    calls = [
+        Call(SeriesKey(("churn", "prices")[age_s % 2], http_route=f"/{age_s % 3}"), stores.now_s - age_s, age_s, False)
+        for age_s in [*range(5, 729 * day_s, 3 * day_s + 1), *range(10, 45)]
+    ]
+    await stores.history.commit([], points_of(calls))
+    upkeep = build_upkeep(
+        StorageSettings(min_free_bytes=0, rollup_grace_s=1), stores.history, Counters(), now_ns=stores.clock
+    )
+    for _ in range(3):
+        stores.clock.advance(5)
+        await upkeep.roll_up()
+        stores.clock.advance(5)
+    await upkeep.delete_expired()
+    now_s = stores.clock.now_s
+    query = Query(QuerySettings(), stores.history, stores.live, stores.clock)
+    for days in (90, 730):
+        services = await query.services(days * day_s)
+        inside = [call for call in calls if call.end_s >= services.start_s]
+        assert services.total.calls == len(inside) > days // 4
+        assert {item.service: item.total.calls for item in services.items} == Counter(
+            call.series.service_name for call in inside
+        )
+        assert [item.problems for item in services.items] == [(), ()]
+        by_day = await query.red(now_s - days * day_s, now_s + 1, day_s, ("service",))
+        check_red(by_day, calls, ("service",), SeriesFilter())
+        churn = SeriesFilter(service_name="churn")
+        by_route = await query.red(now_s - days * day_s, now_s + 1, day_s, ("route",), churn)
+        check_red(by_route, calls, ("route",), churn)
+    with pytest.raises(QuestionError, match="ask for a step of"):
+        await query.red(now_s - 730 * day_s, now_s, 3_600)

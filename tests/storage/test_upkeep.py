@@ -221,7 +221,7 @@ async def test_a_clock_that_is_years_ahead_deletes_nothing(store: Any) -> None:
     clock.advance(3 * 365 * DAY_S)
     upkeep = build_upkeep(StorageSettings(**{**AT_ONCE, "max_clock_skew_s": 600}), history, counters, now_ns=clock)
     if store.kind == "sqlite":
-        await upkeep.clock.check()  # the only clock there is
+        await upkeep.clock.check()  # the only clock there is: see below
     else:
         with pytest.raises(StorageUnavailableError, match=r"94\d{6} s ahead of that of PostgreSQL"):
             await upkeep.clock.check()
@@ -235,4 +235,43 @@ async def test_a_clock_that_is_years_ahead_deletes_nothing(store: Any) -> None:
         clock.advance(7_200)
         await upkeep.clock.check()
         await upkeep.stop()
+    await history.stop()
+
+
+async def test_a_clock_that_jumps_years_ahead_on_sqlite_is_believed_after_a_day(
+    sqlite_store: Any, clock: ManualClock
+) -> None:
+    """Through restarts, and with what was committed by the wrong time; put right in between, nothing is lost."""
+    history = sqlite_store.history(now_ns=clock, **AT_ONCE)
+    await history.start()
+    counters = Counters()
+
+    async def tend() -> bool:
+        """One round of a process that has just been started."""
+        upkeep = build_upkeep(StorageSettings(**AT_ONCE), history, counters, now_ns=clock)
+        await upkeep.roll_up()
+        is_right = await upkeep.clock.is_right()
+        if is_right:
+            await upkeep.delete_expired()
+        return is_right
+
+    async def calls() -> int:
+        return sum(point.calls for point in await history.read(0, 2**40, EVERYTHING))
+
+    await history.commit([], [red_point(start_s=NOW_S - HOUR_S)])
+    for days in (0, 1, 29):
+        clock.advance(days * DAY_S)
+        assert await tend()
+    for hours in (0, 1, 22):
+        clock.advance((0 if hours else 3 * 365 * DAY_S) + hours * HOUR_S)
+        await history.commit([], [red_point(start_s=clock.now_s)])
+        assert not await tend()
+    assert counters.total("storage_clock_doubts") == 3
+    clock.advance(-3 * 365 * DAY_S - 23 * HOUR_S)
+    assert await tend()
+    assert await calls() == 4
+    for hours, is_believed in ((0, False), (12, False), (12, True)):
+        clock.advance((0 if hours else 3 * 365 * DAY_S) + hours * HOUR_S)
+        assert await tend() is is_believed
+    assert await calls() < 4
     await history.stop()

@@ -118,7 +118,7 @@ def served_page(settings: DashSettings | None = None) -> ServedPage:
     async def services() -> dict[str, list[str]]:
         return {"items": []}
 
-    mount(app, settings or SETTINGS, Sources(query, world.clock))  # type: ignore[arg-type]
+    mount(app, settings or SETTINGS, Sources(query, world.resources, world.clock))  # type: ignore[arg-type]
     return ServedPage(world, query, app, free_port())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from alerting.notification import AlertItem, Links, Notification, Severity, Told
@@ -52,14 +53,16 @@ class RecordingNotifier:
 
     def __init__(self, *errors: Exception) -> None:
         self.told: list[Notification] = []
+        self.parcels: list[list[str]] = []
         self.attempts = 0
         self.errors = list(errors)
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def notify(self, notification: Notification) -> None:
+    async def notify(self, notifications: Sequence[Notification]) -> None:
         self.attempts += 1
         await self.gate.wait()
         if self.errors:
             raise self.errors.pop(0)
-        self.told.append(notification)
+        self.told += notifications
+        self.parcels.append([notification.notification_id for notification in notifications])

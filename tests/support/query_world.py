@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from query import MetricQuery, Query, QuerySettings
+from query import MetricQuery, Query, QuerySettings, ResourceQuery
 from telemetry import RedPoint
 from tests.support.doubles import ManualClock
 from tests.support.memory_history import MemoryFeed, MemoryHistory
@@ -21,6 +21,7 @@ class World:
     clock: ManualClock
     query: Query
     metrics: MetricQuery
+    resources: ResourceQuery
 
     async def commit(self, *points: RedPoint) -> None:
         await self.history.commit([], points)
@@ -37,4 +38,4 @@ def make_world(*, complete_since_s: int = NOW_S - 900, settings: QuerySettings |
     feed.now_s = clock.now_s
     settings = settings or QuerySettings()
     query, metrics = Query(settings, history, feed, clock), MetricQuery(settings, history, clock)
-    return World(history, feed, clock, query, metrics)
+    return World(history, feed, clock, query, metrics, ResourceQuery(settings, query, history, clock))

@@ -12,7 +12,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from tests.support.ports import free_port
 
 APPS = Path(__file__).parent.parent / "instrumentation" / "apps"
 BIN = Path(sys.executable).parent
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
+PORT = "{port}"
 NEVER_MS = "600000"
 """An export delay that never comes: what arrives with it arrived by a flush."""
 
@@ -59,13 +61,21 @@ class WatchedApp:
         """Return a page's text."""
         return self._ask("GET", path, {})[1]
 
+    def is_running(self) -> bool:
+        """Tell whether the process that was started has not ended."""
+        return self._process.poll() is None
+
     def answering_pids(self, *, workers: int, least: int = 1, path: str = "/") -> Counter[str]:
-        """Ask for a page of process ids until every worker has answered; return the number of answers by id."""
+        """Ask for a page of process ids until every worker has answered; return the number of answers by id.
+
+        Eight ask at a time: one after the other they may all be answered by the same worker.
+        """
         answers: Counter[str] = Counter()
         deadline_s = time.monotonic() + 60
-        while answers.total() < least or len(answers) < workers:
-            assert time.monotonic() < deadline_s, f"only {len(answers)} of {workers} workers answer:\n{self.log}"
-            answers[self.get(path)] += 1
+        with ThreadPoolExecutor(8) as clients:
+            while answers.total() < least or len(answers) < workers:
+                assert time.monotonic() < deadline_s, f"only {len(answers)} of {workers} workers answer:\n{self.log}"
+                answers.update(clients.map(self.get, [path] * 16))
         return answers
 
     def _ask(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
@@ -83,38 +93,47 @@ class WatchedApp:
         return time.monotonic() - asked
 
     def kill(self) -> None:
-        """End it if it still runs."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        """End it and its workers if they still run, with SIGKILL."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
 
 @contextlib.contextmanager
 def watched(
     app: str, endpoint: str, protocol: str | None = "grpc", *arguments: str, **env: str
 ) -> Iterator[WatchedApp]:
-    """Serve `apps/<app>.py` until the block ends; `env` overrides, `protocol=None` leaves it to the distro."""
-    service, port = f"{app}-{secrets.token_hex(4)}", free_port()
+    """Serve `apps/<app>.py` with uvicorn until the block ends; `env` overrides, `protocol=None` leaves it to us."""
+    command = ("uvicorn", f"{app}:app", "--port", PORT, *arguments)
+    with served(command, endpoint, protocol, **env) as running:
+        _wait_until(running, lambda: "Application startup complete" in running.log)
+        yield running
+
+
+@contextlib.contextmanager
+def served(
+    command: Sequence[str], endpoint: str, protocol: str | None = "grpc", folder: Path = APPS, **env: str
+) -> Iterator[WatchedApp]:
+    """Run a server of `.venv/bin` under `opentelemetry-instrument`, with `PORT` for its port, and wait for the port."""
+    service, port = f"{command[0]}-{secrets.token_hex(4)}", free_port()
     variables = {"OTEL_SERVICE_NAME": service, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
     if protocol is not None:
         variables["OTEL_EXPORTER_OTLP_PROTOCOL"] = protocol
-    command = [
-        str(BIN / "opentelemetry-instrument"),
-        str(BIN / "uvicorn"),
-        f"{app}:app",
-        "--port",
-        str(port),
-        *arguments,
-    ]
+    program, *arguments = (word.replace(PORT, str(port)) for word in command)
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, cwd=APPS, env=_environment(variables | env), stdout=output, stderr=subprocess.STDOUT
+                [str(BIN / "opentelemetry-instrument"), str(BIN / program), *arguments],
+                cwd=folder,
+                env=_environment(variables | env),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         running = WatchedApp(process, port, service, log)
         try:
-            _wait_until_served(running, process)
+            _wait_until(running, running.is_listening)
             yield running
         finally:
             running.kill()
@@ -126,11 +145,11 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {**bare, "PYTHONUNBUFFERED": "1", **variables}
 
 
-def _wait_until_served(app: WatchedApp, process: subprocess.Popen[bytes]) -> None:
-    """Wait until uvicorn says that the application is up, and listens; a request would be one span more."""
+def _wait_until(app: WatchedApp, is_up: Callable[[], bool]) -> None:
+    """Wait without a request, which would be one span more."""
     deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and process.poll() is None:
-        if "Application startup complete" in app.log and app.is_listening():
+    while time.monotonic() < deadline and app.is_running():
+        if is_up():
             return
         time.sleep(0.05)
     raise AssertionError(f"the application did not start:\n{app.log}")

@@ -1,30 +1,27 @@
-"""Exactly one SERVER span around an ASGI application, with OpenTelemetry's middleware at its heart.
+"""Exactly one SERVER span around an ASGI application, by OpenTelemetry's middleware or by less.
 
-The hooks into frameworks and servers call `trace_app`. From the outside in: `OncePerRequest`, OpenTelemetry's
-middleware, `ResponseWatch`, the application; `ExceptionWitness` stands within the application's own error handling.
+The hooks into frameworks and servers call `trace_app`. From the outside in: `OncePerRequest`, then `LeanTracing`, or
+OpenTelemetry's middleware and `ResponseWatch` where more than spans is asked for, then the application;
+`ExceptionWitness` stands within the application's own error handling.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from opentelemetry.instrumentation._semconv import (
     _OpenTelemetrySemanticConventionStability,
     _OpenTelemetryStabilitySignalType,
+    _StabilityMode,
 )
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware, set_status_code
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
 from opentelemetry.util.http import ExcludeList, get_excluded_urls
 
+from modelwatch_instrumentation.lean import App, LeanTracing, Message, Receive, Send
 from modelwatch_instrumentation.request import RequestSpan, Scope, open_request, request_of, span_method
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.close", "websocket.http.response.start"})
 _INTERNAL_SERVER_ERROR = 500
@@ -32,7 +29,7 @@ _INTERNAL_SERVER_ERROR = 500
 
 def trace_app(app: App, excluded_urls: ExcludeList) -> App:
     """Return the application with one SERVER span around each request that is not traced further out already."""
-    traced = OpenTelemetryMiddleware(
+    standard = OpenTelemetryMiddleware(
         ResponseWatch(app),
         excluded_urls=excluded_urls,
         default_span_details=lambda scope: (span_method(scope), {}),
@@ -40,7 +37,15 @@ def trace_app(app: App, excluded_urls: ExcludeList) -> App:
         exclude_spans=["send", "receive"],
         meter_provider=_meter_provider(),
     )
-    return OncePerRequest(app, traced)
+    return OncePerRequest(
+        app, LeanTracing(app, standard, excluded_urls) if _asks_for_spans_alone(standard) else standard
+    )
+
+
+def _asks_for_spans_alone(standard: OpenTelemetryMiddleware) -> bool:
+    """Tell whether neither old conventions, nor headers, nor metrics are wanted, which are the middleware's own."""
+    captured = standard.http_capture_headers_server_request or standard.http_capture_headers_server_response
+    return _convention_mode() is _StabilityMode.HTTP and not captured and _meter_provider() is not None
 
 
 def trace_served(app: App) -> App:

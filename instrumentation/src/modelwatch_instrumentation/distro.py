@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
 
+from modelwatch_instrumentation.flask import name_unmatched
+
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
@@ -80,4 +82,6 @@ class ModelWatchDistro(BaseDistro):  # type: ignore[misc]
         """Load an instrumentor, unless ours does its work already; with ours disabled, the others take over."""
         if entry_point.name in SUPERSEDED and OURS not in disabled_instrumentations(os.environ):
             return
+        if entry_point.name == "flask":
+            kwargs.setdefault("request_hook", name_unmatched)
         super().load_instrumentor(entry_point, **kwargs)

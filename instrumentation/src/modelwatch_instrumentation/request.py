@@ -58,11 +58,14 @@ class RequestSpan:
         self.is_mounted = True
         self.route = None if has_routes else self.prefix + "/{path}"
 
-    def describe(self) -> None:
-        """Give the span its route and name; a request that no route matched is named by its method alone."""
+    def describe(self, attributes: dict[str, Any] | None = None) -> None:
+        """Give the span its route and name, and more; a request that no route matched is named by its method alone."""
+        attributes = attributes or {}
         if self.route is not None:
-            self.span.set_attribute(HTTP_ROUTE, self.route)
+            attributes[HTTP_ROUTE] = self.route
             self.span.update_name(f"{self.method} {self.route}")
+        if attributes:
+            self.span.set_attributes(attributes)
 
     def record_first_byte(self) -> None:
         """Note how long a streamed body took to begin; a body in one piece begins when the span ends."""

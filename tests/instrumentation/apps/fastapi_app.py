@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, WebSocket
@@ -29,6 +30,11 @@ mounted = FastAPI()
 @app.get("/items/{item_id}")
 async def item(item_id: int) -> dict[str, int]:
     return {"item_id": item_id}
+
+
+@app.get("/pid")
+async def pid() -> PlainTextResponse:
+    return PlainTextResponse(str(os.getpid()))
 
 
 @app.get("/threaded")

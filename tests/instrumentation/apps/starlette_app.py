@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -25,6 +27,10 @@ async def item(request: Request) -> Response:
     return PlainTextResponse(str(request.path_params["item_id"]))
 
 
+async def pid(_: Request) -> Response:
+    return PlainTextResponse(str(os.getpid()))
+
+
 async def gone(_: Request) -> Response:
     raise HTTPException(410)
 
@@ -43,6 +49,7 @@ async def on_lookup_error(_: Request, __: Exception) -> Response:
 
 routes = [
     Route("/items/{item_id:int}", item),
+    Route("/pid", pid),
     Route("/gone", gone),
     Route("/broken", broken),
     Route("/handled", handled),

@@ -1,0 +1,174 @@
+"""Making notifications of news: which alerts are told together, when, and in which words.
+
+Between `telling.py`, which says what is news, and the outbox.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
+
+from alerting.alerts import Alert
+from alerting.notification import AlertItem, Evidence, Links, Notification, Severity, Told
+from alerting.observing import Group, Watch
+from alerting.rules import Rule
+from alerting.settings import AlertingSettings
+from alerting.telling import News, may_tell, news_of, rank
+from alerting.wording import summary_of
+
+Spoken = tuple[Alert, News]
+
+_GRAVITY: Final = {Told.FIRING: 2, Told.NO_DATA: 1, Told.RESOLVED: 0}
+
+
+class Announcement(NamedTuple):
+    """News of one rule and one group of its alerts, the worst first, that may leave now."""
+
+    rule_id: str
+    labels: Mapping[str, str]
+    news: Sequence[Spoken]
+
+
+def announcements_of(
+    rule: Rule | None,
+    alerts: Mapping[Group, Alert],
+    now_s: float,
+    settings: AlertingSettings,
+    silenced: Collection[str] = (),
+    acked: Mapping[str, Severity] | None = None,
+) -> list[Announcement]:
+    """Return what is to be told of a rule's alerts; `silenced` and `acked` go by the id of the alert.
+
+    Of a rule that is gone each alert is told by itself.
+    """
+    repeat_s = settings.repeat_interval_s
+    if rule is not None and rule.repeat_interval_s is not None:
+        repeat_s = rule.repeat_interval_s
+    groups: defaultdict[Group, list[Alert]] = defaultdict(list)
+    names = rule.notify_labels if rule is not None else ()
+    for alert in alerts.values():
+        key = tuple([alert.labels.get(name, "") for name in names]) if rule is not None else (alert.alert_id,)
+        groups[key].append(alert)
+    found = []
+    for key, members in groups.items():
+        news = _news(members, now_s, repeat_s, silenced, acked or {})
+        states = [alert.state for alert in members]
+        if news and may_tell(states, [one for _, one in news], now_s, settings.group_interval_s):
+            labels = {name: value for name, value in zip(names, key, strict=False) if value}
+            found.append(Announcement(members[0].rule_id, labels, sorted(news, key=_order)))
+    return found
+
+
+def _news(
+    members: Iterable[Alert],
+    now_s: float,
+    repeat_s: float,
+    silenced: Collection[str],
+    acked: Mapping[str, Severity],
+) -> list[Spoken]:
+    found = []
+    for alert in members:
+        news = news_of(
+            alert.state,
+            now_s,
+            repeat_s,
+            is_silenced=alert.alert_id in silenced,
+            acked=acked.get(alert.alert_id),
+        )
+        if news is not None:
+            found.append((alert, news))
+    return found
+
+
+def _order(spoken: Spoken) -> tuple[int, int, str]:
+    alert, news = spoken
+    return -_GRAVITY[news.told], -rank(news.severity), alert.alert_id
+
+
+def notification_of(
+    announcement: Announcement,
+    watch: Watch | None,
+    evidence: Mapping[str, Evidence | None],
+    now_s: float,
+    settings: AlertingSettings,
+) -> Notification:
+    """Return the notification; `evidence` goes by the id of the alert."""
+    rule = watch.rule if watch is not None else None
+    news = announcement.news
+    shown = news[: settings.max_items]
+    return Notification(
+        notification_id=_id_of(announcement),
+        created_s=now_s,
+        rule_id=announcement.rule_id,
+        rule_name=rule.name if rule else announcement.rule_id,
+        description=rule.description if rule else "",
+        runbook_url=rule.runbook_url if rule else "",
+        signal=rule.signal.value if rule else "",
+        unit=rule.unit if rule else "",
+        comparison=rule.comparison if rule else "above",
+        group_labels=announcement.labels,
+        state=max((one.told for _, one in news), key=_GRAVITY.__getitem__),
+        severity=max((one.severity for _, one in news), key=rank),
+        items=tuple([_item(alert, one, watch, evidence.get(alert.alert_id), settings) for alert, one in shown]),
+        left_out=len(news) - len(shown),
+    )
+
+
+def _item(
+    alert: Alert, news: News, watch: Watch | None, evidence: Evidence | None, settings: AlertingSettings
+) -> AlertItem:
+    state = alert.state
+    threshold = watch.conditions.threshold(news.severity) if watch is not None else None
+    if threshold is None and watch is not None:
+        threshold = watch.conditions.threshold(
+            Severity.WARNING if news.severity != Severity.WARNING else Severity.CRITICAL
+        )
+    if watch is None:
+        summary = state.reason
+    elif news.told == Told.FIRING:
+        summary = summary_of(watch.rule, state.value, state.compared, threshold)
+    else:
+        summary = f"{summary_of(watch.rule, state.value, state.compared, None)}: {state.reason}"
+    return AlertItem(
+        alert_id=alert.alert_id,
+        state=news.told,
+        severity=news.severity,
+        labels=dict(alert.labels),
+        summary=summary,
+        value=state.value,
+        compared=state.compared,
+        threshold=threshold if threshold is not None else 0.0,
+        started_s=state.started_s,
+        ended_s=state.ended_s if news.told == Told.RESOLVED else None,
+        reason="still firing" if news.is_repeat else state.reason,
+        is_repeat=news.is_repeat,
+        is_flapping=state.is_flapping,
+        evidence=evidence,
+        links=links_of(alert, settings),
+    )
+
+
+def links_of(alert: Alert, settings: AlertingSettings) -> Links:
+    """Return the addresses of the service at the time of the alert, and of the alert."""
+    base = settings.page_url.rstrip("/")
+    fields = {
+        "range": "1h",
+        "env": alert.labels.get("environment"),
+        "service": alert.labels.get("service"),
+        "at": str(round(alert.state.started_s)),
+    }
+    search = urlencode({name: value for name, value in fields.items() if value})
+    return Links(page=f"{base}/?{search}", alerts=f"{base}/alerts?alert={alert.alert_id}")
+
+
+def _id_of(announcement: Announcement) -> str:
+    # With its beginning, as an alert that was forgotten and comes again counts from nothing.
+    told = sorted(
+        f"{alert.alert_id}:{alert.state.started_s}:{alert.state.told_count}:{news.told.value}"
+        for alert, news in announcement.news
+    )
+    text = "\n".join([announcement.rule_id, *told])
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

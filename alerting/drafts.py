@@ -1,0 +1,100 @@
+"""A round in the making: what the alerts will be, and what of it is to be written.
+
+Filled by the evaluator; adopted by it when the transaction is through, thrown away when it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from alerting.alerts import Alert, row_of, transition_row_of
+from alerting.evaluation import Evaluated, closed, is_forgotten
+from alerting.observing import Group, Watch
+from alerting.settings import AlertingSettings
+from alerting.states import OPEN, Phase, Transition
+from alerting.telling import News, having_told, is_forgettable
+from storage.alert_rounds import OutboxRow, Round, StateRow
+
+AlertsByRule = dict[str, dict[Group, Alert]]
+
+
+class Draft:
+    """`alerts` are those of the rules that were evaluated, `closing` those that are over and may have to be told."""
+
+    def __init__(self, alerts: AlertsByRule, closing: Mapping[str, Alert]) -> None:
+        self.alerts: AlertsByRule = dict(alerts)
+        self.closing = dict(closing)
+        self.transitions: list[tuple[Alert, Transition]] = []
+        self.outbox: list[OutboxRow] = []
+        self.changed_rules: set[str] = set()
+        self._dirty: dict[str, Alert] = {}
+        self._forgotten: dict[str, None] = {}
+
+    @property
+    def open_count(self) -> int:
+        """How many alerts are pending, firing or without data."""
+        return sum(alert.state.phase in OPEN for of_rule in self.alerts.values() for alert in of_rule.values())
+
+    def take(self, rule_id: str, found: Evaluated) -> None:
+        """Take in what the evaluation of a rule came to."""
+        self.alerts[rule_id] = found.alerts
+        self.changed_rules.add(rule_id)
+        self.transitions += found.transitions
+        for group in found.dirty:
+            self._write(found.alerts[group])
+
+    def close(self, rule_id: str, now_s: float, reason: str) -> None:
+        """End all alerts of a rule."""
+        for alert in self.alerts.pop(rule_id, {}).values():
+            after, transition = closed(alert, now_s, reason)
+            if transition is not None:
+                self.transitions.append((after, transition))
+            self._write(after)
+            self.closing[after.alert_id] = after
+
+    def tell(self, alert: Alert, news: News, now_s: float, names: Sequence[str]) -> None:
+        """Note that an alert was told; `names` are the labels that its rule groups by."""
+        after = alert._replace(state=having_told(alert.state, news, now_s))
+        self._write(after)
+        if alert.alert_id in self.closing:
+            self.closing[alert.alert_id] = after
+            return
+        self.alerts[alert.rule_id][tuple([alert.labels.get(name, "") for name in names])] = after
+
+    def forget(self, watches: Mapping[str, Watch], now_s: float, settings: AlertingSettings) -> None:
+        """Leave out what is over and told."""
+        for rule_id in self.changed_rules & self.alerts.keys():
+            of_rule, watch = self.alerts[rule_id], watches[rule_id]
+            over = [
+                group
+                for group, alert in of_rule.items()
+                if is_forgettable(alert.state, now_s, settings) and is_forgotten(watch, alert, now_s)
+            ]
+            for group in over:
+                self._forget(of_rule.pop(group))
+        for alert in list(self.closing.values()):
+            if alert.state.told is None:
+                self._forget(self.closing.pop(alert.alert_id))
+
+    def round_of(self, document: str) -> Round:
+        """Return what is to be written."""
+        states: list[StateRow] = [row_of(alert) for alert in self._dirty.values()]
+        transitions = [transition_row_of(alert, transition) for alert, transition in self.transitions]
+        return Round(document, states, tuple(self._forgotten), transitions, self.outbox)
+
+    @property
+    def firing_count(self) -> int:
+        """How many alerts fire."""
+        return sum(
+            alert.state.phase in (Phase.FIRING, Phase.NO_DATA)
+            for of_rule in self.alerts.values()
+            for alert in of_rule.values()
+        )
+
+    def _write(self, alert: Alert) -> None:
+        self._dirty[alert.alert_id] = alert
+        self._forgotten.pop(alert.alert_id, None)
+
+    def _forget(self, alert: Alert) -> None:
+        self._dirty.pop(alert.alert_id, None)
+        self._forgotten[alert.alert_id] = None

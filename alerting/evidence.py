@@ -1,0 +1,160 @@
+"""What else is known when an alert fires: its figures, who contributes most, CPU and memory at that minute.
+
+Asked only for alerts that are about to be told, and only for a moment: a notification without evidence is better than
+one that comes late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final, cast
+
+import structlog
+
+from alerting.notification import Contributor, Evidence
+from alerting.observing import Watch
+from alerting.questions import MetricQuestion, RedQuestion
+from alerting.reading import Reader
+from alerting.rules import LATENCIES, RED_LABELS, RED_SIGNALS, RESOURCE_SIGNALS, SHARES, Signal
+from alerting.settings import AlertingSettings
+from query import Aggregation, GroupBy, MetricAnswer, MetricFilter, RedTotal, WindowTotals
+from telemetry import ModelWatchError
+
+log = structlog.get_logger(__name__)
+
+Dimension = tuple[GroupBy, ...]
+
+_DIMENSIONS: Final = ("route", "version", "instance")
+_MINUTE_S: Final = 60
+_LONGEST_WINDOW_S: Final = 3_600
+_RESOURCES: Final[Mapping[str, tuple[str, Aggregation]]] = {
+    "cpu_share": ("process.cpu.utilization", "sum"),
+    "memory_bytes": ("process.memory.usage", "sum"),
+    "memory_limit": ("process.memory.limit", "max"),
+}
+
+
+class EvidenceFinder:
+    """Asks for the evidence of one alert after the other."""
+
+    def __init__(self, settings: AlertingSettings, reader: Reader) -> None:
+        self._settings = settings
+        self._reader = reader
+
+    async def find(self, watch: Watch, labels: Mapping[str, str]) -> Evidence | None:
+        """Return the evidence, as far as there is any within the time that is allowed. Never raises."""
+        try:
+            async with asyncio.timeout(self._settings.evidence_timeout_s):
+                return await self._find(watch, labels)
+        except (TimeoutError, ModelWatchError) as error:
+            log.info("no evidence for a notification", rule_id=watch.rule.rule_id, reason=str(error) or "too slow")
+        except Exception:
+            log.exception("no evidence for a notification", rule_id=watch.rule.rule_id)
+        return None
+
+    async def _find(self, watch: Watch, labels: Mapping[str, str]) -> Evidence | None:
+        service = labels.get("service")
+        if service is None or watch.rule.signal not in RED_SIGNALS | RESOURCE_SIGNALS:
+            return None
+        window_s = min(watch.rule.seconds, _LONGEST_WINDOW_S)
+        scope = {name: value for name, value in labels.items() if name in RED_LABELS}
+        wanted = [name for name in _DIMENSIONS if name not in labels]
+        red = {name: RedQuestion(window_s, _fields({*scope, name})) for name in wanted} or {
+            "": RedQuestion(window_s, _fields(scope))
+        }
+        resources = {
+            name: MetricQuestion(_MINUTE_S, _filter(metric, labels), (), aggregation)
+            for name, (metric, aggregation) in _RESOURCES.items()
+        }
+        answers, _ = await self._reader.answers({*red.values(), *resources.values()})
+        totals = {name: cast(WindowTotals, answers[question]) for name, question in red.items() if question in answers}
+        whole = _whole(next(iter(totals.values()), None), scope)
+        values = {
+            name: _value(cast(MetricAnswer, answers[question])) if question in answers else None
+            for name, question in resources.items()
+        }
+        memory, limit = values["memory_bytes"], values["memory_limit"]
+        return Evidence(
+            window_s=window_s,
+            **whole,
+            contributors=tuple(
+                [
+                    found
+                    for name, of_name in totals.items()
+                    if name and (found := _contributor(watch, name, of_name, scope)) is not None
+                ]
+            ),
+            cpu_share=values["cpu_share"],
+            memory_bytes=memory,
+            memory_share=memory / limit if memory is not None and limit else None,
+        )
+
+
+def _fields(names: Mapping[str, str] | set[str]) -> tuple[str, ...]:
+    return tuple([label for label in RED_LABELS if label in names])
+
+
+def _filter(metric: str, labels: Mapping[str, str]) -> MetricFilter:
+    known = tuple([(name, labels[name]) for name in ("instance", "version", "environment") if labels.get(name)])
+    return MetricFilter(metric_name=metric, service_name=labels["service"], labels=known)
+
+
+def _value(answer: MetricAnswer) -> float | None:
+    return answer.items[0].values[-1] if answer.items else None
+
+
+def _inside(totals: WindowTotals, scope: Mapping[str, str]) -> list[tuple[str, ...]]:
+    wanted = [(totals.fields.index(cast(GroupBy, name)), value) for name, value in scope.items()]
+    service = scope.get("service")
+    groups = totals.groups() if service is None else totals.groups_with("service", service)
+    return [group for group in groups if all(group[at] == value for at, value in wanted)]
+
+
+def _whole(totals: WindowTotals | None, scope: Mapping[str, str]) -> dict[str, float | int | None]:
+    if totals is None:
+        return {}
+    found = [total for _, total in totals.select((), _inside(totals, scope))]
+    if not found:
+        return {"calls": 0, "errors": 0, "client_errors": 0, "rate_per_s": 0.0}
+    total = found[0]
+    return {
+        "calls": total.calls,
+        "errors": total.errors,
+        "client_errors": total.client_errors,
+        "rate_per_s": total.rate_per_s,
+        "p50_s": total.p50_s,
+        "p95_s": total.p95_s,
+        "p99_s": total.p99_s,
+    }
+
+
+def _contributor(watch: Watch, dimension: str, totals: WindowTotals, scope: Mapping[str, str]) -> Contributor | None:
+    field = cast(GroupBy, dimension)
+    found = [(name, total) for (name,), total in totals.select((field,), _inside(totals, scope)) if name]
+    if not found:
+        return None
+    name, top = max(found, key=lambda one: (_weight(watch, one[1]), one[0]))
+    whole = sum(_amount(watch, total) for _, total in found)
+    return Contributor(
+        dimension=dimension,
+        name=name,
+        calls=top.calls,
+        errors=top.errors,
+        p95_s=top.p95_s,
+        share=_amount(watch, top) / whole if whole else 0.0,
+    )
+
+
+def _amount(watch: Watch, total: RedTotal) -> int:
+    if watch.rule.signal in SHARES:
+        return total.errors if watch.rule.signal == Signal.ERROR_RATE else total.client_errors
+    return total.calls
+
+
+def _weight(watch: Watch, total: RedTotal) -> tuple[float, float]:
+    """Say who contributes most: for errors who has most of them, for latency the busiest of those that are slow."""
+    if watch.rule.signal in LATENCIES:
+        slow = watch.conditions.is_bad(total.p95_s)
+        return (float(total.calls) if slow else 0.0, total.p95_s or 0.0)
+    return float(_amount(watch, total)), float(total.calls)

@@ -1,0 +1,223 @@
+"""From answers to observations: what a rule finds of each of its groups.
+
+Pure. A group is the values of the rule's labels, in their order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, cast
+
+from alerting.questions import (
+    KNOWN_FOR_S,
+    RESOURCES,
+    LagQuestion,
+    MetricQuestion,
+    Question,
+    RedQuestion,
+    absence_windows,
+    metric_question,
+    questions_of,
+    red_fields,
+    resource_question,
+)
+from alerting.rules import LATENCIES, RED_SIGNALS, RESOURCE_SIGNALS, SHARES, Rule, Signal
+from alerting.settings import AlertingSettings
+from alerting.states import Conditions, Observation
+from query import GroupBy, MetricAnswer, RedTotal, WindowTotals
+from query.health import wilson_lower_bound
+
+Group = tuple[str, ...]
+Answer = WindowTotals | MetricAnswer | float
+Answers = Mapping[Question, Answer]
+Matcher = tuple[int, re.Pattern[str] | str]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A rule, made ready to be evaluated."""
+
+    rule: Rule
+    revision: int
+    conditions: Conditions
+    questions: tuple[Question, ...]
+    below_settle_s: int
+    z: float
+
+    @classmethod
+    def of(cls, rule: Rule, revision: int, settings: AlertingSettings) -> Watch:
+        """Return the watch of a rule."""
+        z = NormalDist().inv_cdf(0.5 + rule.confidence / 2) if rule.confidence else 0.0
+        questions = questions_of(rule, settings.below_settle_s)
+        return cls(rule, revision, Conditions.of(rule, settings), questions, settings.below_settle_s, z)
+
+    def labels_of(self, group: Group) -> dict[str, str]:
+        """Return what a group is called, without the labels that it does not have."""
+        return {name: value for name, value in zip(self.rule.labels, group, strict=True) if value}
+
+
+def observe(watch: Watch, answers: Answers, now_s: float) -> dict[Group, Observation]:
+    """Return what is found of each group that there is."""
+    signal = watch.rule.signal
+    if signal == Signal.PIPELINE_LAG:
+        lag_s = cast(float, answers[LagQuestion()])
+        return {(): Observation(lag_s, lag_s)}
+    if signal not in RED_SIGNALS:
+        return _resources(watch, answers) if signal in RESOURCE_SIGNALS else _metric(watch, answers)
+    if signal == Signal.ABSENCE:
+        return _absence(watch, answers, now_s)
+    question = watch.questions[0]
+    totals = cast(WindowTotals, answers[question])
+    found = dict(_observations(watch, totals))
+    if signal == Signal.REQUEST_RATE and watch.rule.comparison == "below":
+        known = cast(WindowTotals, answers[RedQuestion(max(KNOWN_FOR_S, watch.rule.seconds), red_fields(watch.rule))])
+        for group in _groups(watch, known):
+            found.setdefault(group, Observation(0.0, 0.0))
+    return found
+
+
+def window_observations(watch: Watch, totals: WindowTotals) -> dict[Group, Observation]:
+    """Return what a window says of the groups that have calls in it; for signals other than absence."""
+    return dict(_observations(watch, totals))
+
+
+def _observations(watch: Watch, totals: WindowTotals) -> Iterable[tuple[Group, Observation]]:
+    rule, make = watch.rule, _MAKERS[watch.rule.signal]
+    labels = cast(Sequence[GroupBy], rule.labels)
+    for group, total in totals.select(labels, _chosen(rule, totals)):
+        yield group, make(watch, total)
+
+
+def _groups(watch: Watch, totals: WindowTotals) -> Iterable[Group]:
+    return totals.last_seen_s(cast(Sequence[GroupBy], watch.rule.labels), _chosen(watch.rule, totals))
+
+
+def _chosen(rule: Rule, totals: WindowTotals) -> Sequence[Group]:
+    """Return the groups of the answer that the rule's scope lets through."""
+    if not rule.scope:
+        return totals.groups()
+    exact = [(label, value) for label, value in rule.scope.items() if "*" not in value]
+    if exact:
+        label, value = exact[0]
+        groups = totals.groups_with(cast(GroupBy, label), value)
+    else:
+        groups = totals.groups()
+    matchers = matchers_of(rule.scope, totals.fields)
+    return [group for group in groups if all(_matches(group[at], wanted) for at, wanted in matchers)]
+
+
+def matchers_of(scope: Mapping[str, str], labels: Sequence[str]) -> list[Matcher]:
+    """Return at which place of a group which value is wanted; labels that groups do not have are left out."""
+    return [(labels.index(label), pattern_of(wanted)) for label, wanted in scope.items() if label in labels]
+
+
+def pattern_of(text: str) -> re.Pattern[str] | str:
+    """Return what `*` makes a pattern of, or the text itself."""
+    if "*" not in text:
+        return text
+    return re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL)
+
+
+def _matches(value: str, wanted: re.Pattern[str] | str) -> bool:
+    return value == wanted if isinstance(wanted, str) else wanted.fullmatch(value) is not None
+
+
+def _latency(watch: Watch, total: RedTotal) -> Observation:
+    value = {
+        Signal.LATENCY_P50: total.p50_s,
+        Signal.LATENCY_P95: total.p95_s,
+        Signal.LATENCY_P99: total.p99_s,
+    }[watch.rule.signal]
+    if total.calls < watch.rule.min_requests:
+        return Observation(value, None, _too_few(watch.rule, total))
+    return Observation(value, value)
+
+
+def _share(watch: Watch, total: RedTotal) -> Observation:
+    hits = total.errors if watch.rule.signal == Signal.ERROR_RATE else total.client_errors
+    value = hits / total.calls if total.calls else 0.0
+    if total.calls < watch.rule.min_requests:
+        return Observation(value, None, _too_few(watch.rule, total))
+    return Observation(value, wilson_lower_bound(hits, total.calls, watch.z) if watch.z else value)
+
+
+def _rate(_watch: Watch, total: RedTotal) -> Observation:
+    return Observation(total.rate_per_s, total.rate_per_s)
+
+
+_MAKERS = {
+    **dict.fromkeys(LATENCIES, _latency),
+    **dict.fromkeys(SHARES, _share),
+    Signal.REQUEST_RATE: _rate,
+}
+
+
+def _too_few(rule: Rule, total: RedTotal) -> str:
+    return f"{total.calls} of the {rule.min_requests} requests that are needed to judge by"
+
+
+def _absence(watch: Watch, answers: Answers, now_s: float) -> dict[Group, Observation]:
+    """Tell for how long there was no call. Old buckets are wide, so it is the windows that decide, not the age."""
+    rule = watch.rule
+    labels, fields = cast(Sequence[GroupBy], rule.labels), red_fields(rule)
+    known = cast(WindowTotals, answers[RedQuestion(rule.seconds, fields)])
+    absent_s = {
+        group: max(now_s - last_s - 1, 0.0) for group, last_s in known.last_seen_s(labels, _chosen(rule, known)).items()
+    }
+    for threshold, window_s in sorted(absence_windows(rule).items(), reverse=True):
+        window = cast(WindowTotals, answers[RedQuestion(window_s, fields)])
+        present = set(_groups(watch, window))
+        for group, age_s in absent_s.items():
+            if group in present:
+                absent_s[group] = min(age_s, threshold)
+            elif age_s <= threshold:
+                absent_s[group] = threshold + 1
+    return {group: Observation(age_s, age_s) for group, age_s in absent_s.items()}
+
+
+def _metric(watch: Watch, answers: Answers) -> dict[Group, Observation]:
+    question = metric_question(watch.rule)
+    values = _values(cast(MetricAnswer, answers[question]), question, len(watch.rule.labels), worst=max)
+    return _scoped(watch, values)
+
+
+def _resources(watch: Watch, answers: Answers) -> dict[Group, Observation]:
+    rule = watch.rule
+    worst = max if rule.comparison == "above" else min
+    count = len(rule.labels)
+    found: dict[Group, float] = {}
+    for ratio in RESOURCES[rule.signal]:
+        question = resource_question(rule, ratio.metric, ratio.aggregation)
+        values = _values(cast(MetricAnswer, answers[question]), question)
+        if ratio.per is not None:
+            per_question = resource_question(rule, ratio.per, ratio.aggregation)
+            per = _values(cast(MetricAnswer, answers[per_question]), per_question)
+            values = {group: value / per[group] for group, value in values.items() if per.get(group)}
+        for group, value in values.items():
+            key = group[:count]
+            found[key] = worst(found.get(key, value), value)
+    return _scoped(watch, found)
+
+
+def _values(
+    answer: MetricAnswer, question: MetricQuestion, count: int | None = None, worst: Any = max
+) -> dict[Group, float]:
+    found: dict[Group, float] = {}
+    for item in answer.items:
+        value = item.values[-1]
+        if value is not None:
+            group = tuple([item.labels[name] for name in question.group_by])[:count]
+            found[group] = worst(found.get(group, value), value)
+    return found
+
+
+def _scoped(watch: Watch, values: Mapping[Group, float]) -> dict[Group, Observation]:
+    matchers = matchers_of(watch.rule.scope, watch.rule.labels)
+    return {
+        group: Observation(value, value)
+        for group, value in values.items()
+        if all(_matches(group[at], wanted) for at, wanted in matchers)
+    }

@@ -1,0 +1,69 @@
+"""Asking: every question of a round once, whoever and however many want to know.
+
+Between the pure parts of the room and `query`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Final, cast
+
+from alerting.observing import Answer
+from alerting.questions import LagQuestion, MetricQuestion, Question, RedQuestion
+from alerting.settings import AlertingSettings
+from alerting.trust import Pipeline
+from query import GroupBy, MetricQuery, Query, QuestionError
+from telemetry import NowNs
+
+_NS_PER_S: Final = 1_000_000_000
+_AT_ONCE: Final = 3
+"""Reads of the database that may run beside each other; pages and API want theirs too."""
+
+
+class Reader:
+    """Asks `query` for answers, which it does not keep."""
+
+    def __init__(
+        self, settings: AlertingSettings, query: Query, metrics: MetricQuery, pipeline: Pipeline, now_ns: NowNs
+    ) -> None:
+        self._settings = settings
+        self._query = query
+        self._metrics = metrics
+        self._pipeline = pipeline
+        self._now_ns = now_ns
+
+    async def answers(self, questions: Collection[Question]) -> tuple[dict[Question, Answer], dict[Question, str]]:
+        """Return the answers, and why others have none: they may not be asked like that.
+
+        Raises `StorageUnavailableError`.
+        """
+        room = asyncio.Semaphore(_AT_ONCE)
+        refused: dict[Question, str] = {}
+        answers: dict[Question, Answer] = {}
+
+        async def ask(question: Question) -> None:
+            async with room:
+                try:
+                    answers[question] = await self._answer(question)
+                except QuestionError as error:
+                    refused[question] = str(error)
+
+        ended = await asyncio.gather(*map(ask, questions), return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error
+        return answers, refused
+
+    async def _answer(self, question: Question) -> Answer:
+        if isinstance(question, LagQuestion):
+            return self._pipeline.lag_s
+        now_s = self._now_ns() // _NS_PER_S
+        if isinstance(question, RedQuestion):
+            fields = cast(tuple[GroupBy, ...], question.fields)
+            end_s = now_s - question.settle_s + 1
+            return await self._query.totals(question.window_s, fields, end_s, self._settings.max_groups)
+        assert isinstance(question, MetricQuestion)
+        return await self._metrics.window(
+            question.window_s, question.where, question.group_by, question.aggregation, now_s + 1
+        )

@@ -1,0 +1,71 @@
+"""The query parameters of the routes about alerts."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+
+from alerting.desk import HistoryKey
+from alerting.notification import Severity
+from alerting.states import Phase
+from api.parameters import Time
+
+_LABEL: Final = 256
+_HISTORY_KEY: Final = re.compile(r"(\d{1,15})\.([0-9a-f]{24})\.(\d{1,12})")
+
+
+def _history_key(text: Any) -> HistoryKey:
+    match = _HISTORY_KEY.fullmatch(str(text))
+    if match is None:
+        raise ValueError("give what `next` of the page before says")
+    return int(match[1]), match[2], int(match[3])
+
+
+HistoryPlace = Annotated[
+    HistoryKey,
+    BeforeValidator(_history_key),
+    WithJsonSchema({"type": "string", "pattern": _HISTORY_KEY.pattern, "title": "Place in the history"}),
+]
+
+
+class OpenAlertsParameters(BaseModel, extra="forbid"):
+    """The parameters of `/api/v1/alerts`."""
+
+    service: str | None = Field(None, max_length=_LABEL, description="Only of this service.", examples=["churn"])
+    rule: str | None = Field(None, max_length=_LABEL, description="Only of this rule.", examples=["high-latency"])
+    severity: Severity | None = Field(None, description="Only of this severity.", examples=["critical"])
+    state: Phase | None = Field(None, description="Only in this state.", examples=["firing"])
+    limit: int = Field(500, ge=1, le=5_000, description="The most items to answer with.", examples=[500])
+
+
+class AlertHistoryParameters(BaseModel, extra="forbid"):
+    """The parameters of `/api/v1/alerts/history`."""
+
+    rule: str | None = Field(None, max_length=_LABEL, description="Only of this rule.", examples=["high-latency"])
+    alert: str | None = Field(
+        None, max_length=_LABEL, description="Only of this alert.", examples=["5f0c4a1de8a5b1c2d3e4f506"]
+    )
+    start: Time | None = Field(None, description="Only from then on.", examples=["2026-11-22T09:00:00Z"])
+    end: Time | None = Field(None, description="Only before then.", examples=["2026-11-22T10:00:00Z"])
+    before: HistoryPlace | None = Field(
+        None,
+        description="Only what was before: the `next` of the page before.",
+        examples=["1795341600000.5f0c4a1de8a5b1c2d3e4f506.3"],
+    )
+    limit: int = Field(100, ge=1, le=1_000, description="The most items to answer with.", examples=[100])
+
+
+class AlertDeliveriesParameters(BaseModel, extra="forbid"):
+    """The parameters of `/api/v1/alert-notifications`."""
+
+    channel: str | None = Field(None, max_length=_LABEL, description="Only to this channel.", examples=["on-call"])
+    before: float | None = Field(
+        None,
+        ge=0,
+        le=253_402_300_799,
+        description="Only those made before this Unix second: the `next` of the page before.",
+        examples=[1795341600.25],
+    )
+    limit: int = Field(100, ge=1, le=1_000, description="The most items to answer with.", examples=[100])

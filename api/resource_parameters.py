@@ -1,0 +1,78 @@
+"""What may be asked about resources in a URL; see `api/parameters.py`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BaseModel, Field
+
+from api.parameters import Duration, Time
+from query import ResourceFilter, ResourceGrouping
+
+_LABEL: Final = 1_024
+
+
+class ResourcesParameters(BaseModel, extra="forbid"):
+    """The parameters of `/api/v1/resources`."""
+
+    service: str | None = Field(
+        None,
+        max_length=_LABEL,
+        description="Only what belongs to this service (`service.name`), and beside it its `traffic`.",
+        examples=["churn-classifier"],
+    )
+    environment: str | None = Field(
+        None,
+        max_length=_LABEL,
+        description="Only what belongs to instances of this environment (`deployment.environment.name`).",
+        examples=["production"],
+    )
+    window: Duration = Field(
+        "5m",
+        validate_default=True,
+        description="How far back from `end` to look: `30s`, `5m`, `24h` or seconds. `start` takes its place.",
+    )
+    start: Time | None = Field(
+        None,
+        description="Start of the range, moved down to a multiple of the step. Without it, `window` before `end`.",
+        examples=["2026-11-22T09:00:00Z", "1795338000"],
+    )
+    end: Time | None = Field(
+        None,
+        description="End of the range, exclusive. Without it, the second that is running is the last one included.",
+        examples=["2026-11-22T10:00:00Z", "1795341600"],
+    )
+    step: Duration | None = Field(
+        None,
+        description="Width of a step. Without it, the range is cut into at most 60 round steps. It is widened to a "
+        "multiple of the buckets that the history has of that time.",
+        examples=["1m"],
+    )
+    group_by: ResourceGrouping = Field(
+        "resource",
+        examples=["service", "image"],
+        description="What `groups` add up: `service`, `image`, `compose_project` or `host`.",
+    )
+
+    def start_s(self, end_s: int) -> int:
+        """Return the start of the range that ends at `end_s`."""
+        if self.start is not None:
+            return self.start
+        return max(end_s - self.window, 0)
+
+    def resource_filter(self) -> ResourceFilter:
+        """Return the filter that these parameters describe."""
+        return ResourceFilter(self.service, self.environment)
+
+
+class InstancesParameters(BaseModel, extra="forbid"):
+    """The parameters of `/api/v1/instances`."""
+
+    service: str | None = Field(
+        None, max_length=_LABEL, description="Only this service (`service.name`).", examples=["churn-classifier"]
+    )
+    window: Duration = Field(
+        "1h",
+        validate_default=True,
+        description="How far back from now an instance may have been heard of last.",
+    )

@@ -1,0 +1,396 @@
+"""Rounds on both databases, on a clock that moves when it is told to: what fires, what is told, what is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alerting.acks import Ack
+from alerting.notification import Severity
+from alerting.rules import MetricChoice, Signal
+from alerting.silences import Silence
+from storage.alert_documents import AckRow
+from storage.alert_rounds import LeaseLostError
+from storage.history import SqlHistory
+from storage.ports import StorageUnavailableError
+from tests.support.alert_world import AlertWorld, rule
+from tests.support.doubles import ManualClock
+
+
+async def world_of(history: SqlHistory, clock: ManualClock, *rules: Any, **settings: Any) -> AlertWorld:
+    return await AlertWorld(history, clock, *(rules or (rule(),)), **settings).begin()
+
+
+async def test_what_fails_fires_and_is_told_and_what_recovers_is_resolved(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """From traffic in the database to a notification with its numbers, and back."""
+    world = await world_of(history, clock)
+    await world.calls(20)
+    assert await world.round(1) == []
+    await world.calls(20, errors=20)
+    (alert,) = await world.round(5)
+    assert (alert.state.phase.value, alert.state.severity, dict(alert.labels)) == (
+        "firing",
+        Severity.WARNING,
+        {"service": "shop"},
+    )
+    clock.advance(45)
+    await world.calls(20)
+    (alert,) = await world.round(1)
+    assert alert.state.phase.value == "resolved"
+    firing, resolved = await world.told()
+    (item,) = firing.items
+    assert (item.value, item.threshold, item.summary) == (0.5, 0.1, "error rate 50 % over the last 30 s, above 10 %")
+    assert item.evidence is not None
+    assert (item.evidence.calls, item.evidence.errors) == (40, 20)
+    assert [(one.dimension, one.name, one.share) for one in item.evidence.contributors] == [("route", "/buy", 1.0)]
+    assert item.links.page == f"/?range=1h&service=shop&at={round(item.started_s)}"
+    assert resolved.items[0].ended_s == clock() / 1e9
+    assert await world.transitions() == ["inactive>firing", "firing>resolved"]
+
+
+async def test_each_group_is_an_alert_and_those_of_a_service_are_told_together(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """Ten routes that fail at once are ten alerts and one notification; another service has its own."""
+    world = await world_of(history, clock, rule(group_by=("service", "route")), max_items=4)
+    for number in range(10):
+        await world.calls(5, errors=5, http_route=f"/r{number}")
+    await world.calls(5, errors=1, service_name="other")
+    await world.round(1)
+    assert len(await world.alerts()) == 11
+    assert sorted(await world.news()) == ["firing critical 4", "firing warning 1"]
+    shop = next(one for one in await world.told() if one.group_labels == {"service": "shop"})
+    assert (shop.left_out, shop.severity) == (6, Severity.CRITICAL)
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ({"service": "shop"}, {"shop"}),
+        ({"service": "s*"}, {"shop", "store"}),
+        ({"service": "*", "environment": "prod"}, {"shop"}),
+        ({"route": "/a*", "service": "*o*"}, {"shop"}),
+        ({"version": "2"}, set()),
+        ({"service": "s.op"}, set()),
+    ],
+)
+async def test_a_scope_lets_through_what_it_names(
+    history: SqlHistory, clock: ManualClock, scope: dict[str, str], expected: set[str]
+) -> None:
+    """Exact values and wildcards, of labels that alerts are told apart by and of others."""
+    world = await world_of(history, clock, rule(scope=scope))
+    await world.calls(5, errors=5, http_route="/a", deployment_environment="prod")
+    await world.calls(5, errors=5, service_name="store", http_route="/b")
+    await world.calls(5, errors=5, service_name="bank", http_route="/a")
+    await world.round(1)
+    assert set(await world.phases()) == expected
+
+
+async def test_two_errors_in_three_requests_wake_nobody(history: SqlHistory, clock: ManualClock) -> None:
+    """With the rule as it comes: too few to judge by; and of a few more, the bound is what counts."""
+    world = await world_of(
+        history, clock, rule(confidence=0.95, min_requests=10, warning=0.1, critical=None), default_rules=True
+    )
+    await world.calls(3, errors=2)
+    await world.round(1)
+    assert await world.alerts() == []
+    await world.calls(9, errors=1)  # 3 of 12 is 25 %, surely more than 8.9 % only
+    await world.round(5)
+    assert [alert for alert in await world.alerts() if alert.rule_id == "failing"] == []
+    await world.calls(8, errors=6)
+    await world.round(5)
+    assert [alert.rule_id for alert in await world.alerts() if alert.state.phase.value == "firing"] == ["failing"]
+
+
+async def test_a_slow_service_and_a_quiet_one(history: SqlHistory, clock: ManualClock) -> None:
+    """Percentiles in seconds; a request rate of nothing is a rate of zero, as long as the group was heard of."""
+    slow = rule(rule_id="slow", signal=Signal.LATENCY_P95, warning=0.5, critical=1)
+    quiet = rule(rule_id="quiet", signal=Signal.REQUEST_RATE, comparison="below", warning=0.1, critical=None)
+    world = await world_of(history, clock, slow, quiet)
+    await world.calls(30, duration_s=2)
+    await world.round(11)
+    assert {alert.rule_id: alert.state.severity for alert in await world.alerts()} == {"slow": Severity.CRITICAL}
+    await world.rounds(60)
+    phases = {alert.rule_id: (alert.state.phase.value, alert.state.value) for alert in await world.alerts()}
+    assert phases["quiet"] == ("firing", 0.0)
+
+
+@pytest.mark.parametrize("age_s", [5, 700, 3_000])
+async def test_absence_is_told_by_how_long_nothing_came(history: SqlHistory, clock: ManualClock, age_s: int) -> None:
+    """Once it is longer than the threshold, though old buckets are wide, and not before."""
+    gone = rule(signal=Signal.ABSENCE, warning=700, critical=3_000, window_s=9_000)
+    world = await world_of(history, clock, gone)
+    await world.calls(1)
+    await world.round(age_s)
+    before = {5: [], 700: [], 3_000: ["warning"]}
+    after = {5: [], 700: ["warning"], 3_000: ["critical"]}
+    assert [alert.state.severity for alert in await world.alerts()] == before[age_s]
+    await world.round(72 if age_s > 1_440 else 12)  # long windows begin on a whole minute
+    assert [alert.state.severity for alert in await world.alerts()] == after[age_s]
+    await world.calls(1)
+    await world.round(5)
+    assert set((await world.phases()).values()) <= {"resolved"}
+
+
+async def test_a_restart_in_each_state_loses_nothing_and_repeats_nothing(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """Pending goes on where it was, firing is not told again, resolved is told once; each by a new process."""
+    world = await world_of(history, clock, rule(for_s=10, keep_firing_for_s=10))
+    seen = []
+    for number in range(16):
+        await world.calls(10, errors=10 if 2 <= number < 6 else 0)
+        await world.round(5)
+        seen.append(next(iter((await world.phases()).values()), "-"))
+        world = await world.restarted(f"process {number}")
+    assert seen == ["-", "-", "pending", "pending", *["firing"] * 9, *["resolved"] * 3]
+    assert await world.news() == ["firing warning 1", "firing critical 1", "resolved critical 1"]
+
+
+async def test_a_process_that_lost_the_lease_writes_nothing(history: SqlHistory, clock: ManualClock) -> None:
+    """Frozen, replaced, and awake again: its round fails, and the heir's is the only one."""
+    frozen = await world_of(history, clock)
+    await frozen.round(1)
+    heir = await frozen.restarted()
+    await frozen.calls(10, errors=10)
+    with pytest.raises(LeaseLostError):
+        await frozen.round(5)
+    assert await frozen.alerts() == []
+    await heir.round(5)
+    with pytest.raises(LeaseLostError):
+        await frozen.round(5)
+    assert len(await heir.told()) == 1
+
+
+async def test_while_processors_are_behind_nothing_fires_and_nothing_is_resolved(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """States are left as they are, the time does not count, and the rule about the pipeline itself goes on."""
+    behind = rule(rule_id="behind", signal=Signal.PIPELINE_LAG, warning=40, critical=None)
+    world = await world_of(history, clock, rule(keep_firing_for_s=10), behind, max_lag_s=30)
+    await world.calls(10, errors=10)
+    await world.round(1)
+    world.lag_ms = 60_000
+    for _ in range(20):
+        await world.round(5)
+        assert (await world.phases())["shop"] == "firing"
+    assert {alert.rule_id: alert.state.phase.value for alert in await world.alerts()}["behind"] == "firing"
+    assert world.evaluator.report.frozen_reason == "a processor is 60 s behind"
+    world = await world.restarted()
+    await world.round(5)
+    world.lag_ms = 0
+    await world.calls(10)
+    await world.round(5)
+    assert world.evaluator.report.frozen_reason == ""
+    assert (await world.phases())["shop"] == "firing", "it has been good for a moment only"
+    await world.calls(10)
+    await world.round(5)
+    await world.calls(10)
+    await world.round(5)
+    assert (await world.phases())["shop"] == "resolved"
+
+
+async def test_without_a_sign_of_any_processor_nothing_is_judged(history: SqlHistory, clock: ManualClock) -> None:
+    """One that died looks like services without traffic; a living one beside it is enough."""
+    world = await world_of(history, clock, rule(on_no_data="resolve", no_data_after_s=1))
+    await world.calls(10, errors=10)
+    await world.round(1)
+    for _ in range(6):
+        world.clock.advance(10)
+        world.monotonic_s += 10
+        await world.evaluator.round("me", world.fence)
+    assert set((await world.phases()).values()) == {"firing"}
+    assert "no processor has given a sign for" in world.evaluator.report.frozen_reason
+    await world.rounds(20)
+    assert set((await world.phases()).values()) == {"resolved"}
+
+
+async def test_an_acknowledgement_ends_the_repeats_but_not_what_is_worse(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """Told again after the repeat interval until somebody took note; critical is news all the same."""
+    world = await world_of(history, clock, rule(repeat_interval_s=60))
+    for _ in range(14):
+        await world.calls(10, errors=3)
+        await world.round(5)
+    assert await world.news() == ["firing warning 1", "firing warning 1"]
+    assert [one.items[0].is_repeat for one in await world.told()] == [False, True]
+    (alert,) = await world.alerts()
+    ack = Ack(
+        alert_id=alert.alert_id,
+        started_s=alert.state.started_s,
+        severity=Severity.WARNING,
+        at_s=clock() / 1e9,
+        by="ann",
+    )
+    await world.store.documents.put_ack(AckRow(alert.alert_id, 1, ack.model_dump_json()))
+    for _ in range(30):
+        await world.calls(10, errors=3)
+        await world.round(5)
+    assert len(await world.news()) == 2
+    for _ in range(6):
+        await world.calls(10, errors=10)
+        await world.round(5)
+    assert await world.news() == ["firing warning 1", "firing warning 1", "firing critical 1"]
+
+
+async def test_a_silence_keeps_quiet_and_forgets_nothing(history: SqlHistory, clock: ManualClock) -> None:
+    """What fires within it is told when it ends, if it still fires; what came and went is not."""
+    world = await world_of(history, clock)
+    now_s = clock() / 1e9
+    await world.silences.add(
+        Silence(labels={"service": "sh*"}, starts_s=now_s, ends_s=now_s + 60, comment="a move of the database")
+    )
+    for number in range(11):
+        await world.calls(10, errors=10)
+        await world.calls(10, errors=10 if number < 2 else 0, service_name="shelf")
+        await world.round(5)
+    assert await world.news() == []
+    await world.calls(10, errors=10)
+    await world.calls(10, service_name="shelf")
+    await world.round(6)
+    assert [one.group_labels for one in await world.told()] == [{"service": "shop"}]
+
+
+async def test_a_rule_that_is_turned_off_ends_its_alerts(history: SqlHistory, clock: ManualClock) -> None:
+    """They are resolved with the reason, told once, and gone."""
+    world = await world_of(history, clock)
+    await world.calls(10, errors=10)
+    await world.round(1)
+    await world.rules.replace(rule(is_enabled=False))
+    await world.rounds(10)
+    assert await world.alerts() == []
+    assert await world.news() == ["firing critical 1", "resolved critical 1"]
+    assert (await world.told())[1].items[0].reason == "the rule was turned off or deleted"
+
+
+async def test_a_rule_that_groups_otherwise_begins_anew(history: SqlHistory, clock: ManualClock) -> None:
+    """Alerts of the old labels are over, those of the new ones fire, also when nobody saw the change."""
+    world = await world_of(history, clock)
+    await world.calls(10, errors=10)
+    await world.round(1)
+    await world.rules.replace(rule(group_by=("route",)))
+    world = await world.restarted()
+    await world.calls(10, errors=10)
+    await world.rounds(10)
+    assert await world.phases() == {"/buy": "firing"}
+    assert sorted(await world.news()) == ["firing critical 1", "firing critical 1", "resolved critical 1"]
+
+
+async def test_a_rule_that_cannot_be_asked_fails_alone(history: SqlHistory, clock: ManualClock) -> None:
+    """Its failure is named, and the others go on."""
+    odd = rule(
+        rule_id="odd",
+        signal=Signal.METRIC,
+        metric=MetricChoice(name="queue", aggregation="p95"),
+        window_s=31 * 86_400,
+        warning=1,
+        critical=None,
+    )
+    world = await world_of(history, clock, odd, rule())
+    world.metrics._settings = world.metrics._settings.model_copy(update={"max_range_s": 3_600})
+    await world.calls(10, errors=10)
+    await world.round(1)
+    assert await world.phases() == {"shop": "firing"}
+    assert list(world.evaluator.report.failures) == ["odd"]
+    assert world.counters.total("alerting_failed_evaluations") == 1
+
+
+async def test_a_database_that_is_away_moves_nothing(
+    history: SqlHistory, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round that cannot be written did not happen, and the next one tells once."""
+    world = await world_of(history, clock)
+    await world.calls(10, errors=10)
+    commit = world.store.rounds.commit
+
+    async def refuse(*_: Any) -> None:
+        raise StorageUnavailableError("away")
+
+    monkeypatch.setattr(type(world.store.rounds), "commit", refuse)
+    with pytest.raises(StorageUnavailableError):
+        await world.round(1)
+    monkeypatch.undo()
+    assert commit is not None
+    assert await world.alerts() == []
+    await world.round(5)
+    await world.round(5)
+    assert await world.news() == ["firing critical 1"]
+
+
+async def test_the_clock_may_jump(history: SqlHistory, clock: ManualClock) -> None:
+    """Back an hour or on a day: nothing fires of it, and nothing is told twice."""
+    world = await world_of(history, clock, rule(for_s=20))
+    for _ in range(4):
+        await world.calls(10, errors=10)
+        await world.round(5)
+    assert set((await world.phases()).values()) == {"pending"}
+    await world.calls(10, errors=10, at_s=clock.now_s - 3_600)
+    await world.round(-3_600)
+    assert set((await world.phases()).values()) == {"pending"}
+    for _ in range(3):
+        await world.calls(10, errors=10)
+        await world.round(5)
+    assert set((await world.phases()).values()) == {"firing"}
+    clock.advance(86_400)
+    await world.calls(10, errors=10)
+    await world.round(0)
+    await world.calls(10, errors=10)
+    await world.round(5)
+    assert [name for name in await world.news() if "resolved" in name] == []
+
+
+async def test_late_data_is_judged_when_it_is_there(history: SqlHistory, clock: ManualClock) -> None:
+    """Errors that arrive late, within the window, count; those beyond it change nothing."""
+    world = await world_of(history, clock)
+    await world.calls(10)
+    await world.round(5)
+    await world.calls(30, errors=30, at_s=clock.now_s - 100)
+    await world.round(5)
+    assert await world.alerts() == []
+    await world.calls(30, errors=30, at_s=clock.now_s - 8)
+    await world.round(5)
+    assert set((await world.phases()).values()) == {"firing"}
+
+
+async def test_no_more_alerts_are_open_than_may_be(history: SqlHistory, clock: ManualClock) -> None:
+    """Beyond the bound no further one begins, and that is said."""
+    world = await world_of(history, clock, rule(group_by=("route",)), max_open_alerts=3)
+    for number in range(7):
+        await world.calls(5, errors=5, http_route=f"/r{number}")
+    await world.round(1)
+    assert len(await world.alerts()) == 3
+    assert world.evaluator.report.left_out == 4
+
+
+async def test_what_is_over_is_forgotten_in_time(history: SqlHistory, clock: ManualClock) -> None:
+    """An alert that is resolved and told leaves no row when nothing depends on it any more; its history stays."""
+    world = await world_of(history, clock, flapping_window_s=60)
+    await world.calls(10, errors=10)
+    await world.round(1)
+    clock.advance(40)
+    await world.calls(10)
+    await world.round(1)
+    await world.rounds(80, interval_s=20)
+    assert await world.alerts() == []
+    assert await world.transitions() == ["inactive>firing", "firing>resolved"]
+    await world.calls(10, errors=10)
+    await world.round(5)
+    assert await world.news() == ["firing critical 1", "resolved critical 1", "firing critical 1"]
+
+
+async def test_a_new_group_has_its_grace_once(history: SqlHistory, clock: ManualClock) -> None:
+    """Not judged at first, and a restart does not give it another grace."""
+    world = await world_of(history, clock, rule(grace_s=20))
+    for _ in range(3):
+        await world.calls(10, errors=10)
+        await world.round(5)
+        world = await world.restarted()
+    assert set((await world.phases()).values()) == {"inactive"}
+    for _ in range(2):
+        await world.calls(10, errors=10)
+        await world.round(5)
+    assert set((await world.phases()).values()) == {"firing"}
