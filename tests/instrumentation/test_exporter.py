@@ -107,18 +107,46 @@ def test_an_outage_is_a_line_at_once_one_a_minute_and_one_at_its_end(
     outage.succeeded()
     for second in range(130):
         clock.now_s = 100.0 + second
-        outage.failed("away")
-        outage.lost(2)
+        outage.failed("away", lost=2)
     outage.succeeded()
     outage.succeeded()
-    outage.failed("away again")
     assert caplog.messages == [
-        "cannot export spans to collector:4317: away; spans lost so far: 0",
-        "cannot export spans to collector:4317: away; spans lost so far: 120",
-        "cannot export spans to collector:4317: away; spans lost so far: 240",
-        "spans are exported to collector:4317 again; spans lost: 260",
-        "cannot export spans to collector:4317: away again; spans lost so far: 0",
+        "cannot export spans to collector:4317: away; spans lost so far: 2",
+        "cannot export spans to collector:4317: away; spans lost so far: 122",
+        "cannot export spans to collector:4317: away; spans lost so far: 242",
+        "spans are exported to collector:4317 again; spans lost so far: 260",
     ]
+
+
+def test_a_collector_that_comes_and_goes_does_not_fill_the_log(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two lines a minute at most: an end is told only of what was told to begin."""
+    outage = OutageLog("collector:4317", clock)
+    for second in range(120):
+        clock.now_s = 100.0 + second
+        outage.failed("away")
+        outage.succeeded()
+    assert len(caplog.messages) == 4
+
+
+def test_a_collector_that_is_too_slow_is_told_of_as_well(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """Each export succeeds, and yet spans are lost: a line says so, and no success takes it back."""
+    outage = OutageLog("collector:4317", clock)
+    for second in range(70):
+        clock.now_s = 100.0 + second
+        outage.overflowed()
+        outage.succeeded()
+    line = "spans end faster than collector:4317 takes them, and the queue is full; spans lost so far: "
+    assert caplog.messages == [f"{line}1", f"{line}61"]
+
+
+def test_spans_that_cannot_be_encoded_are_counted_as_lost(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is wrong with them stays out of the application and in one line."""
+    patient = PatientExporter(ScriptedTransport([]), OutageLog("collector:4317", clock))
+    assert patient.export([None]) is SpanExportResult.FAILURE  # type: ignore[list-item]
+    assert caplog.messages[0].startswith("cannot export spans to collector:4317: they cannot be encoded")
+    assert caplog.messages[0].endswith("spans lost so far: 1")
 
 
 def test_spans_of_another_exporter_go_through_unchanged() -> None:

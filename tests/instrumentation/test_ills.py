@@ -83,7 +83,7 @@ async def test_what_the_queue_holds_outlasts_the_outage(protocol: str) -> None:
     assert set(traces[-queue_spans:]) <= set(arrived), "the newest stay"
     lost = requests + 1 - len(arrived)
     assert len(lines) == 2
-    assert lines[-1].endswith(f"again; spans lost: {lost}")
+    assert lines[-1].endswith(f"again; spans lost so far: {lost}")
 
 
 def test_two_workers_without_a_collector_end_in_time() -> None:

@@ -59,7 +59,7 @@ class BoundedSpanProcessor(BatchSpanProcessor):
             self._queue.pop()
         except IndexError:  # exported in this moment
             return
-        self._outage.lost(1)
+        self._outage.overflowed()
 
     def force_flush(self, timeout_millis: int | None = None) -> bool:
         """Export what is queued, for at most `timeout_millis` and never over two seconds; False: time was up."""

@@ -37,7 +37,11 @@ class PatientExporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch until it is taken, or refused for good, or this exporter is shut down."""
         self._renew_after_fork()
-        request = self._encoder.encode(spans)
+        try:
+            request = self._encoder.encode(spans)
+        except Exception as error:
+            self._outage.failed(f"they cannot be encoded: {error!r}", lost=len(spans))
+            return SpanExportResult.FAILURE
         for attempt in range(MOST_ATTEMPTS):
             try:
                 self._transport.send(request)
@@ -52,9 +56,7 @@ class PatientExporter(SpanExporter):
     def _gives_up(self, error: SendError, attempt: int, spans: int) -> bool:
         """Report a failed attempt and wait for the next one; true when there is none."""
         is_last = error.is_final or attempt == MOST_ATTEMPTS - 1
-        if is_last:
-            self._outage.lost(spans)
-        self._outage.failed(str(error))
+        self._outage.failed(str(error), lost=spans if is_last else 0)
         if is_last or self._is_over.wait(_pause_s(error, attempt)):
             return True
         self._transport.reconnect()

@@ -78,6 +78,8 @@ class GrpcTransport:
             reason = f"{code.name}: {error.details()}"
             is_final = code not in self._final_unless
             raise SendError(reason, is_final=is_final, retry_after_s=_retry_delay_s(error)) from None
+        except ValueError as error:  # the channel was closed meanwhile
+            raise SendError(str(error)) from None
 
     def reconnect(self) -> None:
         self._exporter._channel.close()
