@@ -22,7 +22,7 @@ from container_stats.process_watch import ProcessWatch
 from container_stats.sampler import Sampler
 from container_stats.settings import ContainerSettings
 from container_stats.watched_process import FindWatched, WatchedProcess
-from telemetry import Consumer, Counters
+from telemetry import Consumer, Counters, StartError
 
 FLUSH_S: Final = 2.0
 RESTART_PAUSE_S: Final = 5.0
@@ -33,17 +33,16 @@ def build(
     counters: Counters,
     *,
     consumer: Consumer | None = None,
-    endpoint: str = "",
     docker_host: str = "",
     find_watched: FindWatched | None = None,
 ) -> ContainerStats:
-    """Return a component that hands metrics to `consumer`; without one it sends them to an endpoint.
+    """Return a component that hands metrics to `consumer`; without one it sends them to the settings' endpoint.
 
-    That is the one in the settings, else `endpoint`. `docker_host` is what `DOCKER_HOST` says.
-
-    Raises `StartError` if an address or a certificate is of no use.
+    `docker_host` is what `DOCKER_HOST` says. Raises `StartError` if an address is of no use.
     """
-    return ContainerStats(settings, counters, consumer, endpoint, docker_host, find_watched or _find_nothing)
+    if consumer is None and not settings.endpoint:
+        raise StartError("nobody takes what is measured: set MODELWATCH_CONTAINERS__ENDPOINT")
+    return ContainerStats(settings, counters, consumer, docker_host, find_watched or _find_nothing)
 
 
 class ContainerStats:
@@ -54,14 +53,12 @@ class ContainerStats:
         settings: ContainerSettings,
         counters: Counters,
         consumer: Consumer | None,
-        endpoint: str,
         docker_host: str,
         find_watched: FindWatched,
     ) -> None:
         self._settings = settings
         self._counters = counters
         self._consumer = consumer
-        self._endpoint = settings.endpoint or endpoint
         self._find_watched = find_watched if settings.watch_services else _find_nothing
         self._tls = EngineTls(settings.engine_ca_file, settings.engine_cert_file, settings.engine_key_file)
         self._docker_host = docker_host
@@ -84,6 +81,16 @@ class ContainerStats:
         running, self._running = self._running, None
         if running is not None:
             await running.end()
+
+    @property
+    def endpoint(self) -> str:
+        """Where metrics are sent; empty if they are handed to a consumer in this process."""
+        return "" if self._consumer else self._settings.endpoint
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is sent with them, keys included: not for logs."""
+        return headers_of(self._settings.headers.get_secret_value())
 
     async def check(self) -> None:
         """Raise `RetryableError` if what is measured is not taken."""
@@ -113,8 +120,8 @@ class ContainerStats:
     def _otlp_client(self) -> OtlpClient:
         settings = self._settings
         return OtlpClient(
-            self._endpoint,
-            headers_of(settings.headers.get_secret_value()),
+            settings.endpoint,
+            self.headers,
             settings.send_timeout_s,
             self._counters,
             ca_file=settings.ca_file,

@@ -77,11 +77,14 @@ class ContainerTable:
             self.remove(container_id)
 
     def subjects(self, host_name: str, runtime: str, now_s: float, now_unix_nano: int) -> Iterator[Subject]:
-        """Yield what there is to send now; of those that are gone once more, and then never again."""
+        """Yield what there is to send now; of those that are gone once more, and then never again.
+
+        The table may change meanwhile.
+        """
         self._forget_long_stopped(now_unix_nano)
         while self._removed:
             yield self._removed.pop().removal(host_name, runtime, now_unix_nano)
-        for container in self._containers.values():
+        for container in list(self._containers.values()):
             if container.is_missing(now_s):
                 self._counters.add("container_stats_missed_samples", 1)
             yield from container.subjects(host_name, runtime, now_s, now_unix_nano)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 import structlog
 
@@ -71,13 +71,12 @@ class EngineWatch:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, self._settings.engine_retry_max_s)
 
-    def subjects(self, now_unix_nano: int) -> Sequence[Subject]:
-        """Return what there is to send now of all containers; nothing while the engine does not answer."""
+    def subjects(self, now_unix_nano: int) -> Iterator[Subject]:
+        """Yield what there is to send now of all containers; nothing while the engine does not answer."""
         engine = self._engine
-        if engine is None:
-            return ()
-        host_name = self._settings.host_name or engine.host_name or self._own_host_name
-        return list(self._table.subjects(host_name, engine.runtime, time.monotonic(), now_unix_nano))
+        if engine is not None:
+            host_name = self._settings.host_name or engine.host_name or self._own_host_name
+            yield from self._table.subjects(host_name, engine.runtime, time.monotonic(), now_unix_nano)
 
     async def _watch(self, address: EngineAddress) -> bool:
         """Watch until the connection is lost; tell whether there was one."""
