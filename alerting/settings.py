@@ -5,9 +5,14 @@ Part of the settings tree in `modelwatch/`.
 
 from __future__ import annotations
 
-from typing import Self
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
+
+from alerting.channels.addresses import networks_from_text
+from alerting.channels.settings import ChannelSettings, channels_from_text, check_names
 
 DAY_S = 86_400
 
@@ -81,6 +86,22 @@ class AlertingSettings(BaseModel, frozen=True, extra="forbid"):
     )
     evidence_timeout_s: float = Field(
         2.0, gt=0, le=30, description="Seconds that the search for evidence may hold up a notification."
+    )
+    channels: Annotated[
+        tuple[ChannelSettings, ...], BeforeValidator(channels_from_text), AfterValidator(check_names)
+    ] = Field(
+        (),
+        max_length=32,
+        description="Where notifications go, as YAML: `[{name: oncall, url: 'slack://…', min_severity: critical}]`; "
+        "[alerts.md](alerts.md) has the fields of a channel.",
+    )
+    allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(networks_from_text)] = Field(
+        (),
+        description="Networks besides the public ones that notifications may be sent to, separated by commas, such as "
+        "`10.20.0.0/16,127.0.0.1/32` for a mail server inside.",
+    )
+    webhook_ca_file: Path | None = Field(
+        None, description="File of certificates (PEM) that are trusted for webhooks besides the usual ones."
     )
     send_timeout_s: float = Field(20.0, gt=0, le=120, description="Seconds that one attempt to deliver may take.")
     retry_min_s: float = Field(

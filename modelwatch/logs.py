@@ -64,6 +64,9 @@ def configure(settings: LogSettings, **fields: int) -> None:
     logging.getLogger("pika").setLevel(max(level, logging.CRITICAL))
     # grpcio logs metadata that it cannot decode, value and all, which may be a key; any stranger can make it do so.
     logging.getLogger("grpc._cython.cygrpc").setLevel(logging.CRITICAL)
+    # Clients of HTTP log addresses, and those of webhooks are secrets.
+    for name in ("httpx", "httpcore", "apprise"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))
 
 

@@ -59,9 +59,14 @@ def leaves_of(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tu
 
 
 def is_secret(annotation: Any) -> bool:
-    """Tell whether a field holds a secret, alone, as an option or in a sequence; such fields have a ..._FILE form."""
+    """Tell whether a field holds a secret, alone, as an option, in a sequence or in what it is a sequence of.
+
+    Such fields have a ..._FILE form.
+    """
     if annotation is SecretStr:
         return True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return any(is_secret(field.annotation) for field in annotation.model_fields.values())
     is_container = typing.get_origin(annotation) in (tuple, list, typing.Union, types.UnionType)
     return is_container and any(is_secret(argument) for argument in typing.get_args(annotation))
 

@@ -1,0 +1,98 @@
+"""Channels of Apprise: chats, mail, pagers and whatever else it knows, each message in a process of its own.
+
+Apprise waits while it sends, cannot be stopped, and is slow to load; a process can be ended in time, and what it held
+of memory and secrets is gone with it. One of the two kinds of channel; the other is `webhook.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from alerting.channels.filtering import narrowed
+from alerting.channels.message import Message, incidents_of, message_of
+from alerting.channels.outcome import Outcome, conclude, retry_after_s
+from alerting.channels.settings import ChannelSettings
+from alerting.notification import Notification
+from telemetry import RetryableError, StartError
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_MAX_ANSWER_BYTES: Final = 4_096
+
+
+class AppriseNotifier:
+    """Notifier. Asks the settings for the URL each time, as its file may have changed."""
+
+    def __init__(self, settings: ChannelSettings, allowed: Sequence[str], timeout_s: float) -> None:
+        self._settings = settings
+        self._allowed = list(allowed)
+        self._timeout_s = timeout_s
+
+    async def notify(self, notifications: Sequence[Notification]) -> None:
+        """Send them as one message, or to a pager one for each alert. Raises `RetryableError`, `PermanentError`."""
+        shown = [narrowed(self._settings, one) for one in notifications]
+        conclude(await self._run([message_of(shown)], incidents_of(shown)))
+
+    async def check(self) -> None:
+        """Return if Apprise can read the URL; nothing is sent. Raises `RetryableError`, `PermanentError`."""
+        conclude(await self._run([], []))
+
+    async def _run(self, messages: Sequence[Message], incidents: Sequence[Message]) -> Outcome:
+        try:
+            url = self._settings.target()
+        except StartError as error:
+            raise RetryableError(str(error)) from None  # the file may be about to be exchanged
+        job = {
+            "url": url,
+            "allowed": self._allowed,
+            "timeout_s": self._timeout_s,
+            "messages": [message._asdict() for message in messages],
+            "incidents": [message._asdict() for message in incidents],
+        }
+        return _outcome(await _answer(json.dumps(job).encode(), self._timeout_s))
+
+
+async def _answer(job: bytes, timeout_s: float) -> bytes:
+    """Run the process and return what it writes. It is ended when that takes too long, or the caller has enough."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-B",
+        "-m",
+        "alerting.channels.apprise_process",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        # Nothing of our own environment: no proxies, no files of passwords, no secrets of others.
+        env={"PYTHONUTF8": "1", "NETRC": os.devnull, "HOME": os.devnull, "no_proxy": "*"},
+        cwd=_ROOT,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            answer, _ = await process.communicate(job)
+    except TimeoutError:
+        raise RetryableError(f"it did not take the message within {timeout_s:g} s", retry_after_s=0) from None
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    return answer[:_MAX_ANSWER_BYTES]
+
+
+def _outcome(answer: bytes) -> Outcome:
+    try:
+        found: Mapping[str, Any] = json.loads(answer)
+    except ValueError:
+        raise RetryableError("the process that sends it ended without an answer", retry_after_s=0) from None
+    return Outcome(
+        found["is_taken"],
+        found["trouble"],
+        found["status"],
+        found["smtp_code"],
+        retry_after_s(found["retry_after"]),
+    )

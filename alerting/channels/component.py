@@ -1,0 +1,94 @@
+"""The channels of the settings, and the look at them before they are needed.
+
+Made in `modelwatch/`; the dispatcher sends through them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+
+from alerting.channels.apprise_notifier import AppriseNotifier
+from alerting.channels.filtering import accepts
+from alerting.channels.settings import WEBHOOK_SCHEMES, ChannelSettings, scheme_of
+from alerting.notifier import Channel, Notifier
+from alerting.settings import AlertingSettings
+from telemetry import ModelWatchError, StartError
+
+log = structlog.get_logger(__name__)
+
+
+def build_channels(settings: AlertingSettings) -> list[Channel]:
+    """Return the channels. Raises `StartError` for a URL that is none, or a file that cannot be read."""
+    make_webhook = _webhooks(settings) if any(_is_webhook(channel) for channel in settings.channels) else None
+    return [_channel(settings, one, make_webhook) for one in settings.channels]
+
+
+def _channel(
+    settings: AlertingSettings, channel: ChannelSettings, make_webhook: Callable[[ChannelSettings], Notifier] | None
+) -> Channel:
+    notifier: Notifier
+    if _is_webhook(channel) and make_webhook is not None:
+        notifier, kind = make_webhook(channel), "webhook"
+    else:
+        if channel.secret("signing_secret") is not None or channel.secret("authorization") is not None:
+            raise StartError(f"channel {channel.name!r}: signing_secret and authorization are for webhooks only")
+        kind = scheme_of(channel.target())
+        allowed = [str(network) for network in settings.allowed_networks]
+        notifier = AppriseNotifier(channel, allowed, settings.send_timeout_s)
+    return Channel(channel.name, notifier, partial(accepts, channel), kind, channel.max_per_minute)
+
+
+def _is_webhook(channel: ChannelSettings) -> bool:
+    return scheme_of(channel.target()) in WEBHOOK_SCHEMES
+
+
+def _webhooks(settings: AlertingSettings) -> Callable[[ChannelSettings], Notifier]:
+    import httpx  # late: who has no webhook needs none of it
+
+    from alerting.channels.reaching import Reach
+    from alerting.channels.webhook import Webhook, url_of
+
+    trust = httpx.create_ssl_context(trust_env=False)
+    if settings.webhook_ca_file is not None:
+        try:
+            trust.load_verify_locations(cafile=settings.webhook_ca_file)
+        except OSError as error:
+            raise StartError(
+                f"MODELWATCH_ALERTS__WEBHOOK_CA_FILE: {settings.webhook_ca_file} cannot be read as certificates "
+                f"({type(error).__name__})"
+            ) from None
+    reach = Reach(settings.allowed_networks, trust, settings.send_timeout_s)
+
+    def make(channel: ChannelSettings) -> Notifier:
+        url_of(channel)
+        return Webhook(channel, reach)
+
+    return make
+
+
+class ChannelCheck:
+    """Component. Finds at the start what would else be found with the first alert: a URL that Apprise cannot read."""
+
+    def __init__(self, channels: Sequence[Channel]) -> None:
+        self._channels = channels
+
+    async def start(self) -> None:
+        """Look at every channel of Apprise. Raises `StartError`."""
+        await asyncio.gather(*[self._check(channel) for channel in self._channels])
+
+    async def stop(self) -> None:
+        """Do nothing: what was started has ended."""
+
+    async def _check(self, channel: Channel) -> None:
+        if not isinstance(channel.notifier, AppriseNotifier):
+            return
+        try:
+            await channel.notifier.check()
+        except ModelWatchError as error:
+            if "Apprise can read" in str(error):
+                raise StartError(f"channel {channel.name!r}: {error}") from None
+            log.warning("channel not looked at", channel=channel.name, reason=str(error))

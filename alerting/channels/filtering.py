@@ -1,0 +1,49 @@
+"""Which notifications a channel is for, and what of them.
+
+Pure; from the settings of the channel.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from alerting.channels.settings import ChannelSettings
+from alerting.notification import AlertItem, Notification, Severity, Told
+
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+_GRAVITY = {Told.RESOLVED: 0, Told.NO_DATA: 1, Told.FIRING: 2}
+
+
+def accepts(settings: ChannelSettings, notification: Notification) -> bool:
+    """Tell whether any of it is for the channel; a test always is."""
+    return notification.is_test or any(_is_for(settings, notification, item) for item in notification.items)
+
+
+def narrowed(settings: ChannelSettings, notification: Notification) -> Notification:
+    """Return the notification with only what is for the channel."""
+    if notification.is_test:
+        return notification
+    items = tuple([item for item in notification.items if _is_for(settings, notification, item)])
+    if len(items) == len(notification.items) or not items:
+        return notification
+    return notification.model_copy(
+        update={
+            "items": items,
+            "state": max([item.state for item in items], key=_GRAVITY.__getitem__),
+            "severity": max([item.severity for item in items], key=_RANK.__getitem__),
+        }
+    )
+
+
+def _is_for(settings: ChannelSettings, notification: Notification, item: AlertItem) -> bool:
+    labels = {"rule": notification.rule_id, **notification.group_labels, **item.labels}
+    return (
+        _RANK[item.severity] >= _RANK[settings.min_severity]
+        and item.state in settings.states
+        and all(_matches(pattern, labels.get(name, "")) for name, pattern in settings.labels.items())
+    )
+
+
+def _matches(pattern: str, value: str) -> bool:
+    # Only * is special, as in rules; the others of fnmatch are taken as they are.
+    return fnmatchcase(value, pattern.replace("[", "[[]").replace("?", "[?]"))
