@@ -116,7 +116,7 @@ def _command(options: argparse.Namespace) -> Callable[[Settings], int]:
 
         return run_demo
     if name == "doctor":
-        from modelwatch.doctor import run_doctor
+        from modelwatch.doctor.configuration import run_doctor
 
         return run_doctor
     if name == "deadletters":

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from modelwatch.doctor import Finding, examine
+from modelwatch.doctor.configuration import examine
+from modelwatch.doctor.finding import Finding
 from modelwatch.settings import Settings
 from tests.support.ports import free_port
 

@@ -1,4 +1,4 @@
-"""`modelwatch doctor`: looks at settings, folder, ports and every configured server, and says what to do.
+"""Looks at settings, folder, ports and every configured server, and says what to do.
 
 Changes nothing: it connects, asks, and closes.
 """
@@ -15,9 +15,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pika
 import pika.exceptions
@@ -26,6 +24,7 @@ import sqlalchemy
 import sqlalchemy.exc
 
 from container_stats.engine_check import look_for_engine
+from modelwatch.doctor.finding import Finding, print_findings
 from modelwatch.settings import Settings
 from modelwatch.urls import HISTORIES, broker_url_of, live_url_of
 from otlp_receiver.credentials import require_closed
@@ -40,27 +39,12 @@ from telemetry import StartError
 TIMEOUT_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: how it is, and what to do if it is not well."""
-
-    state: Literal["ok", "note", "problem"]
-    subject: str
-    text: str
-
-
 Check = Callable[[Settings], Iterator[Finding]]
 
 
 def run_doctor(settings: Settings) -> int:
     """Print the findings; return 1 if there is a problem, else 0."""
-    marks = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
-    problems = 0
-    for finding in examine(settings):
-        problems += finding.state == "problem"
-        print(f"{marks[finding.state]}  {finding.subject}: {finding.text}", flush=True)
-    print(f"\n{problems} problem{'' if problems == 1 else 's'}" if problems else "\nAll is well")
-    return 1 if problems else 0
+    return print_findings(examine(settings))
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
