@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load(Settings, os.environ)
         # Who reads an answer, not a log.
-        is_for_people = options.command == "deadletters" or getattr(options, "action", None) is not None
+        is_for_people = options.command == "deadletters" or getattr(options, "action", None) or options.server
         logs.configure(settings.log.model_copy(update={"level": "error"}) if is_for_people else settings.log)
         return _command(options)(settings)
     except StartError as error:
@@ -67,9 +67,17 @@ def _parser() -> argparse.ArgumentParser:
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=EPILOG
         )
         command.add_argument("--config", metavar="FILE", help="settings file (default: modelwatch.yaml if it is there)")
-        command.set_defaults(workers=None)
+        command.set_defaults(workers=None, server=None)
         if name == "receiver":
             command.add_argument("--workers", metavar="N", help="processes that share the ports (default: 1)")
+        if name == "doctor":
+            command.usage = "modelwatch doctor [-h] [--config FILE] [-- SERVER [ARGUMENT ...]]"
+            command.add_argument(
+                "server",
+                nargs="*",
+                metavar="SERVER",
+                help="run this model server for a moment instead, and say what is wrong with what it sends",
+            )
         if name == "deadletters":
             _add_dead_letter_actions(command)
         if name == "alerts":
@@ -115,6 +123,10 @@ def _command(options: argparse.Namespace) -> Callable[[Settings], int]:
         from modelwatch.demo import run_demo
 
         return run_demo
+    if name == "doctor" and options.server:
+        from modelwatch.doctor.command import run_command_doctor
+
+        return partial(run_command_doctor, command=options.server)
     if name == "doctor":
         from modelwatch.doctor.configuration import run_doctor
 

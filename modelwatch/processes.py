@@ -40,8 +40,8 @@ class Children:
         self._watchers: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Queue[str] = asyncio.Queue()
 
-    async def start(self, program: Program) -> None:
-        """Start it with an empty log. Raises `OSError` if the command or the log cannot be opened."""
+    async def start(self, program: Program) -> int:
+        """Start it with an empty log; return its process id. Raises `OSError` if command or log cannot be opened."""
         with program.log_path.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *program.command,
@@ -57,6 +57,7 @@ class Children:
         watcher = asyncio.create_task(self._watch(program.name, process))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
+        return process.pid
 
     async def first_to_end(self) -> str:
         """Wait until any of them ends by itself; return one line that says which, how, and its last words."""

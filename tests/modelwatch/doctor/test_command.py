@@ -1,0 +1,137 @@
+"""`modelwatch doctor -- COMMAND` with real servers, each with an ill of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.otlp_sink import Sink, running_sink
+from tests.support.ports import free_port, is_free
+from tests.support.processes import BIN, RunningProcess
+from tests.support.waiting import eventually
+from tests.support.watched_app import APPS, NEVER_MS
+
+ALL_OURS = "modelwatch_starlette,modelwatch_uvicorn,modelwatch_servers,fastapi,starlette"
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[Sink]:
+    """The endpoint that the environment names; the doctor asks it and sends it no span."""
+    with running_sink() as running:
+        yield running
+
+
+def command_of(app: str, *arguments: str) -> list[str]:
+    """Return how to serve an application of `apps/` on a free port."""
+    server = [str(BIN / "uvicorn"), "--app-dir", str(APPS), f"{app}:app", "--port", str(free_port()), *arguments]
+    return [sys.executable, "-m", "modelwatch", "doctor", "--", *server]
+
+
+def examined(command: list[str], **environ: str) -> tuple[int, dict[str, str], str]:
+    """Run the doctor; return its code, what it says by state and subject, and all that it printed."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("MODELWATCH_", "OTEL_"))}
+    done = subprocess.run(command, env=bare | environ, capture_output=True, text=True, timeout=110, check=False)
+    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if line.startswith(("PROBLEM", "note", "ok")))
+    return done.returncode, {" ".join(name.split()): text for name, text in said.items()}, done.stdout + done.stderr
+
+
+def test_a_server_that_is_well_is_told_so(sink: Sink) -> None:
+    """Its spans are shown, the endpoint was asked apart and got none of them, and the code is 0."""
+    code, said, output = examined(
+        command_of("model_app"),
+        OTEL_SERVICE_NAME="well",
+        OTEL_RESOURCE_ATTRIBUTES="service.version=1.0",
+        OTEL_EXPORTER_OTLP_ENDPOINT=sink.urls["grpc"],
+    )
+    assert (code, list(said)) == (0, ["ok endpoint"]), output
+    assert "All is well" in output
+    assert "predict LogisticRegression" in output
+    assert sink.spans("well") == []
+
+
+def test_a_server_with_many_ills_hears_of_each() -> None:
+    """An ASGI application without a framework, under standard settings, with no name, and nobody at its endpoint."""
+    code, said, output = examined(
+        command_of("plain_app"),
+        OTEL_PYTHON_EXCLUDED_URLS="",
+        OTEL_SEMCONV_STABILITY_OPT_IN="default",
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}",
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+    )
+    assert code == 1
+    assert set(said) == {
+        "PROBLEM service name",
+        "PROBLEM missing route",
+        "PROBLEM endpoint",
+        "note missing version",
+        "note old conventions",
+        "note probe noise",
+    }, output
+
+
+def test_doubled_spans_and_those_lost_in_the_end_are_found(sink: Sink) -> None:
+    """With our instrumentation off, two others trace each request, and workers drop what they have on SIGTERM."""
+    code, said, output = examined(
+        command_of("doubled_app", "--workers", "2"),
+        OTEL_SERVICE_NAME="doubled",
+        OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=ALL_OURS,
+        OTEL_BSP_SCHEDULE_DELAY="3000",
+        OTEL_EXPORTER_OTLP_ENDPOINT=sink.urls["grpc"],
+    )
+    assert code == 1
+    assert {"PROBLEM doubled spans", "PROBLEM lost at the end", "note message spans"} <= set(said), output
+    assert "unset OTEL_PYTHON_DISABLED_INSTRUMENTATIONS" in said["PROBLEM doubled spans"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "subject"),
+    [
+        ({"OTEL_TRACES_EXPORTER": "none"}, "PROBLEM no spans"),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}, "PROBLEM sampling"),
+    ],
+)
+def test_what_the_environment_leaves_out_is_found(sink: Sink, environ: dict[str, str], subject: str) -> None:
+    """Nothing is exported, or a part only: each has its own name."""
+    endpoint = sink.urls["grpc"]
+    code, said, output = examined(command_of("starlette_app"), OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **environ)
+    assert code == 1
+    assert subject in said, output
+
+
+def test_a_command_that_ends_at_once_is_told_with_its_last_words() -> None:
+    """No finding can be made: code 2, and what the command said."""
+    code, said, output = examined(command_of("no_such_app"))
+    assert (code, said) == (2, {})
+    assert "ended before it was asked anything" in output
+    assert "no_such_app" in output.splitlines()[-1]
+
+
+def test_a_command_that_does_not_exist_is_told() -> None:
+    """Code 2 and one line."""
+    code, _, output = examined([sys.executable, "-m", "modelwatch", "doctor", "--", "/no/such/server"])
+    assert code in (1, 2)
+    assert "Traceback (most recent call last)" not in output.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+async def test_a_doctor_that_is_stopped_leaves_no_server_behind(
+    sink: Sink, tmp_path: Path, number: signal.Signals
+) -> None:
+    """In the midst of its waiting for spans that never come; also when it is killed."""
+    command = command_of("plain_app")
+    port = int(command[command.index("--port") + 1])
+    environ = {"OTEL_BSP_SCHEDULE_DELAY": NEVER_MS, "OTEL_EXPORTER_OTLP_ENDPOINT": sink.urls["grpc"]}
+    doctor = RunningProcess(command, environ, tmp_path / "doctor.log")
+    await eventually(lambda: "It answers at" in doctor.output(), timeout_s=60)
+    servers = psutil.Process(doctor.pid).children(recursive=True)
+    assert servers
+    doctor.process.send_signal(number)
+    doctor.process.wait(30)
+    await eventually(lambda: not any(server.is_running() for server in servers) and is_free(port), timeout_s=30)
