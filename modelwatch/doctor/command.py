@@ -10,6 +10,7 @@ import asyncio
 import math
 import os
 import secrets
+import shutil
 import signal
 import tempfile
 import time
@@ -59,6 +60,8 @@ def run_command_doctor(_settings: Settings, command: Sequence[str]) -> int:
 
     Raises `StartError` if the command cannot be run or serves nothing.
     """
+    if shutil.which(command[0]) is None:
+        raise StartError(f"{command[0]} is no command that can be run here")
     # gRPC's handlers around a fork can crash the child; the server's own environment stays as it is.
     environ = dict(os.environ)
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # read as gRPC is imported, hence the late imports
