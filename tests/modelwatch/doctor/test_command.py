@@ -57,7 +57,7 @@ def test_a_server_that_is_well_is_told_so(sink: Sink) -> None:
 
 
 def test_a_server_with_many_ills_hears_of_each() -> None:
-    """An ASGI application without a framework, under standard settings, with no name, sampled, and nobody at its endpoint."""
+    """An ASGI application without a framework or a name, sampled, under old settings, and nobody at its endpoint."""
     code, said, output = examined(
         command_of("plain_app"),
         OTEL_PYTHON_EXCLUDED_URLS="",
