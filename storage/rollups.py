@@ -8,7 +8,7 @@ Run by `upkeep.py`, one bucket in one transaction. `gather` reads, `store` write
 - The coarser rows are replaced, never added to, so that rolling up twice is rolling up once.
 
 Where the finer tier has been retired there is nothing to make the bucket from again. What came since then is added to
-the coarser rows and taken out of the finer tier, in the same transaction.
+the coarser rows and taken out of the finer tier, in the same transaction, and so are its summaries.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, select, text, tuple_
+from sqlalchemy import Connection, Table, bindparam, delete, func, select, text, tuple_
 
 from storage.commits import Mark, marking, new_token
 from storage.dialects import Dialect
@@ -120,12 +120,14 @@ def store(
         # Points before marks, as in commits. What is returned is the latest, and nobody can add to it any more.
         red, metrics = (_moved(connection, dialect, kind, finer, tier, bucket.start_s) for kind in ROW_KINDS)
         rows = [red, metrics, summaries_of(connection, catalog, red)]
+        if finer.summary_table is not None:
+            _delete(connection, finer.summary_table, bucket.start_s, end_s)
     key = {"tier_s": tier.width_s, "start_s": bucket.start_s}
     if connection.execute(_DELETE_MARKS, {**key, "seen": gathered.marks}).rowcount != len(gathered.marks):
         raise OutdatedError
     for table, of_table in zip(tier.tables, rows, strict=True):
         append = dialect.writing.append(table)
-        connection.execute(delete(table).where(table.c.start_s >= bucket.start_s, table.c.start_s < end_s))
+        _delete(connection, table, bucket.start_s, end_s)
         for first in range(0, len(of_table), _ROWS_PER_INSERT):
             append(connection, of_table[first : first + _ROWS_PER_INSERT])
     if bucket.rank != COARSE:
@@ -163,6 +165,10 @@ def _moved(connection: Connection, dialect: Dialect, kind: RowKind, finer: Tier,
         {"from_s": start_s, "to_s": end_s},
     )
     return kind.sum_rows([*moved, *_read(connection, dialect, kind, tier, start_s, end_s)], tier.width_s)
+
+
+def _delete(connection: Connection, table: Table, from_s: int, to_s: int) -> None:
+    connection.execute(delete(table).where(table.c.start_s >= from_s, table.c.start_s < to_s))
 
 
 def _read(connection: Connection, dialect: Dialect, kind: RowKind, tier: Tier, from_s: int, to_s: int) -> list[Any]:

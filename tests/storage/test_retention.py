@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from storage.component import build_upkeep
 from storage.history import SqlHistory
 from storage.ports import AlreadyCommittedError, SeriesFilter
-from storage.schema import series
+from storage.schema import red_summaries_medium, series
 from storage.settings import StorageSettings
 from storage.upkeep import Upkeep
 from telemetry import Counters
@@ -63,10 +63,13 @@ async def tend(upkeep: Upkeep) -> int:
 
 
 async def row_counts(history: SqlHistory) -> list[int]:
-    def count(connection: sqlalchemy.Connection) -> list[int]:
-        return [connection.scalar(select(func.count()).select_from(tier.table)) or 0 for tier in history.tiers]
+    return await history.database.read(
+        lambda connection: [count_rows(connection, tier.table) for tier in history.tiers]
+    )
 
-    return await history.database.read(count)
+
+def count_rows(connection: sqlalchemy.Connection, table: sqlalchemy.Table) -> int:
+    return connection.scalar(select(func.count()).select_from(table)) or 0
 
 
 async def test_each_tier_goes_at_its_age_and_the_next_one_has_it(history: SqlHistory, clock: ManualClock) -> None:
@@ -113,6 +116,7 @@ async def test_a_late_point_reaches_every_tier_that_has_its_time(history: SqlHis
         await tend(upkeep)
         assert totals_of(await history.read(0, 2**40, EVERYTHING, 3_600), 3_600) == before
     assert await row_counts(history) == [0, 0, 2]
+    assert await history.database.read(lambda connection: count_rows(connection, red_summaries_medium)) == 0
     assert {key[0].service_name: total[0] for key, total in before.items()} == {"a": 3, "late": 2}
 
 

@@ -226,6 +226,22 @@ LATE_FOR_EVERY_TIER = [
 ]
 
 
+LATE_AGAIN = [
+    ("commit", 0, 0, 2),
+    ("advance", 2_500),
+    ("roll_up",),
+    ("advance", 17),
+    ("roll_up",),
+    ("retire", 0, 700),
+    ("retire", 1, 700),
+    ("retire", 1, 700),
+    ("commit", 2_517, 0, 1),
+    ("advance", 17),
+    ("roll_up",),
+    ("advance", 17),
+    ("roll_up",),
+    ("commit", 2_551, 0, 1),
+]
 OVERTAKEN = [
     ("commit", 0, 0, 1),
     ("advance", 65),
@@ -251,6 +267,7 @@ HALF_DELETED = [
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(LATE_FOR_EVERY_TIER)
+@example(LATE_AGAIN)
 @example(OVERTAKEN)
 @example(HALF_DELETED)
 @given(st.lists(STEPS, max_size=25))
