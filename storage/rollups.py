@@ -30,9 +30,11 @@ from storage.tiers import COARSE, FINEST, Held, Tier, floor_to
 
 _ROWS_AT_ONCE: Final = 20_000
 _ROWS_PER_INSERT: Final = 2_000
+_DISAGREEMENT_S: Final = 60
+"""How far the clocks of processors may be apart without a word about it."""
 _DUE: Final = text(
     "SELECT tier_s, start_s FROM rollups_due WHERE start_s + tier_s <= :ended_s GROUP BY tier_s, start_s "
-    "HAVING min(noted_s) <= :noted_s ORDER BY tier_s, start_s DESC LIMIT :at_most"
+    "HAVING min(noted_s) NOT BETWEEN :waits_from_s AND :waits_to_s ORDER BY tier_s, start_s DESC LIMIT :at_most"
 )
 _MARKS: Final = select(rollups_due.c.writer, rollups_due.c.token).where(
     rollups_due.c.tier_s == bindparam("tier_s"), rollups_due.c.start_s == bindparam("start_s")
@@ -69,10 +71,15 @@ class Gathered:
 def due_buckets(
     connection: Connection, tiers: Sequence[Tier], now_s: int, grace_s: float, at_most: int
 ) -> list[Bucket]:
-    """Return buckets that ended, and were first marked, more than the grace ago; finer tiers first, then the newest."""
+    """Return buckets that ended, and were first marked, more than the grace ago; finer tiers first, then the newest.
+
+    What was marked by a clock that is ahead by more than the grace and a minute does not wait for that time to come.
+    """
     limit_s = int(now_s - grace_s)
+    waits_to_s = int(now_s + grace_s) + _DISAGREEMENT_S
     rank_of = {tier.width_s: tier.rank for tier in tiers if tier.rank != FINEST}
-    found = connection.execute(_DUE, {"ended_s": limit_s, "noted_s": limit_s, "at_most": at_most})
+    bounds = {"ended_s": limit_s, "waits_from_s": limit_s + 1, "waits_to_s": waits_to_s}
+    found = connection.execute(_DUE, {**bounds, "at_most": at_most})
     return [Bucket(rank_of[tier_s], start_s) for tier_s, start_s in found]
 
 

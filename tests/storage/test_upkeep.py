@@ -211,6 +211,21 @@ def test_the_guard_warns_before_figures_have_to_go(capsys: pytest.CaptureFixture
     assert not DiskGuard(StorageSettings()).is_too_full(Space(2**60, None))
 
 
+async def test_what_a_clock_that_is_ahead_marked_is_rolled_up_all_the_same(store: Any, clock: ManualClock) -> None:
+    """Processors whose clocks disagree a little wait for late data alike; a mark of tomorrow is not waited for."""
+    ahead = ManualClock(NOW_S)
+    history = store.history(now_ns=ahead, **AT_ONCE)
+    await history.start()
+    upkeep = upkeep_of(history, clock, rollup_grace_s=30)
+    for ahead_s, is_due in ((0, False), (40, False), (20 * HOUR_S, True)):
+        ahead.advance(clock.now_s + ahead_s - ahead.now_s)
+        await history.commit([], [red_point(start_s=NOW_S - 2 * HOUR_S)])
+        assert bool(await upkeep.roll_up()) is is_due
+        clock.advance(HOUR_S)
+        assert await upkeep.roll_up()
+    await history.stop()
+
+
 async def test_a_clock_that_is_years_ahead_deletes_nothing(store: Any) -> None:
     """A machine that takes everything for too old leaves it alone, says so, and deletes again once it is put right."""
     clock, counters = ManualClock(time.time()), Counters()
