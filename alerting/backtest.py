@@ -13,12 +13,13 @@ from typing import Final, cast
 
 from alerting.evaluation import Evaluated, evaluate
 from alerting.notification import Severity
-from alerting.observing import Answer, Group, Watch, observe, window_observations
+from alerting.observing import Answer, Group, Watch, observe, resource_observations, window_observations
 from alerting.questions import MetricQuestion, Question, red_fields
-from alerting.rules import RED_SIGNALS, Rule, Signal
+from alerting.reading import Asking
+from alerting.rules import RESOURCE_SIGNALS, Rule, Signal
 from alerting.settings import AlertingSettings
 from alerting.states import Observation, Phase
-from query import GroupBy, MetricAnswer, MetricQuery, MetricValues, Query, QuestionError, SlidingTotals
+from query import GroupBy, MetricAnswer, MetricValues, QuestionError, ResourcesAnswer, SlidingTotals
 
 _MOST_STEPS: Final = 1_440
 _MOST_EPISODES: Final = 1_000
@@ -72,21 +73,25 @@ class Backtest:
 class Backtester:
     """Replays rules."""
 
-    def __init__(self, settings: AlertingSettings, query: Query, metrics: MetricQuery) -> None:
+    def __init__(self, settings: AlertingSettings, asking: Asking) -> None:
         self._settings = settings
-        self._query = query
-        self._metrics = metrics
+        self._query, self._metrics, self._resources = asking
 
     async def backtest(self, rule: Rule, start_s: int, end_s: int) -> Backtest:
         """Return when the rule would have fired. Raises `QuestionError` and `StorageUnavailableError`."""
         if end_s <= start_s:
             raise QuestionError("end_s", "the end must be after the start")
-        if rule.signal == Signal.PIPELINE_LAG:
-            raise QuestionError("signal", "the lag of the processors is not kept, so it cannot be replayed")
+        if rule.signal in (Signal.PIPELINE_LAG, Signal.RESTARTS):
+            raise QuestionError("signal", f"{rule.signal.value} is not kept step by step, so it cannot be replayed")
         step_s = max(rule.interval_s, -(-(end_s - start_s) // _MOST_STEPS))
         # What the evaluator keeps quiet at first and for too many alerts has no place here.
         watch = Watch.of(rule.model_copy(update={"grace_s": 0.0, "is_enabled": True}), 0, self._settings)
-        if rule.signal not in RED_SIGNALS:
+        if rule.signal in RESOURCE_SIGNALS:
+            step_s = max(step_s, rule.seconds)
+            resources = await self._resources.resources(start_s, end_s, step_s)
+            span = (resources.start_s, resources.end_s, resources.step_s, resources.step_s)
+            return await asyncio.to_thread(_replay, watch, _usages(watch, resources), span, self._settings)
+        if rule.signal == Signal.METRIC:
             return await self._of_metrics(watch, start_s, end_s, step_s)
         fields = cast(tuple[GroupBy, ...], red_fields(rule))
         window_s = step_s if rule.signal == Signal.ABSENCE else rule.seconds
@@ -131,6 +136,12 @@ def _absences(watch: Watch, totals: SlidingTotals) -> Iterator[Moment]:
             window.end_s,
             {group: Observation(age_s, age_s) for group, age_s in ages.items() if age_s <= watch.rule.seconds},
         )
+
+
+def _usages(watch: Watch, answer: ResourcesAnswer) -> Iterator[Moment]:
+    for number in range(-(-(answer.end_s - answer.start_s) // answer.step_s)):
+        end_s = min(answer.start_s + (number + 1) * answer.step_s, answer.end_s)
+        yield end_s, resource_observations(watch, ((one, one.steps[number]) for one in answer.items))
 
 
 def _readings(watch: Watch, answers: Mapping[Question, MetricAnswer]) -> Iterator[Moment]:

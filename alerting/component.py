@@ -16,12 +16,11 @@ from alerting.dispatcher import Dispatcher
 from alerting.evaluator import Evaluator
 from alerting.lease import LeaseKeeper, holder_name
 from alerting.notifier import Channels
-from alerting.reading import Reader
+from alerting.reading import Asking, Reader
 from alerting.rulebook import RuleBook
 from alerting.settings import AlertingSettings
 from alerting.silences import Silences
 from alerting.trust import Pipeline
-from query import MetricQuery, Query
 from storage.alert_rounds import LeaseLostError
 from storage.alert_store import AlertStore
 from storage.ingest_progress import IngestProgress
@@ -184,8 +183,7 @@ def build(
     settings: AlertingSettings,
     store: AlertStore,
     progress: IngestProgress,
-    query: Query,
-    metrics: MetricQuery,
+    asking: Asking,
     channels: Channels,
     counters: Counters,
     *,
@@ -199,7 +197,7 @@ def build(
         store,
         RuleBook(settings, store.documents, now_ns),
         Silences(settings.max_silences, store.documents, now_ns),
-        Reader(settings, query, metrics, pipeline, now_ns),
+        Reader(settings, asking, pipeline, now_ns),
         pipeline,
         channels,
         counters,

@@ -14,12 +14,12 @@ from alerting.alerts import Alert, alert_of, transition_of
 from alerting.announcing import links_of
 from alerting.backtest import Backtester
 from alerting.notification import Links, Notification, Severity
+from alerting.reading import Asking
 from alerting.report import Report, report_of
 from alerting.rulebook import KnownRule, RuleBook
 from alerting.settings import AlertingSettings
 from alerting.silences import Silence, Silences, silenced_by
 from alerting.states import OPEN, Transition
-from query import MetricQuery, Query
 from storage.alert_documents import AckRow
 from storage.alert_outbox import ChannelCount
 from storage.alert_store import AlertStore
@@ -78,8 +78,7 @@ class AlertDesk:
         self,
         settings: AlertingSettings,
         store: AlertStore,
-        query: Query,
-        metrics: MetricQuery,
+        asking: Asking,
         now_ns: NowNs = time.time_ns,
     ) -> None:
         self._settings = settings
@@ -87,7 +86,7 @@ class AlertDesk:
         self._now_ns = now_ns
         self.rules = RuleBook(settings, store.documents, now_ns)
         self.silences = Silences(settings.max_silences, store.documents, now_ns)
-        self.backtester = Backtester(settings, query, metrics)
+        self.backtester = Backtester(settings, asking)
 
     async def report(self) -> Report:
         """Return what the evaluator says of its last round."""

@@ -13,12 +13,12 @@ from typing import Final, cast
 import structlog
 
 from alerting.notification import Contributor, Evidence
-from alerting.observing import Watch
-from alerting.questions import MetricQuestion, RedQuestion
+from alerting.observing import Watch, resource_labels
+from alerting.questions import RedQuestion, ResourceQuestion
 from alerting.reading import Reader
-from alerting.rules import LATENCIES, RED_LABELS, RED_SIGNALS, RESOURCE_SIGNALS, SHARES, Signal
+from alerting.rules import LATENCIES, RED_LABELS, RED_SIGNALS, RESOURCE_LABELS, RESOURCE_SIGNALS, SHARES, Signal
 from alerting.settings import AlertingSettings
-from query import Aggregation, GroupBy, MetricAnswer, MetricFilter, RedTotal, WindowTotals
+from query import GroupBy, RedTotal, ResourcesAnswer, WindowTotals
 from telemetry import ModelWatchError
 
 log = structlog.get_logger(__name__)
@@ -28,11 +28,6 @@ Dimension = tuple[GroupBy, ...]
 _DIMENSIONS: Final = ("route", "version", "instance")
 _MINUTE_S: Final = 60
 _LONGEST_WINDOW_S: Final = 3_600
-_RESOURCES: Final[Mapping[str, tuple[str, Aggregation]]] = {
-    "cpu_share": ("process.cpu.utilization", "sum"),
-    "memory_bytes": ("process.memory.usage", "sum"),
-    "memory_limit": ("process.memory.limit", "max"),
-}
 
 
 class EvidenceFinder:
@@ -63,18 +58,10 @@ class EvidenceFinder:
         red = {name: RedQuestion(window_s, _fields({*scope, name})) for name in wanted} or {
             "": RedQuestion(window_s, _fields(scope))
         }
-        resources = {
-            name: MetricQuestion(_MINUTE_S, _filter(metric, labels), (), aggregation)
-            for name, (metric, aggregation) in _RESOURCES.items()
-        }
-        answers, _ = await self._reader.answers({*red.values(), *resources.values()})
+        used = ResourceQuestion(_MINUTE_S)
+        answers, _ = await self._reader.answers({*red.values(), used})
         totals = {name: cast(WindowTotals, answers[question]) for name, question in red.items() if question in answers}
         whole = _whole(next(iter(totals.values()), None), scope)
-        values = {
-            name: _value(cast(MetricAnswer, answers[question])) if question in answers else None
-            for name, question in resources.items()
-        }
-        memory, limit = values["memory_bytes"], values["memory_limit"]
         return Evidence(
             window_s=window_s,
             **whole,
@@ -85,9 +72,7 @@ class EvidenceFinder:
                     if name and (found := _contributor(watch, name, of_name, scope)) is not None
                 ]
             ),
-            cpu_share=values["cpu_share"],
-            memory_bytes=memory,
-            memory_share=memory / limit if memory is not None and limit else None,
+            **_used(cast(ResourcesAnswer, answers[used]), labels) if used in answers else {},
         )
 
 
@@ -95,13 +80,20 @@ def _fields(names: Mapping[str, str] | set[str]) -> tuple[str, ...]:
     return tuple([label for label in RED_LABELS if label in names])
 
 
-def _filter(metric: str, labels: Mapping[str, str]) -> MetricFilter:
-    known = tuple([(name, labels[name]) for name in ("instance", "version", "environment") if labels.get(name)])
-    return MetricFilter(metric_name=metric, service_name=labels["service"], labels=known)
-
-
-def _value(answer: MetricAnswer) -> float | None:
-    return answer.items[0].values[-1] if answer.items else None
+def _used(answer: ResourcesAnswer, labels: Mapping[str, str]) -> dict[str, float | None]:
+    """Return CPU and memory of what the alert is about: of all instances together, and the largest share of any."""
+    wanted = {name: value for name, value in labels.items() if name in RESOURCE_LABELS}
+    usages = [
+        one.mean for one in answer.items if all(value == resource_labels(one)[name] for name, value in wanted.items())
+    ]
+    cores = [usage.cpu_cores for usage in usages if usage.cpu_cores is not None]
+    memory = [usage.memory_bytes for usage in usages if usage.memory_bytes is not None]
+    return {
+        "cpu_cores": sum(cores) if cores else None,
+        "cpu_share": max((usage.cpu_share for usage in usages if usage.cpu_share is not None), default=None),
+        "memory_bytes": sum(memory) if memory else None,
+        "memory_share": max((usage.memory_share for usage in usages if usage.memory_share is not None), default=None),
+    }
 
 
 def _inside(totals: WindowTotals, scope: Mapping[str, str]) -> list[tuple[str, ...]]:

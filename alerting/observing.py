@@ -9,29 +9,28 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, cast
+from typing import cast
 
 from alerting.questions import (
     KNOWN_FOR_S,
-    RESOURCES,
     LagQuestion,
     MetricQuestion,
     Question,
     RedQuestion,
+    ResourceQuestion,
     absence_windows,
     metric_question,
     questions_of,
     red_fields,
-    resource_question,
 )
-from alerting.rules import LATENCIES, RED_SIGNALS, RESOURCE_SIGNALS, SHARES, Rule, Signal
+from alerting.rules import LATENCIES, RED_SIGNALS, RESOURCE_LABELS, RESOURCE_SIGNALS, SHARES, Rule, Signal
 from alerting.settings import AlertingSettings
 from alerting.states import Conditions, Observation
-from query import GroupBy, MetricAnswer, RedTotal, WindowTotals
+from query import GroupBy, MetricAnswer, RedTotal, Resource, ResourcesAnswer, Usage, WindowTotals
 from query.health import wilson_lower_bound
 
 Group = tuple[str, ...]
-Answer = WindowTotals | MetricAnswer | float
+Answer = WindowTotals | MetricAnswer | ResourcesAnswer | float
 Answers = Mapping[Question, Answer]
 Matcher = tuple[int, re.Pattern[str] | str]
 
@@ -180,38 +179,62 @@ def _absence(watch: Watch, answers: Answers, now_s: float) -> dict[Group, Observ
 
 def _metric(watch: Watch, answers: Answers) -> dict[Group, Observation]:
     question = metric_question(watch.rule)
-    values = _values(cast(MetricAnswer, answers[question]), question, len(watch.rule.labels), worst=max)
+    values = _values(cast(MetricAnswer, answers[question]), question)
     return _scoped(watch, values)
 
 
 def _resources(watch: Watch, answers: Answers) -> dict[Group, Observation]:
+    answer = cast(ResourcesAnswer, answers[ResourceQuestion(watch.rule.seconds)])
+    return resource_observations(watch, ((one, one.mean) for one in answer.items))
+
+
+def resource_observations(watch: Watch, usages: Iterable[tuple[Resource, Usage]]) -> dict[Group, Observation]:
+    """Return what containers and processes use; of several in one group, the worst."""
     rule = watch.rule
     worst = max if rule.comparison == "above" else min
-    count = len(rule.labels)
+    matchers = matchers_of(rule.scope, RESOURCE_LABELS)
     found: dict[Group, float] = {}
-    for ratio in RESOURCES[rule.signal]:
-        question = resource_question(rule, ratio.metric, ratio.aggregation)
-        values = _values(cast(MetricAnswer, answers[question]), question)
-        if ratio.per is not None:
-            per_question = resource_question(rule, ratio.per, ratio.aggregation)
-            per = _values(cast(MetricAnswer, answers[per_question]), per_question)
-            values = {group: value / per[group] for group, value in values.items() if per.get(group)}
-        for group, value in values.items():
-            key = group[:count]
-            found[key] = worst(found.get(key, value), value)
-    return _scoped(watch, found)
+    for resource, usage in usages:
+        value = _usage_of(rule.signal, resource, usage)
+        labels = resource_labels(resource)
+        if value is None or not all(_matches(labels[RESOURCE_LABELS[at]], wanted) for at, wanted in matchers):
+            continue
+        group = tuple([labels[name] for name in rule.labels])
+        found[group] = worst(found.get(group, value), value)
+    return {group: Observation(value, value) for group, value in found.items()}
 
 
-def _values(
-    answer: MetricAnswer, question: MetricQuestion, count: int | None = None, worst: Any = max
-) -> dict[Group, float]:
-    found: dict[Group, float] = {}
-    for item in answer.items:
-        value = item.values[-1]
-        if value is not None:
-            group = tuple([item.labels[name] for name in question.group_by])[:count]
-            found[group] = worst(found.get(group, value), value)
-    return found
+def resource_labels(resource: Resource) -> dict[str, str]:
+    """Return what a container or process is called, by the names of `RESOURCE_LABELS`."""
+    owner, identity = resource.owner, resource.identity
+    return {
+        "service": owner.service,
+        "instance": owner.instance,
+        "environment": owner.environment,
+        "container": identity.container_name,
+        "image": identity.image,
+        "project": identity.compose_project,
+        "host": identity.host,
+        "pid": identity.pid,
+    }
+
+
+def _usage_of(signal: Signal, resource: Resource, usage: Usage) -> float | None:
+    if signal == Signal.CPU:
+        return usage.cpu_share
+    if signal == Signal.MEMORY:
+        return usage.memory_share
+    if signal == Signal.THROTTLING:
+        return usage.throttled_share
+    return None if resource.new_restarts is None else float(resource.new_restarts)
+
+
+def _values(answer: MetricAnswer, question: MetricQuestion) -> dict[Group, float]:
+    return {
+        tuple([item.labels[name] for name in question.group_by]): value
+        for item in answer.items
+        if (value := item.values[-1]) is not None
+    }
 
 
 def _scoped(watch: Watch, values: Mapping[Group, float]) -> dict[Group, Observation]:

@@ -14,12 +14,6 @@ from query import Aggregation, MetricFilter
 KNOWN_FOR_S: Final = 3_600
 """How long a group without calls counts as having a request rate of zero, rather than none."""
 
-LABEL_NAMES: Final = {"container": "container.name"}
-"""Short names for labels of metrics, beside those that `storage` has."""
-
-_APART: Final = ("container.id", "process.pid")
-"""What resources are told apart by, whatever they are grouped by: the worst of a group is what counts."""
-
 
 class RedQuestion(NamedTuple):
     """RED of the `window_s` seconds before now, or before `settle_s` seconds ago, by `fields`."""
@@ -38,40 +32,17 @@ class MetricQuestion(NamedTuple):
     aggregation: Aggregation | None
 
 
+class ResourceQuestion(NamedTuple):
+    """All containers and processes over the `window_s` seconds before now."""
+
+    window_s: int
+
+
 class LagQuestion(NamedTuple):
     """How far behind the processors are, in seconds."""
 
 
-Question = RedQuestion | MetricQuestion | LagQuestion
-
-
-class Ratio(NamedTuple):
-    """A resource as a metric, or as one metric's share of another."""
-
-    metric: str
-    aggregation: Aggregation
-    per: str | None = None
-
-
-RESOURCES: Final[dict[Signal, tuple[Ratio, ...]]] = {
-    Signal.CPU: (
-        Ratio("container.cpu.limit_utilization", "avg"),
-        Ratio("process.cpu.utilization", "avg"),
-    ),
-    Signal.MEMORY: (
-        Ratio("container.memory.limit_utilization", "avg"),
-        Ratio("process.memory.usage", "avg", per="process.memory.limit"),
-    ),
-    Signal.THROTTLING: (
-        Ratio(
-            "container.cpu.throttling_data.throttled_periods",
-            "increase",
-            per="container.cpu.throttling_data.periods",
-        ),
-    ),
-    Signal.RESTARTS: (Ratio("container.restarts", "increase"),),
-}
-"""What each resource is read from, by the names of `docs/containers.md`: all of them, as far as anybody sends them."""
+Question = RedQuestion | MetricQuestion | ResourceQuestion | LagQuestion
 
 
 def red_fields(rule: Rule) -> tuple[str, ...]:
@@ -85,14 +56,7 @@ def questions_of(rule: Rule, below_settle_s: int) -> tuple[Question, ...]:
     if rule.signal in RED_SIGNALS:
         return _red_questions(rule, below_settle_s)
     if rule.signal in RESOURCE_SIGNALS:
-        return tuple(
-            [
-                resource_question(rule, name, ratio.aggregation)
-                for ratio in RESOURCES[rule.signal]
-                for name in (ratio.metric, ratio.per)
-                if name is not None
-            ]
-        )
+        return (ResourceQuestion(rule.seconds),)
     return (LagQuestion(),) if rule.signal == Signal.PIPELINE_LAG else (metric_question(rule),)
 
 
@@ -125,22 +89,8 @@ def metric_question(rule: Rule) -> MetricQuestion:
         metric_unit=rule.metric.unit,
         labels=_exact(rule),
     )
-    return MetricQuestion(rule.seconds, where, _names(rule.labels), rule.metric.aggregation)
-
-
-def resource_question(rule: Rule, metric: str, aggregation: Aggregation) -> MetricQuestion:
-    """Return the question of a rule about resources for one of its metrics."""
-    where = MetricFilter(metric_name=metric, labels=_exact(rule))
-    names = _names(rule.labels)
-    apart = tuple([name for name in _APART if name not in names])
-    return MetricQuestion(rule.seconds, where, (*names, *apart)[:8], aggregation)
-
-
-def _names(labels: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple([LABEL_NAMES.get(label, label) for label in labels])
+    return MetricQuestion(rule.seconds, where, rule.labels, rule.metric.aggregation)
 
 
 def _exact(rule: Rule) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        [(LABEL_NAMES.get(label, label), value) for label, value in sorted(rule.scope.items()) if "*" not in value]
-    )
+    return tuple([(label, value) for label, value in sorted(rule.scope.items()) if "*" not in value])

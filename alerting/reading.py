@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from alerting.observing import Answer
-from alerting.questions import LagQuestion, MetricQuestion, Question, RedQuestion
+from alerting.questions import LagQuestion, Question, RedQuestion, ResourceQuestion
 from alerting.settings import AlertingSettings
 from alerting.trust import Pipeline
-from query import GroupBy, MetricQuery, Query, QuestionError
+from query import GroupBy, MetricQuery, Query, QuestionError, ResourceQuery
 from telemetry import NowNs
 
 _NS_PER_S: Final = 1_000_000_000
@@ -21,15 +21,24 @@ _AT_ONCE: Final = 3
 """Reads of the database that may run beside each other; pages and API want theirs too."""
 
 
+_STEP_S: Final = 10
+"""Steps of resources, which nobody looks at here: their start is moved down to one, so it should be short."""
+
+
+class Asking(NamedTuple):
+    """Whom questions are asked."""
+
+    query: Query
+    metrics: MetricQuery
+    resources: ResourceQuery
+
+
 class Reader:
     """Asks `query` for answers, which it does not keep."""
 
-    def __init__(
-        self, settings: AlertingSettings, query: Query, metrics: MetricQuery, pipeline: Pipeline, now_ns: NowNs
-    ) -> None:
+    def __init__(self, settings: AlertingSettings, asking: Asking, pipeline: Pipeline, now_ns: NowNs) -> None:
         self._settings = settings
-        self._query = query
-        self._metrics = metrics
+        self._query, self._metrics, self._resources = asking
         self._pipeline = pipeline
         self._now_ns = now_ns
 
@@ -63,7 +72,8 @@ class Reader:
             fields = cast(tuple[GroupBy, ...], question.fields)
             end_s = now_s - question.settle_s + 1
             return await self._query.totals(question.window_s, fields, end_s, self._settings.max_groups)
-        assert isinstance(question, MetricQuestion)
+        if isinstance(question, ResourceQuestion):
+            return await self._resources.resources(now_s + 1 - question.window_s, now_s + 1, _STEP_S)
         return await self._metrics.window(
             question.window_s, question.where, question.group_by, question.aggregation, now_s + 1
         )

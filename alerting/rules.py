@@ -45,6 +45,9 @@ RESOURCE_SIGNALS: Final = frozenset({Signal.CPU, Signal.MEMORY, Signal.THROTTLIN
 RATIOS: Final = SHARES | {Signal.CPU, Signal.MEMORY, Signal.THROTTLING}
 RED_LABELS: Final[tuple[str, ...]] = get_args(GroupBy)
 
+RESOURCE_LABELS: Final = ("service", "instance", "environment", "container", "image", "project", "host", "pid")
+"""What containers and processes are told apart by; the service is joined to them where that can be told."""
+
 OnNoData = Literal["tell", "resolve", "keep"]
 _Seconds = Annotated[float, Field(ge=0, le=7 * DAY_S, allow_inf_nan=False)]
 _Threshold = Annotated[float, Field(allow_inf_nan=False)]
@@ -232,9 +235,11 @@ def _check_labels(rule: Rule) -> None:
     for field, names in (("group_by", rule.labels), ("scope", tuple(rule.scope))):
         if rule.signal in RED_SIGNALS and (unknown := [name for name in names if name not in RED_LABELS]):
             raise ValueError(f"{field}: there is no label {unknown[0]!r}: use any of {', '.join(RED_LABELS)}")
+        if rule.signal in RESOURCE_SIGNALS and (unknown := [name for name in names if name not in RESOURCE_LABELS]):
+            raise ValueError(f"{field}: there is no label {unknown[0]!r}: use any of {', '.join(RESOURCE_LABELS)}")
         if rule.signal == Signal.PIPELINE_LAG and names:
             raise ValueError(f"{field}: the pipeline has no labels")
-    if rule.signal not in RED_SIGNALS:
+    if rule.signal == Signal.METRIC:
         wild = [label for label, pattern in rule.scope.items() if "*" in pattern and label not in rule.labels]
         if wild:
             raise ValueError(f"scope: of metrics, a label that is given with * must be in group_by: {wild[0]!r} is not")

@@ -19,10 +19,10 @@ from modelwatch.urls import POSTGRES, broker_url_of, history_url_of, live_url_of
 from telemetry import Component, Consumer, Counters, Figures, RetryableError, StartError
 
 if TYPE_CHECKING:
+    from alerting.reading import Asking
     from api.figures import ReadFigures, Scope
     from api.health import Check
     from otlp_receiver.settings import ReceiverSettings
-    from query import MetricQuery, Query
     from storage.history import SqlHistory
     from storage.ports import LiveFeed
 
@@ -213,33 +213,33 @@ def _receiver_settings(settings: Settings) -> ReceiverSettings:
     return settings.receiver.model_copy(update={"max_batch_bytes": largest})
 
 
-def _questions(settings: Settings, history: SqlHistory, live: LiveFeed) -> tuple[Query, MetricQuery]:
-    from query import MetricQuery, Query
+def _questions(settings: Settings, history: SqlHistory, live: LiveFeed) -> Asking:
+    from alerting.reading import Asking
+    from query import MetricQuery, Query, ResourceQuery
 
-    return Query(settings.query, history, live), MetricQuery(settings.query, history)
+    query = Query(settings.query, history, live)
+    return Asking(query, MetricQuery(settings.query, history), ResourceQuery(settings.query, query, history))
 
 
-def _add_alerts(made: Assembly, settings: Settings, history: SqlHistory, asking: tuple[Query, MetricQuery]) -> None:
+def _add_alerts(made: Assembly, settings: Settings, history: SqlHistory, asking: Asking) -> None:
     from alerting.component import build as build_alerting
     from storage.component import build_alert_store, build_ingest_progress
 
     store, progress = build_alert_store(history), build_ingest_progress(history)
-    alerting = made.add(build_alerting(settings.alerts, store, progress, *asking, (), made.counters))
+    alerting = made.add(build_alerting(settings.alerts, store, progress, asking, (), made.counters))
     made.checks["alerts"] = alerting.check
 
 
-def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: tuple[Query, MetricQuery]) -> None:
+def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Asking) -> None:
     from alerting.desk import AlertDesk
     from api.component import build as build_api
     from api.web_server import WebServer
     from dash_app.component import mount as mount_pages
     from dash_app.pages import Sources
-    from query import ResourceQuery
     from storage.component import build_alert_store
 
-    query, metrics = asking
-    resources = ResourceQuery(settings.query, query, history)
-    desk = AlertDesk(settings.alerts, build_alert_store(history), query, metrics)
+    query, metrics, resources = asking
+    desk = AlertDesk(settings.alerts, build_alert_store(history), asking)
     app = build_api(settings.api, query, metrics, resources, made.counters, made.checks, alerts=desk)
     dash = settings.dash
     if "otlp_endpoint" not in dash.model_fields_set:

@@ -9,13 +9,13 @@ from alerting.evaluator import Evaluator
 from alerting.notification import Notification
 from alerting.notifier import Channel, Channels
 from alerting.observing import Watch
-from alerting.reading import Reader
+from alerting.reading import Asking, Reader
 from alerting.rulebook import RuleBook
 from alerting.rules import Rule, Signal
 from alerting.settings import AlertingSettings
 from alerting.silences import Silences
 from alerting.trust import Pipeline
-from query import MetricQuery, Query, QuerySettings
+from query import MetricQuery, Query, QuerySettings, ResourceQuery
 from storage.absent_live_feed import AbsentLiveFeed
 from storage.component import build_alert_store, build_ingest_progress
 from storage.history import SqlHistory
@@ -69,7 +69,8 @@ class AlertWorld:
         self.metrics = MetricQuery(quick, history, clock)
         self.monotonic_s = 0.0
         self.pipeline = Pipeline(self.settings, self.progress, lambda: self.monotonic_s)
-        self.reader = Reader(self.settings, self.query, self.metrics, self.pipeline, clock)
+        self.asking = Asking(self.query, self.metrics, ResourceQuery(quick, self.query, history, clock))
+        self.reader = Reader(self.settings, self.asking, self.pipeline, clock)
         self.rules = RuleBook(self.settings, self.store.documents, clock)
         self.silences = Silences(100, self.store.documents, clock)
         self.channels = channels if channels is not None else [Channel("chat", RecordingNotifier())]
