@@ -1,10 +1,13 @@
-"""One whole answer of each route about alerts, as OpenAPI shows it; the tests hold them against the shapes."""
+"""One whole answer of each route about alerts, as OpenAPI shows it; the tests hold them against the shapes.
+
+Nothing in them is null: FastAPI leaves such fields out of the document.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from alerting.default_rules import DEFAULT_RULES
+from alerting.rules import MetricChoice, Rule, Signal
 
 _ALERT: Final = "5f0c4a1de8a5b1c2d3e4f506"
 _LABELS: Final = {"service": "churn-classifier"}
@@ -12,6 +15,24 @@ _LINKS: Final = {
     "page": "/?range=1h&service=churn-classifier&at=1795341600",
     "alerts": f"/alerts?alert={_ALERT}",
 }
+
+_RULE: Final = Rule(
+    rule_id="long-queue",
+    name="Long queue",
+    description="Requests wait: add an instance.",
+    runbook_url="https://runbooks.example.com/queue",
+    signal=Signal.METRIC,
+    metric=MetricChoice(name="inference.queue.length", aggregation="max", type="gauge", unit="{request}"),
+    scope={"environment": "production"},
+    group_by=("service", "instance"),
+    notify_by=("service",),
+    warning=50,
+    critical=200,
+    window_s=60,
+    for_s=30,
+    repeat_interval_s=3_600,
+    channels=("on-call",),
+)
 
 ALERTS_EXAMPLE: Final[dict[str, Any]] = {
     "items": [
@@ -33,7 +54,7 @@ ALERTS_EXAMPLE: Final[dict[str, Any]] = {
             "started": "2026-11-22T10:00:00.000Z",
             "is_flapping": False,
             "ack": {"by": "ann", "note": "rolling back", "severity": "critical", "at": "2026-11-22T10:02:00.000Z"},
-            "silenced_until": None,
+            "silenced_until": "2026-11-22T12:00:00.000Z",
             "links": _LINKS,
         }
     ],
@@ -41,9 +62,9 @@ ALERTS_EXAMPLE: Final[dict[str, Any]] = {
     "firing": 1,
     "evaluator": {
         "evaluated": "2026-11-22T10:02:05.000Z",
-        "is_frozen": False,
-        "frozen_reason": "",
-        "frozen_since": None,
+        "is_frozen": True,
+        "frozen_reason": "a processor is 42 s behind",
+        "frozen_since": "2026-11-22T10:02:00.000Z",
         "rules": 7,
         "groups": 12,
         "left_out": 0,
@@ -74,11 +95,11 @@ HISTORY_EXAMPLE: Final[dict[str, Any]] = {
 RULES_EXAMPLE: Final[dict[str, Any]] = {
     "items": [
         {
-            "rule": DEFAULT_RULES[0].model_dump(mode="json"),
-            "revision": 0,
-            "is_built_in": True,
-            "changed": None,
-            "failure": None,
+            "rule": _RULE.model_dump(mode="json"),
+            "revision": 3,
+            "is_built_in": False,
+            "changed": "2026-11-22T09:00:00.000Z",
+            "failure": "metrics of this name have the units 'By', 'MBy': name one of them",
         }
     ]
 }
@@ -110,7 +131,7 @@ SILENCES_EXAMPLE: Final[dict[str, Any]] = {
             "silence_id": "0123456789abcdef",
             "rule": "*",
             "labels": {"service": "churn-*"},
-            "severity": None,
+            "severity": "warning",
             "starts": "2026-11-22T10:00:00.000Z",
             "ends": "2026-11-22T12:00:00.000Z",
             "is_active": True,
@@ -121,16 +142,34 @@ SILENCES_EXAMPLE: Final[dict[str, Any]] = {
     ]
 }
 
+_EVIDENCE: Final[dict[str, Any]] = {
+    "window_s": 60,
+    "calls": 1180,
+    "errors": 11,
+    "client_errors": 24,
+    "rate_per_s": 19.67,
+    "p50_s": 0.0413,
+    "p95_s": 1.92,
+    "p99_s": 2.31,
+    "contributors": [
+        {"dimension": "route", "name": "/predict", "calls": 1100, "errors": 11, "p95_s": 1.95, "share": 0.93}
+    ],
+    "cpu_cores": 1.9,
+    "cpu_share": 0.95,
+    "memory_bytes": 734003200.0,
+    "memory_share": 0.68,
+}
+
 NOTIFICATIONS_EXAMPLE: Final[dict[str, Any]] = {
     "items": [
         {
             "channel": "on-call",
-            "status": "sent",
-            "attempts": 1,
-            "detail": "",
+            "status": "failed",
+            "attempts": 12,
+            "detail": "given up after 12 attempts: no answer within 10 s",
             "created": "2026-11-22T10:00:00.000Z",
-            "due": None,
-            "finished": "2026-11-22T10:00:00.400Z",
+            "due": "2026-11-22T16:00:00.000Z",
+            "finished": "2026-11-22T16:00:00.400Z",
             "notification": {
                 "notification_id": "8d0a6f3b1c2d4e5f60718293",
                 "created_s": 1795341600.0,
@@ -142,12 +181,12 @@ NOTIFICATIONS_EXAMPLE: Final[dict[str, Any]] = {
                 "unit": "s",
                 "comparison": "above",
                 "group_labels": _LABELS,
-                "state": "firing",
+                "state": "resolved",
                 "severity": "critical",
                 "items": [
                     {
                         "alert_id": _ALERT,
-                        "state": "firing",
+                        "state": "resolved",
                         "severity": "critical",
                         "labels": _LABELS,
                         "summary": "P95 1.92 s over the last minute, above 1 s",
@@ -155,11 +194,11 @@ NOTIFICATIONS_EXAMPLE: Final[dict[str, Any]] = {
                         "compared": 1.92,
                         "threshold": 1.0,
                         "started_s": 1795341600.0,
-                        "ended_s": None,
+                        "ended_s": 1795342200.0,
                         "reason": "above the threshold for 10 s",
                         "is_repeat": False,
                         "is_flapping": False,
-                        "evidence": None,
+                        "evidence": _EVIDENCE,
                         "links": _LINKS,
                     }
                 ],
@@ -168,5 +207,5 @@ NOTIFICATIONS_EXAMPLE: Final[dict[str, Any]] = {
             },
         }
     ],
-    "next": None,
+    "next": "1795341600.000",
 }

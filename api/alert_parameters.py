@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Final
+from typing import Final
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, Field
 
 from alerting.desk import HistoryKey
 from alerting.notification import Severity
@@ -13,21 +12,13 @@ from alerting.states import Phase
 from api.parameters import Time
 
 _LABEL: Final = 256
-_HISTORY_KEY: Final = re.compile(r"(\d{1,15})\.([0-9a-f]{24})\.(\d{1,12})")
+_HISTORY_KEY: Final = r"^\d{1,15}\.[0-9a-f]{24}\.\d{1,12}$"
 
 
-def _history_key(text: Any) -> HistoryKey:
-    match = _HISTORY_KEY.fullmatch(str(text))
-    if match is None:
-        raise ValueError("give what `next` of the page before says")
-    return int(match[1]), match[2], int(match[3])
-
-
-HistoryPlace = Annotated[
-    HistoryKey,
-    BeforeValidator(_history_key),
-    WithJsonSchema({"type": "string", "pattern": _HISTORY_KEY.pattern, "title": "Place in the history"}),
-]
+def history_key(text: str) -> HistoryKey:
+    """Read what `next` of a page said, of which the parameter's pattern has been checked."""
+    at_ms, alert_id, sequence = text.split(".")
+    return int(at_ms), alert_id, int(sequence)
 
 
 class OpenAlertsParameters(BaseModel, extra="forbid"):
@@ -49,8 +40,9 @@ class AlertHistoryParameters(BaseModel, extra="forbid"):
     )
     start: Time | None = Field(None, description="Only from then on.", examples=["2026-11-22T09:00:00Z"])
     end: Time | None = Field(None, description="Only before then.", examples=["2026-11-22T10:00:00Z"])
-    before: HistoryPlace | None = Field(
+    before: str | None = Field(
         None,
+        pattern=_HISTORY_KEY,
         description="Only what was before: the `next` of the page before.",
         examples=["1795341600000.5f0c4a1de8a5b1c2d3e4f506.3"],
     )

@@ -31,7 +31,12 @@ from api.alert_examples import (
     RULES_EXAMPLE,
     SILENCES_EXAMPLE,
 )
-from api.alert_parameters import AlertDeliveriesParameters, AlertHistoryParameters, OpenAlertsParameters
+from api.alert_parameters import (
+    AlertDeliveriesParameters,
+    AlertHistoryParameters,
+    OpenAlertsParameters,
+    history_key,
+)
 from api.documents import Json, json_response
 from api.parameters import NoParameters, refuse_repeats
 from api.responses import CHANGE_ERRORS, QUESTION_ERRORS, answers
@@ -107,7 +112,7 @@ def _add_alerts(router: APIRouter, desk: AlertDesk) -> None:
         """
         found = await desk.history(
             parameters.limit + 1,
-            before=parameters.before,
+            before=None if parameters.before is None else history_key(parameters.before),
             since_s=parameters.start or 0,
             until_s=parameters.end,
             rule_id=parameters.rule,

@@ -210,3 +210,19 @@ async def test_a_port_chosen_by_the_system_is_told(tmp_path: Path) -> None:
         assert await answers(json.loads(line)["page"] + "healthz")
     finally:
         running.stop()
+
+
+def test_rules_of_alerts_go_round_as_a_file(tmp_path: Path) -> None:
+    """Exported, checked and imported again, they are the same; a mistake is named with its rule and field."""
+    environment = {"MODELWATCH_DATA_DIR": str(tmp_path / "data")}
+    file = tmp_path / "rules.yaml"
+    assert run("alerts", "export", str(file), **environment).returncode == 0
+    text = file.read_text() + "- {rule_id: mine, name: Mine, signal: error_rate, warning: 0.2}\n"
+    file.write_text(text)
+    assert run("alerts", "check", str(file)).stdout == "9 rules, no mistakes\n"
+    assert run("alerts", "import", str(file), **environment).stdout == "1 written, 8 were so already, 0 deleted\n"
+    assert "rule_id: mine" in run("alerts", "export", **environment).stdout
+    file.write_text(text.replace("warning: 0.2", "warning: 20"))
+    wrong = run("alerts", "import", str(file), **environment)
+    assert wrong.returncode == 1
+    assert "rule 9 (mine): warning: thresholds of this signal are ratios" in wrong.stderr

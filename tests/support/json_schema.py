@@ -18,6 +18,7 @@ _TYPES: dict[str, Any] = {
 _KNOWN = {
     *("$ref", "anyOf", "type", "properties", "required", "additionalProperties", "items", "enum", "const", "format"),
     *("minimum", "maximum", "title", "description", "examples", "default", "pattern", "uniqueItems"),
+    *("minLength", "maxLength", "minItems", "maxItems", "maxProperties"),
 }
 
 
@@ -61,6 +62,10 @@ def _check_value(value: Any, schema: dict[str, Any], where: str) -> None:
     assert "minimum" not in schema or value >= schema["minimum"], f"{where}: {value} < {schema['minimum']}"
     assert "maximum" not in schema or value <= schema["maximum"], f"{where}: {value} > {schema['maximum']}"
     assert "pattern" not in schema or re.search(schema["pattern"], value), f"{where}: {value!r}"
+    for least in {"minLength", "minItems"} & set(schema):
+        assert len(value) >= schema[least], f"{where}: {value!r} is shorter than {schema[least]}"
+    for most in {"maxLength", "maxItems", "maxProperties"} & set(schema):
+        assert len(value) <= schema[most], f"{where}: {value!r} is longer than {schema[most]}"
     if schema.get("format") == "date-time":
         assert datetime.fromisoformat(value).utcoffset() is not None, f"{where}: {value!r} has no zone"
 
