@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 from container_stats.engine_address import EngineAddress, find_engine
-from container_stats.engine_client import EngineClient, EngineTls
+from container_stats.engine_client import EngineClient, EngineTls, ssl_context_of
 from container_stats.engine_watch import EngineWatch
 from container_stats.otlp_client import OtlpClient, headers_of
 from container_stats.outbox import Outbox
@@ -62,7 +62,10 @@ class ContainerStats:
         self._find_watched = find_watched if settings.watch_services else _find_nothing
         self._tls = EngineTls(settings.engine_ca_file, settings.engine_cert_file, settings.engine_key_file)
         self._docker_host = docker_host
-        self._find_engine()  # so that a mistaken address is told at the start
+        if settings.engine:
+            self._find_engine()  # so that a mistaken setting is told at the start; DOCKER_HOST is none of ours
+        if self._tls.is_set:
+            ssl_context_of(self._tls)
         self._running: _Running | None = None
         counters.observe("container_stats_containers", lambda: self._figure(lambda now: now.engine.count))
         counters.observe("container_stats_unwatched_containers", lambda: self._figure(lambda now: now.engine.unwatched))

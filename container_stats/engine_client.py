@@ -68,7 +68,7 @@ class EngineClient:
         self.address = address
         self._timeout_s = timeout_s
         limits = httpx.Limits(max_connections=max_streams + 8, max_keepalive_connections=4)
-        verify = _ssl_context(tls or EngineTls()) if address.url.startswith("https:") else False
+        verify = ssl_context_of(tls or EngineTls()) if address.url.startswith("https:") else False
         transport = httpx.AsyncHTTPTransport(uds=address.socket, limits=limits, verify=verify)
         self._http = httpx.AsyncClient(
             transport=transport, base_url=address.url, timeout=timeout_s, headers={"user-agent": "modelwatch"}
@@ -186,7 +186,8 @@ def _reason(address: EngineAddress, error: Exception) -> str:
     return f"{address} does not answer ({type(error).__name__})"
 
 
-def _ssl_context(tls: EngineTls) -> ssl.SSLContext:
+def ssl_context_of(tls: EngineTls) -> ssl.SSLContext:
+    """Return what a connection to the engine is secured with. Raises `StartError` if a file is of no use."""
     try:
         context = ssl.create_default_context(cafile=str(tls.ca_file) if tls.ca_file else None)
         if tls.cert_file:

@@ -18,7 +18,7 @@ from container_stats.engine_client import Engine, EngineClient, EngineError
 from container_stats.engine_session import FIRST_PAUSE_S, EngineSession
 from container_stats.readings import Subject
 from container_stats.settings import ContainerSettings
-from telemetry import Counters
+from telemetry import Counters, StartError
 
 
 class EngineWatch:
@@ -63,10 +63,7 @@ class EngineWatch:
         """Watch until cancelled."""
         pause_s = FIRST_PAUSE_S
         while True:
-            address = self._find()
-            if address is None:
-                self._say("there is no container engine, containers are not watched: see docs/containers.md")
-            elif await self._watch(address):
+            if await self._find_and_watch():
                 pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, self._settings.engine_retry_max_s)
@@ -77,6 +74,17 @@ class EngineWatch:
         if engine is not None:
             host_name = self._settings.host_name or engine.host_name or self._own_host_name
             yield from self._table.subjects(host_name, engine.runtime, time.monotonic(), now_unix_nano)
+
+    async def _find_and_watch(self) -> bool:
+        try:
+            address = self._find()
+        except StartError as error:  # such as a DOCKER_HOST that only the engine's own client understands
+            self._say("containers are not watched", reason=str(error))
+            return False
+        if address is None:
+            self._say("there is no container engine, containers are not watched: see docs/containers.md")
+            return False
+        return await self._watch(address)
 
     async def _watch(self, address: EngineAddress) -> bool:
         """Watch until the connection is lost; tell whether there was one."""

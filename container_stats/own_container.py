@@ -42,7 +42,7 @@ class OwnContainer:
         self._cgroups = cgroups
         self._before: Usage | None = None
         self._host_memory_bytes = psutil.virtual_memory().total
-        self._started_unix_nano = int(psutil.Process(1).create_time() * 1e9) if container_id else 0
+        self._started_unix_nano = _started_unix_nano()
 
     def read(self) -> list[Subject]:
         """Return what there is to send now."""
@@ -67,3 +67,11 @@ class OwnContainer:
             (names.CONTAINER_NAME, self._host_name),
         )
         return [Subject(resource, readings, usage.time_unix_nano, self._started_unix_nano)]
+
+
+def _started_unix_nano() -> int:
+    """Return when the container's first process was made; when this one was, where the first may not be seen."""
+    try:
+        return int(psutil.Process(1).create_time() * 1e9)
+    except psutil.Error:
+        return int(psutil.Process().create_time() * 1e9)

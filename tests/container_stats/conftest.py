@@ -58,10 +58,12 @@ def watching() -> Watch:
     """`async with watching(engine="unix://…", …)` runs the component with a sample every second."""
 
     @contextlib.asynccontextmanager
-    async def run(find_watched: FindWatched | None = None, **settings: Any) -> AsyncIterator[Watching]:
+    async def run(
+        find_watched: FindWatched | None = None, docker_host: str = "", **settings: Any
+    ) -> AsyncIterator[Watching]:
         counters, consumer = Counters(), MetricConsumer()
         own = ContainerSettings(**{"interval_s": 1, "engine": "none", "engine_retry_max_s": 1, **settings})
-        component = build(own, counters, consumer=consumer, find_watched=find_watched)
+        component = build(own, counters, consumer=consumer, docker_host=docker_host, find_watched=find_watched)
         await component.start()
         try:
             yield Watching(component, counters, consumer)

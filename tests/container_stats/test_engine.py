@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from container_stats.component import build
+from container_stats.settings import ContainerSettings
+from telemetry import Counters, StartError
 from tests.container_stats.conftest import Watch, Watching
 from tests.support.docker_engine import SPIN, DockerEngine
 from tests.support.engine_proxy import running_engine_proxy
+from tests.support.metric_consumer import MetricConsumer
 from tests.support.waiting import eventually
 
 SLEEP = "sleep 100000"
@@ -240,3 +244,35 @@ async def test_an_engine_that_is_not_there_is_said_once(
         await eventually(lambda: watched.sent.last("process.cpu.limit"), timeout_s=30)
         await eventually(lambda: len(watched.sent.batches) > 2, timeout_s=30)
     assert capfd.readouterr().out.count(f"{missing} is not there") == 1
+
+
+async def test_a_docker_host_of_no_use_is_said_once(watching: Watch, capfd: pytest.CaptureFixture[str]) -> None:
+    """`DOCKER_HOST` may be what only Docker's own client understands; that is no reason not to start."""
+    async with watching(
+        engine="", docker_host="ssh://gpu-1", engine_retry_max_s=0.1, process_commands=("pytest",)
+    ) as watched:
+        await eventually(lambda: len(watched.sent.batches) > 2, timeout_s=30)
+    assert capfd.readouterr().out.count("containers are not watched") == 1
+
+
+def test_a_setting_of_no_use_stops_the_start(tmp_path: Path) -> None:
+    """A mistaken address and a certificate that is not there are told before anything starts."""
+    for settings in ({"engine": "ssh://gpu-1"}, {"engine_ca_file": tmp_path / "missing.pem"}, {}):
+        with pytest.raises(StartError, match="MODELWATCH_CONTAINERS__E"):
+            build(ContainerSettings.model_validate(settings), Counters())
+
+
+async def test_a_component_starts_again_after_it_was_stopped(engine: DockerEngine) -> None:
+    """Start, stop, start, stop: each time the containers are there, and nothing is left."""
+    engine.run("model", SLEEP)
+    consumer = MetricConsumer()
+    component = build(ContainerSettings(engine=engine.url, interval_s=1), Counters(), consumer=consumer)
+    for _ in range(2):
+        consumer.batches.clear()
+        await component.start()
+        await component.start()
+        try:
+            await eventually(lambda: consumer.state("model") == "running", timeout_s=30)
+        finally:
+            await component.stop()
+            await component.stop()
