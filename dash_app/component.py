@@ -11,15 +11,13 @@ from typing import Final
 
 import fastapi
 from dash import Dash
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
 
 from dash_app.pages import Sources, pages_of
 from dash_app.settings import DashSettings
 from dash_app.shell import callbacks
 from dash_app.shell.document import document
 from dash_app.shell.layout import layout
-from dash_app.shell.page_headers import PageHeaders, content_security_policy
+from dash_app.shell.page_documents import PageDocuments, content_security_policy
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 
@@ -46,19 +44,10 @@ def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources) -> Das
     dash.init_app(app)
     dash.layout = layout(pages, settings)
     callbacks.register(dash, pages, settings, sources.now_ns)
-    paths = frozenset(page.path for page in pages)
-    for path in paths - {"/"}:
-        _add_path(app, dash, path)
-    app.add_middleware(PageHeaders, paths=paths, policy=content_security_policy(dash.csp_hashes()))
+    app.add_middleware(
+        PageDocuments, paths=frozenset(page.path for page in pages), policy=content_security_policy(dash.csp_hashes())
+    )
     return dash
-
-
-def _add_path(app: fastapi.FastAPI, dash: Dash, path: str) -> None:
-    """Let a path begin with the same document as "/"; the browser shows the page that belongs to the path."""
-
-    @app.get(path, include_in_schema=False)
-    async def page(request: Request) -> Response:
-        return HTMLResponse(dash.index())  # type: ignore[no-untyped-call]
 
 
 def _keep_to_the_pages(dash: Dash) -> None:

@@ -1,7 +1,9 @@
 """The questions people ask, and their answers; what pages, API and alerts need of the rooms below."""
 
 from query.answers import (
+    BreakdownAnswer,
     GroupBy,
+    GroupTotal,
     LatencyAnswer,
     LatencyStep,
     Problem,
@@ -47,7 +49,9 @@ from storage.ports import SeriesFilter, StorageUnavailableError
 __all__ = [
     "OVERFLOW",
     "Aggregation",
+    "BreakdownAnswer",
     "GroupBy",
+    "GroupTotal",
     "InstancesAnswer",
     "LatencyAnswer",
     "LatencyStep",

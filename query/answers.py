@@ -170,3 +170,20 @@ class LatencyAnswer:
     source: Literal["live", "history"]
     bounds_s: tuple[float, ...]
     steps: tuple[LatencyStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTotal:
+    """One group over the time asked about; `labels` are as in `RedSeries`."""
+
+    labels: Mapping[str, str]
+    total: RedTotal
+
+
+@dataclass(frozen=True, slots=True)
+class BreakdownAnswer:
+    """RED by group over [start_s, end_s), which begins as that of a `ServicesAnswer` does."""
+
+    start_s: int
+    end_s: int
+    items: tuple[GroupTotal, ...]

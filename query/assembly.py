@@ -10,7 +10,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
-from query.answers import GroupBy, RedAnswer, RedSeries, RedStep, ServicesAnswer, ServiceSummary
+from query.answers import (
+    BreakdownAnswer,
+    GroupBy,
+    GroupTotal,
+    RedAnswer,
+    RedSeries,
+    RedStep,
+    ServicesAnswer,
+    ServiceSummary,
+)
 from query.blocks import Block
 from query.cells import Cell, Cells, sum_of_cells, total_of
 from query.grouping import GroupKey, labels_of
@@ -48,6 +57,22 @@ def red_answer(
 def _red_series(labels: dict[str, str], row: list[Cell | None], empty: list[RedStep], seconds: int) -> RedSeries:
     steps = tuple([none if cell is None else cell.step for cell, none in zip(row, empty, strict=True)])
     return RedSeries(labels, steps, total_of(sum_of_cells(cell for cell in row if cell is not None), seconds))
+
+
+def breakdown_answer(
+    window: Block, columns: Sequence[Cells], group_by: Sequence[GroupBy], settings: QuerySettings
+) -> BreakdownAnswer:
+    """Make the answer from the cells of blocks that cover the window; beyond `max_groups` the smallest become one."""
+    cells_of: defaultdict[GroupKey, list[Cell]] = defaultdict(list)
+    for column in folded(columns, settings.max_groups):
+        for key, cell in column.items():
+            cells_of[key].append(cell)
+    seconds = window.end_s - window.start_s
+    items = [
+        GroupTotal(labels_of(group_by, key), total_of(sum_of_cells(cells), seconds))
+        for key, cells in sorted(cells_of.items())
+    ]
+    return BreakdownAnswer(window.start_s, window.end_s, tuple(items))
 
 
 def services_answer(

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from query import blocks as time_blocks
-from query.answers import GroupBy, LatencyAnswer, RedAnswer, ServicesAnswer
-from query.assembly import SUMMARY_FIELDS, red_answer, services_answer
+from query.answers import BreakdownAnswer, GroupBy, LatencyAnswer, RedAnswer, ServicesAnswer
+from query.assembly import SUMMARY_FIELDS, breakdown_answer, red_answer, services_answer
 from query.blocks import Block, ceil_to, floor_to
 from query.cells import Cells
 from query.choice import SourceChoice
@@ -47,6 +47,7 @@ class Query:
         self._derivation = Derivation(settings)
         self._services: SharedAnswers[ServicesAnswer] = SharedAnswers()
         self._red: SharedAnswers[RedAnswer] = SharedAnswers()
+        self._breakdowns: SharedAnswers[BreakdownAnswer] = SharedAnswers()
         self._latency: SharedAnswers[LatencyAnswer] = SharedAnswers()
 
     async def services(
@@ -84,6 +85,19 @@ class Query:
         check_step(start_s, end_s, step_s, self._settings)
         question = (start_s, end_s, step_s, tuple(group_by), where)
         return await self._red.get(question, lambda: self._answer_red(*question))
+
+    async def breakdown(
+        self, window_s: int, end_s: int, group_by: Sequence[GroupBy], where: SeriesFilter = _EVERY_SERIES
+    ) -> BreakdownAnswer:
+        """Return RED by any grouping over the `window_s` seconds before `end_s`, one item per group with calls.
+
+        The same stretch of time that `services` tells of, so that the groups add up to its total; raises as it does.
+        """
+        check_group_by(group_by)
+        check_window(window_s, self._settings)
+        check_range(end_s - window_s, end_s, self._settings)
+        question = (window_s, end_s, tuple(group_by), where)
+        return await self._breakdowns.get(question, lambda: self._answer_breakdown(*question))
 
     async def latency(
         self, start_s: int, end_s: int, step_s: int, where: SeriesFilter = _EVERY_SERIES
@@ -158,6 +172,21 @@ class Query:
         answer = await off_loop_if(
             _is_large(columns),
             lambda: services_answer(Block(start_s, end_s), Block(recent_s, end_s), blocks, columns, self._settings),
+        )
+        return answer, still_holds
+
+    async def _answer_breakdown(
+        self, window_s: int, end_s: int, group_by: tuple[GroupBy, ...], where: SeriesFilter
+    ) -> Kept[BreakdownAnswer]:
+        start_s = end_s - window_s
+        # Chosen as for `services`, which looks at health too.
+        source = await self._choice.source_for(min(start_s, max(end_s - self._settings.health_window_s, 0)))
+        asked = Block(floor_to(start_s, source.grain_s(window_s)), self._end_in(source, end_s))
+        blocks = time_blocks.covering(asked, source.bucket_s)
+        still_holds = self._holds(source, asked)
+        columns = await self._derivation.cells(source, blocks, group_by, where)
+        answer = await off_loop_if(
+            _is_large(columns), lambda: breakdown_answer(asked, columns, group_by, self._settings)
         )
         return answer, still_holds
 

@@ -38,6 +38,13 @@
 
   const askedOf = (page, fields) => searchOf(page, fields, controlsOf(page).filter((control) => control.is_asked));
 
+  // The range that was chosen instead of a named one, as milliseconds.
+  function chosenTime() {
+    const [from, to] = [Date.parse(current.fields.from), Date.parse(current.fields.to)];
+    return from < to ? [from, to] : null;
+  }
+  const rfc3339 = (milliseconds) => new Date(milliseconds).toISOString().slice(0, 19) + "Z";
+
   function announce() {
     window.dispatchEvent(new CustomEvent("modelwatch-address"));
     clientside.set_props("address", { data: window.location.pathname + window.location.search });
@@ -48,7 +55,7 @@
     controls
       .filter((control) => control.id && document.getElementById(control.id))
       .forEach((control) => {
-        const value = current.fields[control.field];
+        const value = control.id === "range" && chosenTime() ? "" : current.fields[control.field];
         if (control.id === "environment") modelwatch.showEnvironments(value ? [value] : []);
         clientside.set_props(control.id, { [control.property]: value });
       });
@@ -63,6 +70,11 @@
   read();
 
   modelwatch.facts = facts;
+  modelwatch.timeText = function (milliseconds, options) {
+    const zone = current.fields.tz === "utc" ? { timeZone: "UTC" } : {};
+    const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
+    return new Date(milliseconds).toLocaleString([], { ...time, ...zone, ...options });
+  };
   modelwatch.address = {
     current: current,
 
@@ -84,6 +96,17 @@
       return path + searchOf(page, { ...values, ...fields });
     },
 
+    chosenTime: chosenTime,
+
+    // Shows a range of time, at least ten seconds; without one the named range up to now.
+    chooseTime: function (from, to) {
+      const end = to === undefined ? 0 : Math.max(Math.ceil(to / 1000), Math.floor(from / 1000) + 10);
+      const fields = { from: end ? rfc3339(from) : null, to: end ? rfc3339(1000 * end) : null };
+      modelwatch.address.go(window.location.pathname + searchOf(current.page, { ...current.fields, ...fields }));
+    },
+
+    isUtc: () => current.fields.tz === "utc",
+
     isHere: (path) => pageAt(path) === current.page,
 
     go: function (address) {
@@ -101,6 +124,7 @@
     change: function (fields) {
       const before = askedOf(current.page, current.fields);
       Object.assign(current.fields, fields);
+      if (fields.range) current.fields.from = current.fields.to = null;
       const address = window.location.pathname + searchOf(current.page, current.fields);
       if (address === window.location.pathname + window.location.search) return;
       const isSameQuestion = askedOf(current.page, current.fields) === before;
@@ -114,7 +138,8 @@
       const changed = {};
       clientside.callback_context.triggered.forEach((change) => {
         const control = controlsOf(current.page).find(({ id, property }) => change.prop_id === id + "." + property);
-        if (control) changed[control.field] = checked(control, change.value);
+        // The choice of named ranges is cleared when another time is shown, which chooses none.
+        if (control && !(control.id === "range" && !change.value)) changed[control.field] = checked(control, change.value);
       });
       modelwatch.address.change(changed);
     },

@@ -11,16 +11,8 @@
     new Date(times[0]).getTimezoneOffset() === new Date(times[times.length - 1]).getTimezoneOffset();
   const utc = (time) => new Date(time).toISOString().slice(0, 19).replace("T", " ");
 
-  // What the reader zoomed into, in all charts of the page. Plotly's `uirevision` would keep it, but dcc.Graph 4.4 draws
-  // again right after a zoom with the zoomed range as if it had been given, which ends it with the next figure.
-  let zoom = null;
-  let revision = null;
   let latest = null;
-  function notice(event) {
-    if (!event) return;
-    if (event["xaxis.range[0]"] !== undefined) zoom = [event["xaxis.range[0]"], event["xaxis.range[1]"]];
-    else if (event["xaxis.autorange"]) zoom = null;
-  }
+  let isShownLocal = true;
 
   const isOverTime = (figure) => figure.layout.xaxis.type === "date";
 
@@ -29,33 +21,59 @@
     const data = isLocal ? figure.data : figure.data.map((trace) => ({ ...trace, x: trace.x.map(utc) }));
     // On a touch screen dragging scrolls the page.
     const dragmode = window.matchMedia("(pointer: coarse)").matches ? false : figure.layout.dragmode;
-    const whole = figure.layout.xaxis.range;
-    const range = zoom || (isLocal || !whole ? whole : whole.map(utc));
-    return { data: data, layout: { ...figure.layout, dragmode: dragmode, xaxis: { ...figure.layout.xaxis, range: range } } };
+    const layout = { ...figure.layout, dragmode: dragmode };
+    if (!isLocal) {
+      layout.xaxis = { ...layout.xaxis, range: layout.xaxis.range.map(utc) };
+      layout.shapes = (layout.shapes || []).map((shape) => ({ ...shape, x0: utc(shape.x0), x1: utc(shape.x1) }));
+      layout.annotations = (layout.annotations || []).map((note) => ({ ...note, x: utc(note.x) }));
+    }
+    return { data: data, layout: layout };
   }
 
   modelwatch.charts = {
     draw: function (figures) {
       latest = figures;
       const first = Object.values(figures).find(isOverTime);
-      if (first && first.layout.uirevision !== revision) zoom = null;
-      if (first) revision = first.layout.uirevision;
-      const isLocal = !first || isSteady(first.layout.xaxis.range);
+      const isLocal = !modelwatch.address.isUtc() && (!first || isSteady(first.layout.xaxis.range));
       Object.entries(figures).forEach(([id, figure]) => clientside.set_props(id, { figure: fitted(figure, isLocal) }));
       const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
-      const text = "Times in " + (isLocal ? zone : "UTC, since the clocks change within this range");
-      clientside.set_props("time-zone", { children: text });
+      const reason = modelwatch.address.isUtc() ? "" : ", since the clocks change within this range";
+      clientside.set_props("time-zone", { children: "Times in " + (isLocal ? zone : "UTC" + reason) });
+      isShownLocal = isLocal;
     },
 
     forget: function () {
-      latest = zoom = revision = null;
+      latest = null;
+    },
+
+    figures: () => latest || {},
+
+    // How wide the charts are, in pixels: how many steps there is room for.
+    width: function () {
+      const chart = document.querySelector("#content .chart");
+      return chart ? Math.round(chart.clientWidth) : 0;
     },
   };
 
+  window.addEventListener("modelwatch-address", () => {
+    if (latest) modelwatch.charts.draw(latest);
+  });
+
+  // What is dragged over becomes the range of the whole page, in finer steps; a double click leads back to now.
+  function follow(event) {
+    if (!event || !latest) return;
+    if (event["xaxis.range[0]"] !== undefined) {
+      const moment = (text) => new Date(String(text).replace(" ", "T") + (isShownLocal ? "" : "Z")).getTime();
+      const [from, to] = [moment(event["xaxis.range[0]"]), moment(event["xaxis.range[1]"])];
+      modelwatch.address.chooseTime(from, Math.min(to, Date.now()));
+    } else if (event["xaxis.autorange"] && modelwatch.address.chosenTime()) {
+      modelwatch.address.chooseTime();
+    }
+  }
+
   clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {
     zoom: function () {
-      clientside.callback_context.triggered.forEach((change) => notice(change.value));
-      if (latest) modelwatch.charts.draw(latest);
+      clientside.callback_context.triggered.forEach((change) => follow(change.value));
     },
   });
 })();

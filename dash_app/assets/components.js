@@ -68,13 +68,7 @@
 
   // Leads to a page, or to another view of this one. A plain click needs no reload.
   function PageLink(props) {
-    const [, redraw] = React.useState(0);
-    React.useEffect(() => {
-      const listen = () => redraw((count) => count + 1);
-      window.addEventListener("modelwatch-address", listen);
-      return () => window.removeEventListener("modelwatch-address", listen);
-    }, []);
-    const address = window.modelwatch.address;
+    const address = useAddress();
     const fields = props.fields || {};
     const href = address.href(props.path, fields);
     const follow = (event) => {
@@ -95,5 +89,87 @@
     );
   }
 
-  window.modelwatch_components = { Sparkline, Icon, PageLink };
+  // Redraws a component whenever the address changes.
+  function useAddress() {
+    const [, redraw] = React.useState(0);
+    React.useEffect(() => {
+      const listen = () => redraw((count) => count + 1);
+      window.addEventListener("modelwatch-address", listen);
+      return () => window.removeEventListener("modelwatch-address", listen);
+    }, []);
+    return window.modelwatch.address;
+  }
+
+  // What a field of the browser's own for dates takes, in the zone that is shown, and back.
+  function fieldText(milliseconds, isUtc) {
+    const shift = isUtc ? 0 : new Date(milliseconds).getTimezoneOffset() * 60000;
+    return new Date(milliseconds - shift).toISOString().slice(0, 19);
+  }
+  const momentOf = (text, isUtc) => new Date(text + (isUtc ? "Z" : "")).getTime();
+
+  function TimePicker(props) {
+    const address = useAddress();
+    const [isOpen, setOpen] = React.useState(false);
+    const [from, setFrom] = React.useState("");
+    const [to, setTo] = React.useState("");
+    const chosen = address.chosenTime();
+    const isUtc = address.isUtc();
+    const toggle = () => {
+      const [start, end] = chosen || [Date.now() - 3600000, Date.now()];
+      setFrom(fieldText(start, isUtc));
+      setTo(fieldText(end, isUtc));
+      setOpen(!isOpen);
+    };
+    const isValid = momentOf(from, isUtc) < momentOf(to, isUtc);
+    const apply = (event) => {
+      event.preventDefault();
+      if (!isValid) return;
+      address.chooseTime(momentOf(from, isUtc), momentOf(to, isUtc));
+      setOpen(false);
+    };
+    const field = (name, value, set) =>
+      element(
+        "label",
+        { key: name },
+        name,
+        element("input", { type: "datetime-local", step: 1, value: value, required: true, onChange: (event) => set(event.target.value) })
+      );
+    const day = { day: "numeric", month: "short" };
+    const text = chosen
+      ? window.modelwatch.timeText(chosen[0], day) + " – " +
+        window.modelwatch.timeText(chosen[1], chosen[1] - chosen[0] < 86400000 ? {} : day)
+      : "Custom";
+    return element(
+      "div",
+      { className: props.className, onKeyDown: (event) => event.key === "Escape" && setOpen(false) },
+      element(
+        "button",
+        { key: "open", type: "button", className: "time-button" + (chosen ? " is-chosen" : ""), onClick: toggle, "aria-expanded": isOpen, title: "Choose any range of time" },
+        text
+      ),
+      chosen &&
+        element("button", { key: "now", type: "button", className: "time-now", onClick: () => address.chooseTime() }, "Back to now"),
+      isOpen &&
+        element(
+          "form",
+          { key: "form", className: "time-form", onSubmit: apply },
+          field("From", from, setFrom),
+          field("To", to, setTo),
+          element("small", { key: "zone" }, isUtc ? "UTC" : "Your time"),
+          element("button", { key: "apply", type: "submit", className: "time-apply", disabled: !isValid }, "Show")
+        )
+    );
+  }
+
+  function CsvButton(props) {
+    const save = () => window.modelwatch.saveCsv(props.of);
+    return element("button", { type: "button", className: props.className, onClick: save, title: "Save as CSV" }, "CSV");
+  }
+
+  function Moment(props) {
+    useAddress();
+    return element("time", { className: "mono" }, window.modelwatch.timeText(1000 * props.second, { day: "numeric", month: "short" }));
+  }
+
+  window.modelwatch_components = { Sparkline, Icon, PageLink, TimePicker, CsvButton, Moment };
 })();

@@ -1,4 +1,4 @@
-// How the cells of the services table are drawn. Everything goes through React as text, so names are never markup.
+// How the cells of tables are drawn. Everything goes through React as text, so names are never markup.
 (function (cells) {
   "use strict";
   const element = React.createElement;
@@ -10,9 +10,20 @@
     const nameClass = "service-name" + (row.is_blank ? " is-blank" : "");
     return element(
       window.modelwatch_components.PageLink,
-      { path: "/", fields: { service: row.service }, className: "service", title: row.details },
+      { path: "/service", fields: { name: row.service }, className: "service", title: row.details },
       element("bdi", { className: nameClass, key: "name" }, row.name),
       element("bdi", { className: "service-version", key: "version" }, row.version)
+    );
+  };
+
+  cells.Name = function (props) {
+    const row = props.data;
+    const nameClass = "service-name" + (row.is_blank ? " is-blank" : "");
+    return element(
+      "span",
+      { className: "service", title: row.name + (row.details ? " " + row.details : "") + ", " + row.calls_text + " calls" },
+      element("bdi", { className: nameClass, key: "name" }, row.name),
+      element("bdi", { className: "service-version", key: "details" }, row.details)
     );
   };
 

@@ -1,4 +1,4 @@
-// How the services table is sorted and filtered. The grid finds these functions by name.
+// How tables are fitted, sorted and filtered. The grid finds these functions by name.
 (function (functions) {
   "use strict";
   const SEVERITY = { critical: 0, degraded: 1, healthy: 2, no_data: 3 };
@@ -14,23 +14,31 @@
     return !(wanted.onlyUnhealthy && isWell) && text.includes(wanted.text);
   };
 
-  // Narrow screens show less: a tablet without two of the percentiles, a phone what raises alarms.
-  const tablet = window.matchMedia("(max-width: 980px)");
-  const phone = window.matchMedia("(max-width: 720px)");
-  const TABLET_HIDES = ["p50", "p99"];
-  const PHONE_HIDES = ["rate", "traffic", "latency", "failures"];
-  const PHONE_WIDTHS = { status: 102, p95: 74, errors: 72 };
+  // Narrow screens show less, and the numbers that are left closer together.
+  const PHONE = window.matchMedia("(max-width: 720px)");
+  const TABLET = window.matchMedia("(max-width: 980px)");
+  const PHONE_WIDTHS = { status: 102, p95: 74, errors: 72, time: 66 };
+  const isHidden = (column) => (column.getColDef().context || {}).hiddenBelow >= window.innerWidth;
   function fit(grid) {
-    grid.setColumnsVisible(TABLET_HIDES, !tablet.matches);
-    grid.setColumnsVisible(PHONE_HIDES, !phone.matches);
-    const widths = Object.entries(PHONE_WIDTHS).map(([key, width]) => ({
-      key: key,
-      newWidth: phone.matches ? width : grid.getColumn(key).getColDef().width,
-    }));
-    grid.setColumnWidths(widths);
+    if (grid.isDestroyed()) return;
+    const columns = grid.getColumns() || [];
+    grid.setColumnsVisible(columns.filter(isHidden), false);
+    grid.setColumnsVisible(columns.filter((column) => !isHidden(column)), true);
+    const numbers = columns.filter((column) => column.getColId() in PHONE_WIDTHS && column.getColDef().width);
+    grid.setColumnWidths(
+      numbers.map((column) => ({
+        key: column.getColId(),
+        newWidth: PHONE.matches ? PHONE_WIDTHS[column.getColId()] : column.getColDef().width,
+      }))
+    );
   }
-  const withGrid = (use) => window.dash_ag_grid.getApiAsync("services").then(use);
-  [tablet, phone].forEach((width) => width.addEventListener("change", () => withGrid(fit)));
+  const fitted = new Set();
+  functions.fitColumns = function (params) {
+    fitted.forEach((grid) => grid.isDestroyed() && fitted.delete(grid));
+    fitted.add(params.api);
+    fit(params.api);
+  };
+  [TABLET, PHONE].forEach((width) => width.addEventListener("change", () => fitted.forEach(fit)));
 
   // The filters are fields of the address; the grid may not be there yet.
   window.addEventListener("modelwatch-address", () => {
@@ -38,9 +46,6 @@
     if (page.name !== "overview") return;
     wanted.text = fields.q.trim().toLowerCase();
     wanted.onlyUnhealthy = fields.show === "unhealthy";
-    withGrid((grid) => {
-      fit(grid);
-      grid.onFilterChanged();
-    });
+    window.dash_ag_grid.getApiAsync("services").then((grid) => grid.onFilterChanged());
   });
 })((window.dashAgGridFunctions = window.dashAgGridFunctions || {}));

@@ -15,7 +15,8 @@
     return { ...part, props: props };
   }
 
-  modelwatch.shownPage = () => shown;
+  // Whether the page is the open one and its skeleton is drawn.
+  modelwatch.isShown = (name) => shown === name && document.getElementById("page-" + name) !== null;
 
   modelwatch.showEnvironments = function (names, isAll) {
     environments = isAll ? names : [...new Set([...environments, ...names])];

@@ -20,7 +20,7 @@
     isRefused: false, // whether the latest question found nobody to take it
   };
 
-  const clockText = (seconds) => new Date(1000 * seconds).toLocaleTimeString([], { hour12: false });
+  const clockText = (seconds) => modelwatch.timeText(1000 * seconds, {});
 
   function age(seconds) {
     const whole = Math.max(Math.floor(seconds), 0);
@@ -76,7 +76,8 @@
   };
 
   function shouldAsk(page, search, isPaused, now) {
-    if (document.hidden) return false;
+    // What came for a page that is not drawn yet could not be put anywhere.
+    if (document.hidden || !modelwatch.isShown(page)) return false;
     if (page !== state.page || search !== state.search) return true;
     if (isPaused) return false;
     // A question may get lost with a server that restarts. Asking again costs little: the server answers equal
@@ -91,7 +92,7 @@
     state.search = search;
     state.askedAt = now;
     if (state.waitingSince === null) state.waitingSince = now;
-    return { number: state.number, page: page, search: search };
+    return { number: state.number, page: page, search: search, width: modelwatch.charts.width() };
   }
 
   // Returns [class, name of the state, notice].
@@ -109,6 +110,7 @@
     if (receipt.state === "failed") return ["failed", "Error", receipt.message + " Trying again." + figures];
     if (isPaused) return ["paused", "Paused", ""];
     if (receipt.state === "empty") return receipt.message ? ["empty", "Live", ""] : ["unused", "Waiting", ""];
+    if (receipt.is_past) return ["past", "Past", ""];
     const silence = receipt.newest_s === null ? 0 : receipt.now_s - receipt.newest_s;
     if (silence >= modelwatch.facts.staleAfterS) {
       const since = clockText(receipt.newest_s);
@@ -156,11 +158,9 @@
 
     // An answer that comes after another question was asked, or for a page that was left, is of no use.
     receive: function (answer) {
-      if (!answer || answer.receipt.ask !== state.number || answer.page !== modelwatch.shownPage()) {
-        return clientside.no_update;
-      }
+      if (!answer || answer.receipt.ask !== state.number || !modelwatch.isShown(answer.page)) return;
       modelwatch.fill(answer);
-      return answer.receipt;
+      clientside.set_props("receipt", { data: answer.receipt });
     },
   };
   clientside.modelwatch = Object.assign(clientside.modelwatch || {}, pulse);

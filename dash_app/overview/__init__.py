@@ -11,7 +11,6 @@ from dash_app.shell.view import View
 from query import Query, ResourceQuery
 
 CONTROLS = (
-    Control("service"),
     Control("q", "service-filter", default="", is_asked=False),
     Control("show", "health-filter", default="all", is_asked=False, choices=("all", "unhealthy")),
 )

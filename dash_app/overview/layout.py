@@ -14,7 +14,7 @@ from dash.development.base_component import Component
 from dash_app.overview.grid import services_grid
 from dash_app.shared import palette
 from dash_app.shared.chart_card import chart_card
-from dash_app.shared.components import PageLink, attributes
+from dash_app.shared.components import CsvButton, attributes
 from dash_app.shared.legend import legend
 
 _SKELETON_CARDS: Final = 6
@@ -35,17 +35,6 @@ def _charts() -> Component:
     errors = legend([("4xx", palette.CLIENT_ERRORS), ("5xx", palette.SERVER_ERRORS)])
     return html.Section(
         [
-            html.Div(
-                [
-                    html.Span("Charts and cards show only"),
-                    html.Bdi(id="chosen-name"),
-                    html.Span(id="chosen-note", className="chosen-note"),
-                    PageLink("/", "Show all services", "link-button", {"service": None}),
-                ],
-                id="chosen",
-                className="chosen",
-                hidden=True,
-            ),
             html.Div(
                 [
                     chart_card("throughput", "Throughput", "req/s", []),
@@ -79,6 +68,7 @@ def _services() -> Component:
                 value="all",
                 size="xs",
             ),
+            CsvButton("services"),
         ],
         className="card-head services-head",
     )

@@ -5,16 +5,12 @@ Pure, from a `Snapshot` to what the grid takes; numbers stay numbers for sorting
 
 from __future__ import annotations
 
-from typing import Any
-
 from dash_app.overview.snapshot import Snapshot
 from dash_app.shared import formatting
-from dash_app.shared.charts import step_seconds
 from dash_app.shared.names import is_blank, visible
+from dash_app.shared.red_cells import Row, red_cells
 from dash_app.shared.verdicts import verdict_cell
 from query import ProblemKind, RedAnswer, RedSeries, ServiceSummary, Status
-
-Row = dict[str, Any]
 
 
 def rows_of(snapshot: Snapshot) -> list[Row]:
@@ -23,7 +19,6 @@ def rows_of(snapshot: Snapshot) -> list[Row]:
     return [
         _row(item, rank, courses.get(item.service), snapshot.by_service)
         | verdict_cell(snapshot.verdicts.of(item.service) if snapshot.verdicts else ())
-        | {"is_chosen": item.service == snapshot.view.service}
         for rank, item in enumerate(snapshot.services.items)
     ]
 
@@ -38,19 +33,7 @@ def _row(item: ServiceSummary, rank: int, course: RedSeries | None, answer: RedA
         "details": _details(item),
         "status": item.status.value,
         "rank": rank,
-        "rate": total.rate_per_s,
-        "rate_text": formatting.rate(total.rate_per_s).number,
-        "p50": total.p50_s,
-        "p50_text": formatting.duration(total.p50_s).text,
-        "p95": total.p95_s,
-        "p95_text": formatting.duration(total.p95_s).text,
-        "p99": total.p99_s,
-        "p99_text": formatting.duration(total.p99_s).text,
-        "errors": total.error_rate if total.calls else None,
-        "errors_text": formatting.percent(total.error_rate if total.calls else None).number,
-        "traffic": [round(step.calls / step_seconds(answer, step.time_s), 3) for step in steps],
-        "latency": [None if step.p95_s is None else round(step.p95_s, 5) for step in steps],
-        "failures": [round(step.errors / step.calls, 5) if step.calls else None for step in steps],
+        **red_cells(total, steps, answer),
         "latency_tone": _tone(item, ProblemKind.HIGH_LATENCY),
         "errors_tone": _tone(item, ProblemKind.HIGH_ERROR_RATE),
     }

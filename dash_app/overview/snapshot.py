@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dash_app.shell.view import RANGES, View
+from dash_app.shell.view import View
 from query import (
     GroupBy,
     Query,
@@ -23,7 +23,8 @@ from query import (
     with_bottlenecks,
 )
 
-_LONGEST_RANGE_S: Final = max(choice.length_s for choice in RANGES.values())
+_LOOK_BACK_S: Final = 7 * 86_400
+"""How far back an empty view looks for any call, to tell silence from a fresh start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,16 @@ class Snapshot:
     view: View
     end_s: int
     services: ServicesAnswer
-    """All services of the environment; also those that the charts leave out."""
+    """All services of the environment."""
     by_service: RedAnswer
     """RED of the same services, one item each, in `series_step_s`."""
     overall: RedAnswer
-    """RED of what the charts show, one item or none, in `step_s`."""
+    """RED of all together, one item or none, in `step_s`."""
     halves: tuple[RedTotal, RedTotal]
     """Totals of the same over the earlier and over the later half of the range."""
-    by_route: RedAnswer | None
-    """RED of the chosen service by route, in `series_step_s`."""
     environments: tuple[str, ...]
     newest_s: int | None
-    """Start of the latest second with a call of any service; in an empty view that of the last 24 hours."""
+    """Start of the latest second with a call of any service; in an empty view that of the last seven days."""
     verdicts: VerdictsAnswer | None = None
     """On the resources of all services, as far as they are known."""
 
@@ -53,43 +52,30 @@ class Snapshot:
         """Tell whether the view holds no call at all."""
         return not self.services.items
 
-    @property
-    def total(self) -> RedTotal:
-        """The figures of what the charts show, over exactly the range."""
-        if self.view.service is None:
-            return self.services.total
-        return next((item.total for item in self.services.items if item.service == self.view.service), NO_CALLS)
-
-
-NO_CALLS: Final = RedTotal(0, 0, 0, 0.0, 0.0, None, None, None)
-
 
 async def take_snapshot(query: Query, resources: ResourceQuery, view: View) -> Snapshot:
     """Ask everything that the page of `view` shows, up to the latest settled second. Raises what `query` raises."""
-    end_s = query.settled_end_s()
+    end_s = view.end_s(query.settled_end_s())
     everything = SeriesFilter(deployment_environment=view.environment)
-    charted = SeriesFilter(deployment_environment=view.environment, service_name=view.service)
-
     length_s, half_s = view.range.length_s, view.range.length_s // 2
 
-    def red(step_s: int, group_by: Sequence[GroupBy], where: SeriesFilter) -> Awaitable[RedAnswer]:
-        return query.red(end_s - length_s, end_s, step_s, group_by, where)
+    def red(step_s: int, group_by: Sequence[GroupBy]) -> Awaitable[RedAnswer]:
+        return query.red(end_s - length_s, end_s, step_s, group_by, everything)
 
     services, by_service, overall, earlier, later, verdicts = await asyncio.gather(
         query.services(length_s, everything, end_s),
-        red(view.range.series_step_s, ("service",), everything),
-        red(view.range.step_s, (), charted),
-        query.services(half_s, charted, end_s - half_s),
-        query.services(half_s, charted, end_s),
+        red(view.range.series_step_s, ("service",)),
+        red(view.range.step_s, ()),
+        query.services(half_s, everything, end_s - half_s),
+        query.services(half_s, everything, end_s),
         resources.recent_verdicts(),
     )
     services = with_bottlenecks(services, verdicts)
-    by_route = await red(view.range.series_step_s, ("route",), charted) if view.service is not None else None
     known = services
     if view.environment is not None:
         known = await query.services(length_s, SeriesFilter(), end_s)
     if not services.items:
-        known = await query.services(_LONGEST_RANGE_S, SeriesFilter(), end_s)
+        known = await query.services(_LOOK_BACK_S, SeriesFilter(), end_s)
     return Snapshot(
         view,
         end_s,
@@ -97,7 +83,6 @@ async def take_snapshot(query: Query, resources: ResourceQuery, view: View) -> S
         by_service,
         overall,
         (earlier.total, later.total),
-        by_route,
         tuple(sorted({name for item in known.items for name in item.environments if name})),
         max((item.last_seen_s for item in (services.items or known.items)), default=None),
         verdicts,

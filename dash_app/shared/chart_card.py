@@ -12,9 +12,12 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dash_app.shared import charts
+from dash_app.shared.components import CsvButton
 
 
-def chart_card(name: str, title: str, subtitle: str, legend: Sequence[Component]) -> Component:
+def chart_card(
+    name: str, title: str, subtitle: str, legend: Sequence[Component], *, is_tall: bool = False
+) -> Component:
     """Return the card of the graph with the id `name`; `-subtitle` and `-legend` after it are ids of the head."""
     return html.Div(
         [
@@ -22,13 +25,14 @@ def chart_card(name: str, title: str, subtitle: str, legend: Sequence[Component]
                 [
                     html.H2([title, html.Small(subtitle, id=f"{name}-subtitle")]),
                     html.Div(list(legend), id=f"{name}-legend", className="legend"),
+                    CsvButton(name),
                 ],
                 className="card-head",
             ),
-            html.Div(graph(name), className="chart"),
+            html.Div(graph(name), className="chart is-tall" if is_tall else "chart"),
         ],
         className="card",
-        title="Drag to zoom, double-click to return",
+        title="Drag to choose a time, double-click to return",
     )
 
 

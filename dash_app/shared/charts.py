@@ -27,9 +27,11 @@ _LONGEST_NAME: Final = 48
 
 _TIME_FORMATS: Final = [
     {"dtickrange": [None, 59_999], "value": "%H:%M:%S"},
-    {"dtickrange": [60_000, None], "value": "%H:%M"},
+    {"dtickrange": [60_000, 43_199_999], "value": "%H:%M"},
+    {"dtickrange": [43_200_000, None], "value": "%-d %b"},
 ]
 """Seconds only where ticks are less than a minute apart; without this Plotly adds the date on a second line."""
+_DAY_MS: Final = 86_400_000
 
 
 def times_ms(answer: RedAnswer) -> list[int]:
@@ -104,7 +106,7 @@ def framed(traces: list[Figure], times: list[int], revision: str, yaxis: dict[st
             "range": [times[0], times[-1]],
             "showgrid": False,
             "nticks": 6,
-            "hoverformat": "%H:%M:%S",
+            "hoverformat": "%H:%M:%S" if times[-1] - times[0] < _DAY_MS else "%-d %b %H:%M",
             "tickformatstops": _TIME_FORMATS,
             "spikethickness": 1,
             "spikedash": "solid",

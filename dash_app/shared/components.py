@@ -75,3 +75,33 @@ class PageLink(_Own):
     ) -> None:
         shown = children if isinstance(children, str) else list(children)
         super().__init__(children=shown, path=path, className=class_name, fields=dict(fields or {}))
+
+
+class TimePicker(_Own):
+    """The choice of any range of time, and the way back to now from one that was chosen."""
+
+    _namespace = _NAMESPACE
+    _type = "TimePicker"
+
+    def __init__(self) -> None:
+        super().__init__(className="time-picker")
+
+
+class CsvButton(_Own):
+    """A button that saves what a chart or a table shows as a file of comma-separated values; `of` is the id of it."""
+
+    _namespace = _NAMESPACE
+    _type = "CsvButton"
+
+    def __init__(self, of: str) -> None:
+        super().__init__(of=of, className="csv-button")
+
+
+class Moment(_Own):
+    """A Unix second as date and time in the reader's zone."""
+
+    _namespace = _NAMESPACE
+    _type = "Moment"
+
+    def __init__(self, second: int) -> None:
+        super().__init__(second=second)

@@ -29,12 +29,12 @@ def register(app: Dash, pages: Sequence[Page], settings: DashSettings, now_ns: N
     by_name = {page.name: page for page in pages}
 
     async def answer(asked: dict[str, Any] | None) -> _Answer | None:
-        """Answer `{"number": n, "page": "overview", "search": "?range=1h"}` with all that the page shows."""
+        """Answer `{"number": n, "page": "overview", "search": "?range=1h", "width": 500}` with all that is shown."""
         page = by_name.get(str((asked or {}).get("page")))
         if asked is None or page is None:
             return None
         number, search = int(asked.get("number", 0)), str(asked.get("search", ""))
-        view = view_of(search)
+        view = view_of(search, int(asked.get("width", 0)))
         try:
             found = await page.answer(Question(view, fields_of(search)))
             return _document(
@@ -109,6 +109,8 @@ def _reactions() -> list[tuple[str, list[Output | Input | State]]]:
                 Input("is-reachable", "data"),
             ],
         ),
-        ("receive", [Output("receipt", "data"), Input("answer", "data")]),
+        # Without an output: Dash lets a callback wait for all that may still change its inputs, and the pulse must not
+        # wait for an answer.
+        ("receive", [Input("answer", "data")]),
         ("copy", [Output("copy", "children"), Input("copy", "n_clicks"), State("variables", "children")]),
     ]

@@ -14,6 +14,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dash_app.settings import DashSettings
+from dash_app.shared.components import attributes
 from dash_app.shell.empty_state import never_any_data, nothing_in_view
 from dash_app.shell.page import Page
 from dash_app.shell.top_bar import top_bar
@@ -52,7 +53,7 @@ def _machinery(pages: Sequence[Page], settings: DashSettings) -> list[Component]
     """The parts that nobody sees: the pulse, the address, the question, and what came back."""
     return [
         dcc.Interval(id="pulse", interval=round(1000 * settings.refresh_interval_s)),
-        dcc.Store(id="skeletons", data={page.name: page.layout for page in pages}),
+        dcc.Store(id="skeletons", data={page.name: html.Div(page.layout, id=f"page-{page.name}") for page in pages}),
         dcc.Store(id="address"),
         dcc.Store(id="question"),
         dcc.Store(id="answer"),
@@ -68,8 +69,20 @@ def _page(settings: DashSettings) -> Component:
             never_any_data(settings),
             nothing_in_view(),
             html.Div(id="content", className="content"),
-            html.Footer([html.Span(id="time-zone"), html.Span("Cards and tables: over the whole range")]),
+            html.Footer([_zone(), html.Span("Cards and tables: over the whole range")]),
         ],
         id="page",
         className="page is-loading",
     )
+
+
+def _zone() -> Component:
+    """In which zone times are, and the choice of it."""
+    choice = dmc.SegmentedControl(
+        id="zone",
+        data=[{"label": "Local", "value": "local"}, {"label": "UTC", "value": "utc"}],
+        value="local",
+        size="xs",
+        **attributes(aria_label="Time zone"),
+    )
+    return html.Div([choice, html.Span(id="time-zone")], className="zone")

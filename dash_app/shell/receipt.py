@@ -13,7 +13,8 @@ from dash_app.shell.view import View
 
 class Receipt(TypedDict):
     """`ask` is the number of the question. Times are Unix seconds by the server's clock, `pace_s` the time to the next
-    question. `message` is for people: why a view is empty, or what went wrong."""
+    question. `is_past` tells that the view does not move with the clock. `message` is for people: why a view is empty,
+    or what went wrong."""
 
     ask: int
     state: Literal["filled", "empty", "failed"]
@@ -22,6 +23,7 @@ class Receipt(TypedDict):
     end_s: int | None
     newest_s: int | None
     pace_s: float
+    is_past: bool
 
 
 def receipt_of(ask: int, answer: Answer, view: View, now_s: float, refresh_interval_s: float) -> Receipt:
@@ -34,9 +36,19 @@ def receipt_of(ask: int, answer: Answer, view: View, now_s: float, refresh_inter
         end_s=answer.end_s,
         newest_s=answer.newest_s,
         pace_s=max(view.range.pace_s * refresh_interval_s, refresh_interval_s),
+        is_past=view.range.end_s is not None,
     )
 
 
 def receipt_of_failure(ask: int, message: str, now_s: float, pace_s: float) -> Receipt:
     """Return the receipt of a question that could not be answered."""
-    return Receipt(ask=ask, state="failed", message=message, now_s=now_s, end_s=None, newest_s=None, pace_s=pace_s)
+    return Receipt(
+        ask=ask,
+        state="failed",
+        message=message,
+        now_s=now_s,
+        end_s=None,
+        newest_s=None,
+        pace_s=pace_s,
+        is_past=False,
+    )

@@ -12,13 +12,16 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
-from dash_app.shared.components import Icon, PageLink, attributes
+from dash_app.shared.components import Icon, PageLink, TimePicker, attributes
 from dash_app.shell.page import Control, Page
 from dash_app.shell.view import DEFAULT_RANGE, RANGES
 
 CONTROLS: Final = (
     Control("range", "range", default=DEFAULT_RANGE, choices=tuple(RANGES)),
+    Control("from"),
+    Control("to"),
     Control("env", "environment"),
+    Control("tz", "zone", default="local", is_asked=False, choices=("local", "utc")),
 )
 """What is chosen for all pages, and kept from one page to the next."""
 
@@ -71,7 +74,10 @@ def _controls() -> list[Component]:
             id="environment-box",
             hidden=True,
         ),
-        dmc.SegmentedControl(id="range", data=list(RANGES), value=DEFAULT_RANGE, size="xs"),
+        dmc.SegmentedControl(
+            id="range", data=list(RANGES), value=DEFAULT_RANGE, size="xs", **attributes(aria_label="Time range")
+        ),
+        TimePicker(),
         dmc.ColorSchemeToggle(
             id="scheme",
             variant="default",

@@ -1,4 +1,4 @@
-"""What a page shows: the time range, the environment, the service; and its form in the page's address.
+"""What a page shows: the time range and the environment; and their form in the page's address.
 
 Pure. The address is the truth of the view, so that a link shows the same to everybody; `assets/address.js` writes it,
 `view_of` reads it and takes nothing unknown from it.
@@ -8,43 +8,89 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qs, urlencode
 
-_LONGEST_SEARCH: Final = 2_048
+_LONGEST_SEARCH: Final = 65_536
+_STEPS_S: Final = (1, 2, 3, 5, 10, 20, 30, 60, 120, 180, 300, 360, 600, 720, 1_200, 1_800, 3_600, 7_200, 10_800)
+_LONG_STEPS_S: Final = (21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600)
+_LONGEST_S: Final = 731 * 86_400
+_SHORTEST_S: Final = 10
+_LONGEST_PACE_S: Final = 60.0
+_STEPS_BETWEEN_QUESTIONS: Final = 6
+STEPS: Final = 120
+"""About as many as can be told apart in a chart of a third of a screen's width."""
+STEPS_IF_WIDE: Final = 240
+_WIDE_PX: Final = 900
 
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """A choice of the range selector, all in seconds.
+    """A stretch of time: `length_s` seconds up to now, or up to the Unix second `end_s` if that is given.
 
-    `step_s` is the width of a step in the charts over all, `series_step_s` the same for charts and sparklines by
-    service; both are multiples of the history's resolution where the range may need it. The page asks anew every
-    `pace_s`, which is a fraction of a step.
+    A range up to now has a `name`. `most_steps` is what a chart over all has room for; half of it is what charts and
+    sparklines by series show.
     """
 
     name: str
     length_s: int
-    step_s: int
-    series_step_s: int
-    pace_s: float
+    end_s: int | None = None
+    most_steps: int = STEPS
+
+    @property
+    def step_s(self) -> int:
+        """The width of a step in the charts over all; from 10 s on a multiple of the history's resolution."""
+        return _step_s(self.length_s, self.most_steps)
+
+    @property
+    def series_step_s(self) -> int:
+        """The width of a step in charts and sparklines by series."""
+        return _step_s(self.length_s, self.most_steps // 2)
+
+    @property
+    def pace_s(self) -> float:
+        """Seconds between two questions: a fraction of a step. What is past changes only when calls come late."""
+        if self.end_s is not None:
+            return _LONGEST_PACE_S
+        return min(max(self.step_s // _STEPS_BETWEEN_QUESTIONS, 1.0), _LONGEST_PACE_S)
 
     @property
     def words(self) -> str:
         """The range as part of a sentence."""
-        return {"5m": "5 minutes", "15m": "15 minutes", "1h": "hour", "6h": "6 hours", "24h": "24 hours"}[self.name]
+        if self.end_s is not None:
+            return "the chosen time"
+        number, unit = int(self.name[:-1]), {"m": "minute", "h": "hour", "d": "day"}[self.name[-1]]
+        return f"the last {unit}" if number == 1 else f"the last {number} {unit}s"
+
+    @property
+    def short(self) -> str:
+        """The length in the fewest letters, such as "5m" or "1h 12m"."""
+        left, parts = self.length_s, []
+        for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+            number, left = divmod(left, size)
+            if number:
+                parts.append(f"{number}{unit}")
+        return self.name or " ".join(parts[:2])
+
+
+def _step_s(length_s: int, most_steps: int) -> int:
+    return next((step for step in (*_STEPS_S, *_LONG_STEPS_S) if step * most_steps >= length_s), _LONG_STEPS_S[-1])
 
 
 RANGES: Final[Mapping[str, TimeRange]] = MappingProxyType(
     {
-        choice.name: choice
-        for choice in (
-            TimeRange("5m", 300, 3, 6, 1),
-            TimeRange("15m", 900, 10, 20, 1),
-            TimeRange("1h", 3_600, 30, 60, 5),
-            TimeRange("6h", 21_600, 180, 360, 15),
-            TimeRange("24h", 86_400, 720, 1_440, 60),
+        name: TimeRange(name, length_s)
+        for name, length_s in (
+            ("5m", 300),
+            ("15m", 900),
+            ("1h", 3_600),
+            ("6h", 21_600),
+            ("24h", 86_400),
+            ("7d", 7 * 86_400),
+            ("30d", 30 * 86_400),
+            ("90d", 90 * 86_400),
         )
     }
 )
@@ -53,11 +99,14 @@ DEFAULT_RANGE: Final = "5m"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is asked for. `environment` and `service` of `None` let all through."""
+    """What is asked for. An `environment` of `None` lets all through."""
 
     range: TimeRange = RANGES[DEFAULT_RANGE]
     environment: str | None = None
-    service: str | None = None
+
+    def end_s(self, settled_end_s: int) -> int:
+        """Return the end of the range; nothing is asked beyond the second up to which figures are complete."""
+        return settled_end_s if self.range.end_s is None else min(self.range.end_s, settled_end_s)
 
 
 def fields_of(search: str) -> dict[str, str]:
@@ -65,22 +114,46 @@ def fields_of(search: str) -> dict[str, str]:
     return {name: found[0] for name, found in parse_qs(search[:_LONGEST_SEARCH].removeprefix("?")).items()}
 
 
-def view_of(search: str) -> View:
-    """Read a view from the part of an address after the path, such as `?range=1h&env=prod`; the unknown is left out."""
-    values = fields_of(search)
-    return View(
-        RANGES.get(values.get("range", ""), RANGES[DEFAULT_RANGE]),
-        values.get("env") or None,
-        values.get("service") or None,
-    )
+def view_of(search: str, width_px: int = 0) -> View:
+    """Read a view from the part of an address after the path, such as `?range=1h&env=prod`; the unknown is left out.
+
+    `from` and `to` take the place of `range`: RFC 3339 times. A chart that is `width_px` wide gets the steps for it.
+    """
+    fields = fields_of(search)
+    most_steps = STEPS_IF_WIDE if width_px >= _WIDE_PX else STEPS
+    chosen = _chosen(fields.get("from"), fields.get("to"), most_steps)
+    named = RANGES.get(fields.get("range", ""), RANGES[DEFAULT_RANGE])
+    return View(chosen or TimeRange(named.name, named.length_s, None, most_steps), fields.get("env") or None)
+
+
+def _chosen(start: str | None, end: str | None, most_steps: int) -> TimeRange | None:
+    start_s, end_s = _second(start), _second(end)
+    if start_s is None or end_s is None or not _SHORTEST_S <= end_s - start_s <= _LONGEST_S:
+        return None
+    return TimeRange("", end_s - start_s, end_s, most_steps)
+
+
+def _second(text: str | None) -> int | None:
+    try:
+        moment = datetime.fromisoformat((text or "").upper())
+        second = int(moment.timestamp()) if moment.tzinfo else -1
+    except (ValueError, OverflowError, OSError):
+        return None
+    return second if second > _LONGEST_S else None
 
 
 def search_of(view: View) -> str:
     """Return the address part of a view, without what is the default; `view_of` reads it back."""
+    shown = view.range
     fields = {
-        "range": view.range.name if view.range.name != DEFAULT_RANGE else None,
+        "range": shown.name if shown.name != DEFAULT_RANGE else None,
+        "from": None if shown.end_s is None else _rfc_3339(shown.end_s - shown.length_s),
+        "to": None if shown.end_s is None else _rfc_3339(shown.end_s),
         "env": view.environment,
-        "service": view.service,
     }
     text = urlencode({name: value for name, value in fields.items() if value})
     return f"?{text}" if text else ""
+
+
+def _rfc_3339(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

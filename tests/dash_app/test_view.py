@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from dash_app.shell.view import DEFAULT_RANGE, RANGES, View, search_of, view_of
+from dash_app.shell.view import (
+    DEFAULT_RANGE,
+    RANGES,
+    STEPS,
+    STEPS_IF_WIDE,
+    TimeRange,
+    View,
+    fields_of,
+    search_of,
+    view_of,
+)
+
+CHOSEN = TimeRange("", 5_400, 1_700_000_000)
 
 
-@pytest.mark.parametrize("name", RANGES)
-@pytest.mark.parametrize("service", [None, "a&b=c", "<script>", "ü/é %20", "?range=1h"])
-def test_address_gives_back_the_view(name: str, service: str | None) -> None:
-    """Whatever a service is called, its address leads to it and nowhere else."""
-    view = View(RANGES[name], "prod & more", service)
+@pytest.mark.parametrize("chosen", [*RANGES.values(), CHOSEN], ids=lambda chosen: chosen.short)
+@pytest.mark.parametrize("environment", [None, "a&b=c", "<script>", "ü/é %20", "?range=1h"])
+def test_address_gives_back_the_view(chosen: TimeRange, environment: str | None) -> None:
+    """Whatever an environment is called, its address leads to it and nowhere else; any range of time has one."""
+    view = View(chosen, environment)
     assert view_of(search_of(view)) == view
 
 
@@ -29,11 +43,56 @@ def test_unknown_parts_of_an_address_are_left_out(search: str) -> None:
     assert view_of(search) == View()
 
 
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-11-22T10:00:00Z", ""),
+        ("2026-11-22T10:00:00Z", "2026-11-22T10:00:00Z"),
+        ("2026-11-22T11:00:00Z", "2026-11-22T10:00:00Z"),
+        ("2026-11-22T10:00:00", "2026-11-22T11:00:00"),
+        ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"),
+        ("1969-01-01T00:00:00Z", "1969-01-02T00:00:00Z"),
+        ("nan", "inf"),
+        ("2026-11-22T10:00:00Z", "2026-13-45T10:00:00Z"),
+    ],
+)
+def test_impossible_times_are_left_out(start: str, end: str) -> None:
+    """Half a range, an empty one, one that ends before it begins, times without a zone, and the ends of time."""
+    assert view_of(f"?from={start}&to={end}&range=1h").range == RANGES["1h"]
+
+
+def test_zones_of_chosen_times_are_understood() -> None:
+    """The same moment may be written in any zone."""
+    berlin = view_of("?from=2026-11-22T11:00:00%2B01:00&to=2026-11-22T12:30:00%2B01:00")
+    assert berlin == view_of("?from=2026-11-22T10:00:00Z&to=2026-11-22T11:30:00Z")
+    assert (berlin.range.length_s, berlin.range.words, berlin.range.short) == (5_400, "the chosen time", "1h 30m")
+
+
+def test_nothing_is_asked_beyond_what_is_complete() -> None:
+    """A range up to now ends where figures are complete; a chosen one where it was chosen to, if that is earlier."""
+    assert View().end_s(CHOSEN.end_s or 0) == CHOSEN.end_s
+    assert View(CHOSEN).end_s(1_800_000_000) == CHOSEN.end_s
+    assert View(CHOSEN).end_s(1_600_000_000) == 1_600_000_000
+
+
 def test_steps_fit_their_ranges() -> None:
     """Enough steps for a line, which the history's 10 s divide where it may be asked, and several questions a step."""
     for choice in RANGES.values():
-        assert 90 <= choice.length_s / choice.step_s <= 120
-        assert 45 <= choice.length_s / choice.series_step_s <= 60
-        assert choice.pace_s <= choice.step_s / 3
-        if choice.length_s >= 900:
-            assert choice.step_s % 10 == choice.series_step_s % 10 == 0
+        for most_steps in (STEPS, STEPS_IF_WIDE):
+            fitted = replace(choice, most_steps=most_steps)
+            assert 0.6 * most_steps <= fitted.length_s / fitted.step_s <= most_steps
+            assert fitted.length_s / fitted.series_step_s <= most_steps / 2
+            if choice.length_s >= 3_600:
+                assert fitted.step_s % 10 == fitted.series_step_s % 10 == 0
+        assert choice.pace_s <= max(choice.step_s / 3, 1)
+
+
+def test_wide_charts_have_more_steps() -> None:
+    """What the browser says of its charts decides how many there is room for."""
+    assert view_of("", 500).range.most_steps == STEPS
+    assert view_of("", 1_200).range.most_steps == STEPS_IF_WIDE
+
+
+def test_only_the_first_of_equal_fields_counts() -> None:
+    """An address that says two things is taken by the first."""
+    assert fields_of("?name=a&name=b&empty=") == {"name": "a"}

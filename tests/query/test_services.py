@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query import ProblemKind, QuerySettings, QuestionError, SeriesFilter, Status
+from query import GroupBy, ProblemKind, QuerySettings, QuestionError, SeriesFilter, Status
+from query.grouping import FIELD_OF
 from telemetry import SeriesKey
-from tests.support.calls import exact_percentile, point, points_of, random_calls
+from tests.support.calls import Call, check_total, exact_percentile, point, points_of, random_calls
 from tests.support.query_world import NOW_S, World, make_world
 
 CHURN = SeriesKey("churn", "1.0", "a", "prod", http_status_class="2xx")
@@ -110,3 +111,30 @@ async def test_a_window_out_of_bounds_is_refused() -> None:
         with pytest.raises(QuestionError, match="1 to 3600 s long") as caught:
             await world.query.services(window_s)
         assert caught.value.parameter == "window_s"
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    is_live=st.booleans(),
+    window_s=st.integers(1, 440),
+    group_by=st.lists(st.sampled_from(["service", "route", "version", "instance"]), unique=True, max_size=3),
+)
+async def test_totals_by_any_grouping_add_up_to_those_of_all(
+    seed: int, is_live: bool, window_s: int, group_by: list[GroupBy]
+) -> None:
+    """They are about the very same time, and what counting the calls one by one gives."""
+    calls = random_calls(seed, 300, NOW_S - 450, NOW_S)
+    world = make_world(complete_since_s=NOW_S - 900 if is_live else NOW_S)
+    await world.commit(*points_of(calls))
+    services = await world.query.services(window_s, end_s=NOW_S)
+    totals = await world.query.breakdown(window_s, NOW_S, group_by)
+    assert (totals.start_s, totals.end_s) == (services.start_s, services.end_s)
+    groups: dict[tuple[str, ...], list[Call]] = {}
+    for call in calls:
+        if totals.start_s <= call.end_s < totals.end_s:
+            key = tuple(getattr(call.series, FIELD_OF[field]) for field in group_by)
+            groups.setdefault(key, []).append(call)
+    assert [tuple(item.labels.values()) for item in totals.items] == sorted(groups)
+    for item in totals.items:
+        check_total(item.total, groups[tuple(item.labels.values())], totals.end_s - totals.start_s)

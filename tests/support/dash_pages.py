@@ -48,6 +48,12 @@ class WatchedQuery:
     async def red(self, *args: Any) -> Any:
         return await self._query.red(*args)
 
+    async def breakdown(self, *args: Any) -> Any:
+        return await self._query.breakdown(*args)
+
+    async def latency(self, *args: Any) -> Any:
+        return await self._query.latency(*args)
+
     async def services(self, *args: Any) -> ServicesAnswer:
         if not self.gate.is_set():
             self.held += 1

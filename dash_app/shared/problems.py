@@ -1,6 +1,6 @@
-"""What changes inside the page with every answer: cards and the list of problems, as components.
+"""The list of problems: what is wrong with which service, with its evidence.
 
-Pure; between the values of `kpis.py` and the answers, and `answer.py`.
+Pure, from an answer to components.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from typing import Final
 from dash import html
 from dash.development.base_component import Component
 
-from dash_app.overview.kpis import Kpi
 from dash_app.shared import formatting
-from dash_app.shared.components import PageLink, Sparkline, attributes
+from dash_app.shared.components import PageLink
 from dash_app.shared.names import is_blank, visible
-from dash_app.shell.view import View
 from query import ProblemKind, ServicesAnswer, ServiceSummary, Status
 
 _MOST_ENTRIES: Final = 30
@@ -30,41 +28,6 @@ STATUS_NAMES: Final = {
     Status.HEALTHY: "Healthy",
     Status.NO_DATA: "Silent",
 }
-
-
-def kpi_cards(kpis: Sequence[Kpi]) -> list[Component]:
-    """Return the cards; each carries its name as `data-kpi`."""
-    return [_kpi_card(kpi) for kpi in kpis]
-
-
-def _kpi_card(kpi: Kpi) -> Component:
-    change = kpi.change
-    parts = [
-        html.Div(kpi.title, className="kpi-title"),
-        html.Div(
-            [
-                html.Span(kpi.figure.number, className="kpi-number mono"),
-                html.Span(kpi.figure.unit, className="kpi-unit"),
-                html.Span(kpi.note, className="kpi-note"),
-            ],
-            className="kpi-figure",
-        ),
-        html.Div(
-            change.text if change else "",
-            className=f"kpi-change mono is-{change.tone if change else 'neutral'}",
-            title="" if kpi.name == "unhealthy" else "The later half of the range against the earlier half",
-        ),
-    ]
-    if kpi.course:
-        parts.append(html.Div(Sparkline(kpi.course, kpi.colour), className="kpi-course"))
-    if kpi.shares:
-        bars = [
-            html.I(className=f"is-{status.value}", style={"flexGrow": number})
-            for status, number in kpi.shares
-            if number
-        ]
-        parts.append(html.Div(bars, className="kpi-shares"))
-    return html.Div(parts, className="card kpi", title=kpi.explanation, **attributes(data_kpi=kpi.name))
 
 
 def problem_list(answer: ServicesAnswer) -> list[Component]:
@@ -86,6 +49,25 @@ def problem_list(answer: ServicesAnswer) -> list[Component]:
     if left := len(entries[_MOST_ENTRIES:]):
         return [*news, *entries[:_MOST_ENTRIES], html.Div(f"and {left} more", className="more-problems")]
     return [*news, *entries]
+
+
+def problems_of_service(item: ServiceSummary, end_s: int) -> list[Component]:
+    """Return the recognised problems of one service with their evidence, or that there are none."""
+    if item.status is Status.NO_DATA:
+        silence = f"No calls for {formatting.age(end_s - item.last_seen_s)}"
+        return [_line(item.status, [html.Span("Silent")], silence)]
+    if not item.problems:
+        return [html.Div(html.B("No problems recognised", className="is-good"), className="no-problems")]
+    return [
+        _line(problem.status, [html.Span(_KIND_NAMES[problem.kind])], problem.evidence) for problem in item.problems
+    ]
+
+
+def service_link(item: ServiceSummary) -> Component:
+    """Return a link to a service, with its status and its figures in words."""
+    total = item.total
+    figures = f"{formatting.rate(total.rate_per_s).text}, P95 {formatting.duration(total.p95_s).text}"
+    return _entry(item, item.status, "", f"{figures}, {formatting.percent(total.error_rate).text} errors")
 
 
 def problem_count(answer: ServicesAnswer) -> str:
@@ -111,27 +93,23 @@ def _no_problems(services: int, silent: int) -> Component:
 
 
 def _entry(item: ServiceSummary, status: Status, what: str, evidence: str) -> Component:
-    """One entry of the panel, which leads to the charts of its service."""
+    """One entry of the panel, which leads to the page of its service."""
     name = html.Bdi(visible(item.service), className="is-blank" if is_blank(item.service) else "")
-    return PageLink(
-        "/",
-        [
-            html.Span(STATUS_NAMES[status], className=f"pill is-{status.value}"),
-            html.Div(
-                [
-                    html.Div([name, html.Span(f" {what}")], className="problem-title"),
-                    html.Div(evidence, className="problem-evidence"),
-                ]
-            ),
-        ],
-        "problem",
-        {"service": item.service},
-    )
+    parts = _parts(status, [name, html.Span(f" {what}")], evidence)
+    return PageLink("/service", parts, "problem", {"name": item.service})
 
 
-def missing_service(answer: ServicesAnswer, view: View) -> str:
-    """Return what to say of a chosen service that the range holds no call of; else nothing."""
-    if view.service is None or any(item.service == view.service for item in answer.items):
-        return ""
-    place = f" in the environment {visible(view.environment)}" if view.environment is not None else ""
-    return f"– it has no calls{place} in the last {view.range.words}."
+def _line(status: Status, title: Sequence[Component], evidence: str) -> Component:
+    return html.Div(_parts(status, title, evidence), className="problem")
+
+
+def _parts(status: Status, title: Sequence[Component], evidence: str) -> list[Component]:
+    return [
+        html.Span(STATUS_NAMES[status], className=f"pill is-{status.value}"),
+        html.Div(
+            [
+                html.Div(list(title), className="problem-title"),
+                html.Div(evidence, className="problem-evidence"),
+            ]
+        ),
+    ]

@@ -1,4 +1,4 @@
-"""The headers that go out with the page itself: what the browser may load and run, so that nothing leaves the machine.
+"""The paths of the pages: each begins with the one document, and with headers that keep everything on this machine.
 
 An ASGI middleware around the app; it touches only the paths of the pages, not the API.
 """
@@ -33,8 +33,11 @@ def content_security_policy(script_hashes: Sequence[str]) -> str:
     )
 
 
-class PageHeaders:
-    """Adds the policy and its kin to answers for `paths`."""
+class PageDocuments:
+    """Answers `paths` with the document at "/", in which the browser shows the page that belongs to the path.
+
+    The policy and its kin say what the browser may load and run.
+    """
 
     def __init__(self, app: ASGIApp, paths: Collection[str], policy: str) -> None:
         self._app = app
@@ -56,4 +59,4 @@ class PageHeaders:
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        await self._app({**scope, "path": "/", "raw_path": b"/"}, receive, send_with_headers)

@@ -1,0 +1,50 @@
+"""The page of one service: its requests in every respect, what it asks of others, what takes its time."""
+
+from __future__ import annotations
+
+from dash_app.service.answer import answer_of
+from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
+from dash_app.service.layout import layout
+from dash_app.service.snapshot import COMPARISONS, ServiceView, take_snapshot
+from dash_app.shared.joint_tasks import JointTasks
+from dash_app.shell.page import Answer, Control, Page, Question
+from query import Query, ResourceQuery
+
+CONTROLS = (
+    Control("name", "service-name"),
+    Control("by", "service-by", default=DEFAULT_BREAKDOWN, choices=tuple(BREAKDOWNS)),
+    Control("compare", "service-compare", default="none", choices=("none", *COMPARISONS)),
+)
+
+
+def page(query: Query, resources: ResourceQuery) -> Page:
+    """Return the page."""
+
+    async def take(asked: ServiceView) -> Answer:
+        return answer_of(await take_snapshot(query, resources, asked))
+
+    answers: JointTasks[ServiceView, Answer] = JointTasks(take)
+
+    async def answer(question: Question) -> Answer:
+        return await answers.of(_asked(question))
+
+    return Page(
+        name="service",
+        path="/service",
+        title="Service",
+        layout=layout(),
+        answer=answer,
+        controls=CONTROLS,
+        charts=("service-throughput", "service-latency", "service-errors", "service-heatmap"),
+    )
+
+
+def _asked(question: Question) -> ServiceView:
+    """Take from the address what is known."""
+    by, compared = question.fields.get("by", ""), question.fields.get("compare", "")
+    return ServiceView(
+        question.view,
+        question.fields.get("name") or None,
+        by if by in BREAKDOWNS else DEFAULT_BREAKDOWN,
+        compared if compared in COMPARISONS else "",
+    )

@@ -1,0 +1,130 @@
+"""The answer that fills the page of a service: one snapshot, drawn.
+
+Asked for by the shell once a beat.
+"""
+
+from __future__ import annotations
+
+from dash import html
+from dash.development.base_component import Component
+
+from dash_app.service import figures
+from dash_app.service.breakdowns import BREAKDOWNS
+from dash_app.service.releases import Release
+from dash_app.service.rows import rows_of
+from dash_app.service.snapshot import Details, Snapshot
+from dash_app.shared import formatting, kpis
+from dash_app.shared.charts import Figure
+from dash_app.shared.components import Moment
+from dash_app.shared.kpi_cards import kpi_cards
+from dash_app.shared.kpis import Measured
+from dash_app.shared.legend import throughput_legend
+from dash_app.shared.names import is_blank, visible
+from dash_app.shared.problems import STATUS_NAMES, problems_of_service, service_link
+from dash_app.shell.page import Answer, Filling
+from dash_app.shell.view import search_of
+from query import ServiceSummary
+
+_NAMES_BEFORE = {"day": "yesterday", "week": "last week"}
+
+
+def answer_of(snapshot: Snapshot) -> Answer:
+    """Return everything on the page, the list to choose from, or the reason why it is empty."""
+    found = sorted({name for item in snapshot.services.items for name in item.environments if name})
+    newest_s = max((item.last_seen_s for item in snapshot.services.items), default=None)
+    asked, details = snapshot.asked, snapshot.details
+    if asked.name is not None and details is None:
+        return Answer({}, {}, snapshot.end_s, newest_s, found, _why_empty(snapshot))
+    names = [item.service for item in snapshot.services.items]
+    filling: dict[str, dict[str, object]] = {
+        "service-choice": {"hidden": details is not None},
+        "service": {"hidden": details is None},
+        "service-list": {"children": [service_link(item) for item in snapshot.services.items]},
+        "service-name": {"data": [{"value": name, "label": visible(name)} for name in names if name]},
+    }
+    if details is None:
+        why_empty = None if names else _why_empty(snapshot)
+        return Answer(filling, {}, snapshot.end_s, newest_s, found, why_empty)
+    return Answer(
+        {**filling, **_filling(snapshot, details)},
+        _figures(snapshot, details),
+        snapshot.end_s,
+        details.summary.last_seen_s,
+        found,
+    )
+
+
+def _filling(snapshot: Snapshot, details: Details) -> Filling:
+    summary, shown = details.summary, snapshot.asked.view.range
+    measured = Measured(summary.total, details.halves, details.overall, shown.words, shown.short)
+    breakdown = BREAKDOWNS[snapshot.asked.breakdown]
+    cards = (
+        kpis.request_rate(measured),
+        kpis.latency(measured, "P50"),
+        kpis.latency(measured, "P95"),
+        kpis.latency(measured, "P99"),
+        kpis.error_rate(measured),
+        kpis.client_errors(measured),
+    )
+    return {
+        "service-title": {"children": visible(summary.service), "className": _blank(summary.service)},
+        "service-status": {"children": STATUS_NAMES[summary.status], "className": f"pill is-{summary.status.value}"},
+        "service-facts": {"children": _facts(summary)},
+        "service-kpis": {"children": kpi_cards(cards)},
+        "service-throughput-legend": {"children": throughput_legend(figures.by_status(details.by_status))},
+        "service-problems": {"children": problems_of_service(summary, snapshot.end_s)},
+        "service-problem-count": {"children": f"{len(summary.problems)} now" if summary.problems else ""},
+        "service-releases": {"children": _releases(details.releases)},
+        "service-breakdown": {"rowData": rows_of(breakdown, details.totals, details.breakdown)},
+        "service-table-note": {"children": "" if details.totals.items else breakdown.why_empty},
+        "service-latency-subtitle": {"children": _compared(snapshot, details)},
+    }
+
+
+def _figures(snapshot: Snapshot, details: Details) -> dict[str, Figure]:
+    revision = search_of(snapshot.asked.view) + snapshot.asked.compared + (snapshot.asked.name or "")
+    name = _NAMES_BEFORE.get(snapshot.asked.compared, "")
+    drawn = {
+        "service-throughput": figures.throughput(details.by_status, details.before, name, revision),
+        "service-latency": figures.latency(details.overall, details.before, name, revision),
+        "service-errors": figures.errors(details.overall, details.before, name, revision),
+        "service-heatmap": figures.heatmap(details.latency, revision),
+    }
+    return {name: figures.with_releases(figure, details.releases) for name, figure in drawn.items()}
+
+
+def _blank(name: str) -> str:
+    return "is-blank" if is_blank(name) else ""
+
+
+def _facts(summary: ServiceSummary) -> str:
+    """Return versions, environments and instances in one line."""
+    parts = [formatting.plural(summary.instance_count, "instance")]
+    for title, values in (("version", summary.versions), ("environment", summary.environments)):
+        if named := [visible(value) for value in values if value]:
+            parts.append(f"{title}{'s' if len(named) > 1 else ''} {', '.join(named[:5])}{' …' if named[5:] else ''}")
+    return " · ".join(parts)
+
+
+def _releases(found: tuple[Release, ...]) -> list[Component]:
+    if not found:
+        return [html.Div("No new version", className="no-problems")]
+    return [
+        html.Div([html.Bdi(visible(release.version)), Moment(release.time_s)], className="release")
+        for release in reversed(found)
+    ]
+
+
+def _compared(snapshot: Snapshot, details: Details) -> str:
+    """Say what the dashed line is, or that there is nothing to compare with."""
+    name = _NAMES_BEFORE.get(snapshot.asked.compared)
+    if name is None:
+        return "percentiles"
+    return f"dashed: {name}" if details.before is not None and details.before.items else f"no calls {name}"
+
+
+def _why_empty(snapshot: Snapshot) -> str:
+    asked = snapshot.asked
+    place = f" in the environment {visible(asked.view.environment)}" if asked.view.environment is not None else ""
+    whose = f" of {visible(asked.name)}" if asked.name is not None else ""
+    return f"No calls{whose}{place} in {asked.view.range.words}. Choose a longer range."

@@ -1,0 +1,126 @@
+"""The skeleton of the page of a service: what is there before the first answer.
+
+Built once; `answer.py` fills it. Without a chosen service only the list to choose from is shown.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import dash_mantine_components as dmc
+from dash import html
+from dash.development.base_component import Component
+
+from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
+from dash_app.service.grid import breakdown_grid
+from dash_app.shared import palette
+from dash_app.shared.chart_card import chart_card
+from dash_app.shared.components import CsvButton, attributes
+from dash_app.shared.legend import legend
+
+_SKELETON_CARDS: Final = 6
+
+
+def layout() -> Component:
+    """Return the skeleton."""
+    return html.Div(
+        [
+            html.Section(
+                [html.H1("Choose a service"), html.Div(id="service-list", className="problems")],
+                id="service-choice",
+                className="card choice",
+                hidden=True,
+            ),
+            html.Div(
+                [_head(), _kpis(), _charts(), _second_row(), _resources(), _table()], id="service", className="stack"
+            ),
+        ],
+        className="stack",
+    )
+
+
+def _head() -> Component:
+    return html.Div(
+        [
+            html.H1(html.Bdi(id="service-title")),
+            html.Span(id="service-status"),
+            html.Span(id="service-facts", className="facts"),
+            html.Div(className="space"),
+            dmc.Select(
+                id="service-name",
+                data=[],
+                searchable=True,
+                placeholder="Another service…",
+                size="xs",
+                w=190,
+                **attributes(aria_label="Show another service"),
+            ),
+            dmc.SegmentedControl(
+                id="service-compare",
+                data=[
+                    {"label": "Now", "value": "none"},
+                    {"label": "vs yesterday", "value": "day"},
+                    {"label": "vs last week", "value": "week"},
+                ],
+                value="none",
+                size="xs",
+                **attributes(aria_label="Compare with"),
+            ),
+        ],
+        className="page-head",
+    )
+
+
+def _kpis() -> Component:
+    skeletons = [html.Div(className="card kpi skeleton") for _ in range(_SKELETON_CARDS)]
+    return html.Section(skeletons, id="service-kpis", className="kpis", **attributes(aria_label="Key figures"))
+
+
+def _charts() -> Component:
+    percentiles = legend([("P50", palette.P50), ("P95", palette.P95), ("P99", palette.P99)])
+    errors = legend([("4xx", palette.CLIENT_ERRORS), ("5xx", palette.SERVER_ERRORS)])
+    return html.Section(
+        [
+            chart_card("service-throughput", "Throughput", "req/s by status", []),
+            chart_card("service-latency", "Latency", "percentiles", percentiles),
+            chart_card("service-errors", "Errors", "% of requests", errors),
+        ],
+        className="charts",
+    )
+
+
+def _second_row() -> Component:
+    problems = html.Section(
+        [
+            html.Div([html.H2("Problems"), html.Small(id="service-problem-count")], className="card-head"),
+            html.Div(id="service-problems", className="problems"),
+            html.Div([html.H2("Releases"), html.Small("first seen in this range")], className="card-head"),
+            html.Div(id="service-releases", className="problems"),
+        ],
+        className="card problems-card",
+    )
+    heat = chart_card("service-heatmap", "Latency heatmap", "calls by duration", [], is_tall=True)
+    return html.Div([heat, problems], className="main")
+
+
+def _resources() -> Component:
+    """Where the resources of the service's containers and processes stand, on the same axis of time."""
+    return html.Section(id="service-resources", hidden=True)
+
+
+def _table() -> Component:
+    head = html.Div(
+        [
+            dmc.SegmentedControl(
+                id="service-by",
+                data=[{"label": breakdown.title, "value": name} for name, breakdown in BREAKDOWNS.items()],
+                value=DEFAULT_BREAKDOWN,
+                size="xs",
+                **attributes(aria_label="Break down by"),
+            ),
+            html.Small(id="service-table-note"),
+            CsvButton("service-breakdown"),
+        ],
+        className="card-head table-head",
+    )
+    return html.Section([head, breakdown_grid()], className="card")

@@ -1,0 +1,139 @@
+"""Everything that the page of a service shows at one moment, asked of `query/` together.
+
+Between `answer.py`, which wants it, and the pure modules, which draw it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
+from dash_app.service.releases import Release, candidates, releases
+from dash_app.shell.view import View
+from query import (
+    BreakdownAnswer,
+    GroupBy,
+    LatencyAnswer,
+    Query,
+    RedAnswer,
+    RedTotal,
+    ResourceQuery,
+    SeriesFilter,
+    ServicesAnswer,
+    ServiceSummary,
+    with_bottlenecks,
+)
+
+COMPARISONS: Final = {"day": 86_400, "week": 7 * 86_400}
+"""Seconds between what is shown and what it is compared with, by the name in the address."""
+_LOOK_BACK_S: Final = 7 * 86_400
+"""How far before the range a version is looked for, to tell whether it is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """What is asked for; without a `name` only which services there are."""
+
+    view: View
+    name: str | None = None
+    breakdown: str = DEFAULT_BREAKDOWN
+    compared: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What is known of the service; all answers cover the same range."""
+
+    summary: ServiceSummary
+    overall: RedAnswer
+    """RED of all its requests, one item or none, in `step_s`."""
+    latency: LatencyAnswer
+    """How their durations were spread, in the same steps."""
+    by_status: RedAnswer
+    breakdown: RedAnswer
+    """RED by the chosen fields, of the chosen kinds of spans, in `series_step_s`."""
+    totals: BreakdownAnswer
+    """The same over exactly the range of the summary."""
+    halves: tuple[RedTotal, RedTotal]
+    releases: tuple[Release, ...]
+    before: RedAnswer | None
+    """RED of the same length of time, the chosen distance ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The answers behind one picture of the page."""
+
+    asked: ServiceView
+    end_s: int
+    services: ServicesAnswer
+    """All services of the environment."""
+    details: Details | None
+    """Nothing when the range holds no call of the service, or none was chosen."""
+
+
+async def take_snapshot(query: Query, resources: ResourceQuery, asked: ServiceView) -> Snapshot:
+    """Ask everything that the page shows, up to the latest settled second. Raises what `query` raises."""
+    view = asked.view
+    end_s = view.end_s(query.settled_end_s())
+    services, verdicts = await asyncio.gather(
+        query.services(view.range.length_s, SeriesFilter(deployment_environment=view.environment), end_s),
+        resources.recent_verdicts(),
+    )
+    services = with_bottlenecks(services, verdicts)
+    summary = next((item for item in services.items if item.service == asked.name), None)
+    details = None if summary is None else await _details(query, asked, summary, end_s)
+    return Snapshot(asked, end_s, services, details)
+
+
+async def _details(query: Query, asked: ServiceView, summary: ServiceSummary, end_s: int) -> Details:
+    shown = asked.view.range
+    start_s, half_s = end_s - shown.length_s, shown.length_s // 2
+    where = SeriesFilter(deployment_environment=asked.view.environment, service_name=asked.name)
+    breakdown = BREAKDOWNS[asked.breakdown]
+
+    def red(step_s: int, group_by: Sequence[GroupBy], of: SeriesFilter = where) -> Awaitable[RedAnswer]:
+        return query.red(start_s, end_s, step_s, group_by, of)
+
+    overall, latency, by_status, by_version, chosen = await asyncio.gather(
+        red(shown.step_s, ()),
+        query.latency(start_s, end_s, shown.step_s, where),
+        red(shown.step_s, ("status_class",)),
+        red(shown.step_s, ("version",)),
+        red(shown.series_step_s, breakdown.group_by, replace(where, span_kinds=breakdown.kinds)),
+    )
+    earlier, later, totals = await asyncio.gather(
+        query.services(half_s, where, end_s - half_s),
+        query.services(half_s, where, end_s),
+        query.breakdown(shown.length_s, end_s, breakdown.group_by, replace(where, span_kinds=breakdown.kinds)),
+    )
+    return Details(
+        summary,
+        overall,
+        latency,
+        by_status,
+        chosen,
+        totals,
+        (earlier.total, later.total),
+        await _releases(query, by_version, where),
+        await _before(query, asked, where, start_s, end_s),
+    )
+
+
+async def _releases(query: Query, by_version: RedAnswer, where: SeriesFilter) -> tuple[Release, ...]:
+    """Look for versions that came up within the range, and only if there are any ask which of them are new."""
+    found = candidates(by_version)
+    if not found:
+        return ()
+    before = await query.services(_LOOK_BACK_S, where, by_version.start_s)
+    return releases(found, {version for item in before.items for version in item.versions})
+
+
+async def _before(query: Query, asked: ServiceView, where: SeriesFilter, start_s: int, end_s: int) -> RedAnswer | None:
+    distance_s = COMPARISONS.get(asked.compared)
+    if distance_s is None:
+        return None
+    return await query.red(start_s - distance_s, end_s - distance_s, asked.view.range.step_s, (), where)

@@ -1,0 +1,49 @@
+"""Key figures as components.
+
+Pure; from the values of `kpis.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dash import html
+from dash.development.base_component import Component
+
+from dash_app.shared.components import Sparkline, attributes
+from dash_app.shared.kpis import Kpi
+
+
+def kpi_cards(kpis: Sequence[Kpi]) -> list[Component]:
+    """Return the cards; each carries its name as `data-kpi`."""
+    return [_kpi_card(kpi) for kpi in kpis]
+
+
+def _kpi_card(kpi: Kpi) -> Component:
+    change = kpi.change
+    parts = [
+        html.Div(kpi.title, className="kpi-title"),
+        html.Div(
+            [
+                html.Span(kpi.figure.number, className="kpi-number mono"),
+                html.Span(kpi.figure.unit, className="kpi-unit"),
+                html.Span(kpi.note, className="kpi-note"),
+            ],
+            className="kpi-figure",
+        ),
+        html.Div(
+            change.text if change else "",
+            className=f"kpi-change mono is-{change.tone if change else 'neutral'}",
+            title="" if kpi.name == "unhealthy" else "The later half of the range against the earlier half",
+        ),
+    ]
+    if kpi.course:
+        parts.append(html.Div(Sparkline(kpi.course, kpi.colour), className="kpi-course"))
+    if kpi.shares:
+        bars = [
+            html.I(className=f"is-{status.value}", style={"flexGrow": number})
+            for status, number in kpi.shares
+            if number
+        ]
+        parts.append(html.Div(bars, className="kpi-shares"))
+    return html.Div(parts, className="card kpi", title=kpi.explanation, **attributes(data_kpi=kpi.name))
