@@ -36,7 +36,7 @@ class WatchedContainer:
         self._oom_kills_of_run = 0
         self._last_oom_s: float | None = None
         self._frame: bytes | None = None
-        self._frame_s = 0.0
+        self._frame_s = now_s
         self._before: Usage | None = None
         self.take_info(info, now_s)
 
@@ -44,7 +44,7 @@ class WatchedContainer:
         """Take note of what an inspection said."""
         if info.started_unix_nano != self.info.started_unix_nano:
             self._oom_kills_of_run = 0
-            self._frame = self._before = None
+            self._frame, self._frame_s, self._before = None, now_s, None
         self.info = info
         self._states.add(info.state)
         if info.health:
@@ -52,7 +52,7 @@ class WatchedContainer:
         if info.was_oom_killed and not info.has_processes and not self._oom_kills_of_run:
             self.take_oom(now_s)  # of which there was no event: Podman has none, and we may have started since
         if not info.has_processes:
-            self._frame = self._before = None
+            self._frame, self._frame_s, self._before = None, now_s, None
 
     def take_oom(self, now_s: float) -> None:
         """Count an event "oom", unless it belongs to the one before."""
@@ -87,8 +87,8 @@ class WatchedContainer:
         return Subject(resource, readings, now_unix_nano, self.info.created_unix_nano)
 
     def is_missing(self, now_s: float) -> bool:
-        """Tell whether it runs and yet no fresh frame is there."""
-        return self.info.has_processes and (self._frame is None or now_s - self._frame_s > FRESH_S)
+        """Tell whether it runs and yet nothing came for so long that the newest frame, if any, is not fresh."""
+        return self.info.has_processes and now_s - self._frame_s > FRESH_S
 
     def _new_usage(self, now_s: float) -> Usage | None:
         if self._frame is None or now_s - self._frame_s > FRESH_S:

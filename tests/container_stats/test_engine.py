@@ -5,7 +5,9 @@ The machine may be busy, so nothing is timed: figures are compared with what the
 
 from __future__ import annotations
 
+import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -167,8 +169,10 @@ async def test_fifty_containers_are_watched_at_once(engine: DockerEngine, watchi
     """Each of fifty has CPU time and memory in one and the same sample, and all are gone when they are."""
     names = [f"many-{number}" for number in range(50)]
     async with watching(engine=engine.url, interval_s=2) as watched:
-        for name in names:
-            engine.run(name, SLEEP)
+        with ThreadPoolExecutor(8) as pool:
+            await asyncio.gather(
+                *(asyncio.get_running_loop().run_in_executor(pool, engine.run, name, SLEEP) for name in names)
+            )
         await eventually(
             lambda: (
                 {point.resource["container.name"] for point in watched.sent.points("container.memory.working_set")}

@@ -97,6 +97,7 @@ def test_a_frame_is_told_once() -> None:
     assert len(subjects(container, 101)) == 2
     assert len(subjects(container, 102)) == 1
     container.take_frame(later(1, 1), 103)
+    assert not WatchedContainer(info(), 100).is_missing(101)  # the first frame takes a second to come
     assert not container.is_missing(110)
     assert container.is_missing(120)
     assert len(subjects(container, 120)) == 1

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,9 @@ class DockerEngine(PrivateServer):
 
     def delete_all(self) -> None:
         """Delete all containers."""
-        for entry in self._client.get("/containers/json", params={"all": "1"}).json():
-            self.delete(entry["Id"])
+        containers = self._client.get("/containers/json", params={"all": "1"}).json()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda entry: self.delete(entry["Id"]), containers))
 
     def inspect(self, container: str) -> dict[str, Any]:
         """Return what the engine says of a container."""
