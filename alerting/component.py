@@ -44,9 +44,6 @@ _DECLARED: Final[tuple[CounterName, ...]] = (
     "alerting_frozen_evaluations",
     "alerting_transitions",
     "alerting_notifications",
-    "alerting_sent_notifications",
-    "alerting_retried_notifications",
-    "alerting_failed_notifications",
     "alerting_takeovers",
 )
 

@@ -40,6 +40,11 @@ class Parcel:
         """What is to be sent, in order."""
         return [notification for _, notification in self.content if notification is not None]
 
+    @property
+    def is_test(self) -> bool:
+        """Whether it tests the channel; then it is tried once."""
+        return any(notification.is_test for notification in self.notifications)
+
     def only(self, rows: Collection[OutboxRow]) -> Parcel:
         """Return the parcel without other rows than these."""
         return Parcel([one for one in self.content if one[0] in rows])

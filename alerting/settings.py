@@ -93,7 +93,7 @@ class AlertingSettings(BaseModel, frozen=True, extra="forbid"):
         (),
         max_length=32,
         description="Where notifications go, as YAML: `[{name: oncall, url: 'slack://…', min_severity: critical}]`; "
-        "[alerts.md](alerts.md) has the fields of a channel.",
+        "[alert-channels.md](alert-channels.md) has the fields of a channel.",
     )
     allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(networks_from_text)] = Field(
         (),

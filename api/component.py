@@ -14,10 +14,12 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
 
+from alerting.channels.desk import ChannelDesk
 from alerting.desk import AlertDesk
 from api import health, models, problems
 from api.alert_routes import build_alert_router
 from api.body_limit import BodyLimit
+from api.channel_routes import build_channel_router
 from api.head_requests import HeadRequests
 from api.metric_routes import build_metric_router
 from api.resource_routes import build_resource_router
@@ -43,10 +45,11 @@ def build(
     checks: health.Checks,
     now_ns: NowNs = time.time_ns,
     alerts: AlertDesk | None = None,
+    channels: ChannelDesk | None = None,
 ) -> FastAPI:
     """Return the app. `checks` are what `/readyz` reports by name; pages may be mounted onto the app afterwards.
 
-    Without `alerts` there are no routes of alerts.
+    Without `alerts` there are no routes of alerts, without `channels` none of where those go.
     """
     app = FastAPI(title="ModelWatch", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit)
@@ -58,6 +61,8 @@ def build(
     app.include_router(build_resource_router(resources, now_ns))
     if alerts is not None:
         app.include_router(build_alert_router(alerts, now_ns))
+    if channels is not None:
+        app.include_router(build_channel_router(channels))
     _add_health(app, settings, counters, checks)
 
     @app.get("/api", include_in_schema=False)

@@ -222,15 +222,19 @@ def _questions(settings: Settings, history: SqlHistory, live: LiveFeed) -> Askin
 
 
 def _add_alerts(made: Assembly, settings: Settings, history: SqlHistory, asking: Asking) -> None:
+    from alerting.channels.component import ChannelCheck, build_channels
     from alerting.component import build as build_alerting
     from storage.component import build_alert_store, build_ingest_progress
 
+    channels = build_channels(settings.alerts)
+    made.add(ChannelCheck(channels))
     store, progress = build_alert_store(history), build_ingest_progress(history)
-    alerting = made.add(build_alerting(settings.alerts, store, progress, asking, (), made.counters))
+    alerting = made.add(build_alerting(settings.alerts, store, progress, asking, channels, made.counters))
     made.checks["alerts"] = alerting.check
 
 
 def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Asking) -> None:
+    from alerting.channels.desk import ChannelDesk
     from alerting.desk import AlertDesk
     from api.component import build as build_api
     from api.web_server import WebServer
@@ -240,7 +244,8 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
 
     query, metrics, resources = asking
     desk = AlertDesk(settings.alerts, build_alert_store(history), asking)
-    app = build_api(settings.api, query, metrics, resources, made.counters, made.checks, alerts=desk)
+    channels = ChannelDesk(settings.alerts, build_alert_store(history).outbox)
+    app = build_api(settings.api, query, metrics, resources, made.counters, made.checks, alerts=desk, channels=channels)
     dash = settings.dash
     if "otlp_endpoint" not in dash.model_fields_set:
         host = settings.receiver.host

@@ -13,6 +13,16 @@ from sqlalchemy import Connection, text
 from storage.alert_rounds import POST, OutboxRow, renew
 from storage.database import Database
 
+TEST_PREFIX: Final = "test-"
+"""Begins the ids of what tests a channel; that waits for nothing which is tried again later."""
+
+
+class Trouble(NamedTuple):
+    """Why notifications of a channel wait, or the latest was not delivered; empty if nothing is known of that."""
+
+    waiting: str
+    failed: str
+
 
 class ChannelCount(NamedTuple):
     """How the notifications of a channel stand; the times are 0 if there is none."""
@@ -28,10 +38,11 @@ _COLUMNS: Final = (
     "FROM alert_outbox"
 )
 _DUE: Final = (
-    f"{_COLUMNS} AS waiting WHERE status = 'waiting' AND due_ms <= :now_ms{{}} AND NOT EXISTS ("
+    f"{_COLUMNS} AS waiting WHERE status = 'waiting' AND due_ms <= :now_ms{{}} AND "
+    f"(notification_id LIKE '{TEST_PREFIX}%' OR NOT EXISTS ("
     "SELECT 1 FROM alert_outbox AS earlier WHERE earlier.channel = waiting.channel AND earlier.status = 'waiting' "
     "AND earlier.due_ms > :now_ms AND (earlier.created_ms < waiting.created_ms OR "
-    "(earlier.created_ms = waiting.created_ms AND earlier.notification_id < waiting.notification_id))) "
+    "(earlier.created_ms = waiting.created_ms AND earlier.notification_id < waiting.notification_id)))) "
     "ORDER BY created_ms, notification_id LIMIT :limit"
 )
 _FIND: Final = text(f"{_COLUMNS} WHERE notification_id = :notification_id AND channel = :channel")
@@ -45,6 +56,10 @@ _SETTLE: Final = text(
     "WHERE notification_id = :notification_id AND channel = :channel AND status = 'waiting'"
 )
 _LATEST: Final = f"{_COLUMNS} WHERE created_ms < :before_ms{{}} ORDER BY created_ms DESC, notification_id LIMIT :limit"
+_TROUBLE: Final = text(
+    "SELECT detail FROM alert_outbox WHERE channel = :channel AND status = :status AND detail <> '' "
+    "ORDER BY created_ms DESC LIMIT 1"
+)
 _COUNTS: Final = text(
     "SELECT channel, SUM(CASE WHEN status = 'waiting' THEN 1 ELSE 0 END), "
     "MAX(CASE WHEN status = 'sent' THEN finished_ms ELSE 0 END), "
@@ -124,6 +139,17 @@ class AlertOutbox:
     async def counts(self) -> list[ChannelCount]:
         """Return how the notifications of each channel stand."""
         return await self._database.read(lambda connection: [ChannelCount(*row) for row in connection.execute(_COUNTS)])
+
+    async def trouble(self, channel: str) -> Trouble:
+        """Return what went wrong with a channel of late."""
+
+        def read(connection: Connection) -> Trouble:
+            found = [
+                connection.scalar(_TROUBLE, {"channel": channel, "status": status}) for status in ("waiting", "failed")
+            ]
+            return Trouble(*[detail or "" for detail in found])
+
+        return await self._database.read(read)
 
 
 def _key(row: OutboxRow) -> dict[str, str | int]:

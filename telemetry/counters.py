@@ -187,7 +187,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "alerting_frozen_evaluations": "Evaluations of one alert rule left out because the data cannot be trusted.",
         "alerting_transitions": "Changes of the state of an alert.",
         "alerting_notifications": "Notifications put into the outbox, each once for every channel.",
-        "alerting_sent_notifications": "Notifications that a channel has taken.",
+        "alerting_sent_notifications": "Notifications that a channel has taken, by channel.",
         "alerting_messages": "Messages that a channel has taken; notifications of one moment leave as one message.",
         "alerting_retried_notifications": "Attempts to deliver a notification that failed and will be made again.",
         "alerting_failed_notifications": "Notifications that were given up.",

@@ -59,7 +59,9 @@ def incidents_of(notifications: Sequence[Notification]) -> list[Message]:
             one = notification.model_copy(
                 update={"items": (item,), "left_out": 0, "state": item.state, "severity": item.severity}
             )
-            messages.append(message_of([one])._replace(key=f"modelwatch-{item.alert_id}"))
+            message = message_of([one])._replace(key=f"modelwatch-{item.alert_id}")
+            # What a test opens, it closes.
+            messages += [message, message._replace(kind="success")] if notification.is_test else [message]
     return messages
 
 

@@ -37,7 +37,7 @@ def conclude(outcome: Outcome) -> None:
     if outcome.trouble == "address":
         raise PermanentError(f"its address is not a public one: allow its network with {ALLOW_SETTING}")
     if outcome.trouble == "url":
-        raise PermanentError("its URL is none that Apprise can read: see docs/alerts.md for examples")
+        raise PermanentError("its URL is none that Apprise can read: see docs/alert-channels.md for examples")
     if outcome.trouble == "local":
         raise PermanentError("it would start a program on this machine, or write to its log, which no channel may")
     if outcome.trouble == "tls":

@@ -1,4 +1,4 @@
-"""The body of a webhook, version 1, and its signature; described for receivers in `docs/alerts.md`.
+"""The body of a webhook, version 1, and its signature; described for receivers in `docs/alert-channels.md`.
 
 Everything is as it was measured and sent: escaping is for whoever shows it. Pure.
 """

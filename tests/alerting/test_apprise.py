@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.support.ports import free_port
 from tests.support.smtp_sink import SmtpSink
 from tests.support.waiting import eventually
 
+ROOT = Path(__file__).parents[2]
 TOKEN = "3ccdd113474722377935511fc85d3dd4"
 
 
@@ -170,7 +172,7 @@ async def test_a_pager_gets_the_end_under_the_key_of_the_beginning(tmp_path: Pat
             "-c",
             program,
             json.dumps(jobs),
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await process.communicate()
@@ -194,3 +196,23 @@ async def test_mentions_and_markup_of_strangers_do_nothing_in_a_chat() -> None:
     text = json.loads(sink.posted[0].body)["text"]
     for forbidden in ("@", "<", ">", "https://", "evil.example", "\n# "):
         assert forbidden not in text
+
+
+async def test_the_examples_of_the_documentation_are_what_apprise_reads() -> None:
+    """Each URL in the table, except that of a webhook; loaded one service at a time, as for a message."""
+    text = (ROOT / "docs" / "alert-channels.md").read_text()
+    table = text.partition("## Examples")[2].partition("Characters such as")[0]
+    urls = [url for url in re.findall(r"`([a-z]+://[^`]+)`", table) if not url.startswith("https://")]
+    program = (
+        "import sys, apprise; from alerting.channels.apprise_services import load_service\n"
+        "for url in sys.argv[1:]:\n"
+        "    load_service(url.partition(':')[0])\n"
+        "    print(type(apprise.Apprise.instantiate(url)).__name__)"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, *urls, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    found = dict(zip(urls, output.decode().split(), strict=True))
+    assert len(found) > 10
+    assert [url for url, name in found.items() if name == "NoneType"] == []
