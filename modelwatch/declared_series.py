@@ -53,6 +53,7 @@ _SERIES: Final[Mapping[Source, Mapping[CounterName, LabelValues]]] = {
         "processor_failed_commits": _ALONE,
         "processor_skipped_items": _BY_SIGNAL,
         "processor_excluded_items": _BY_SIGNAL,
+        "processor_clamped_items": _BY_SIGNAL,
         "processor_late_items": _BY_SIGNAL,
         "processor_invalid_items": _BY_SIGNAL,
         "processor_discarded_items": _BY_SIGNAL,

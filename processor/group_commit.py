@@ -136,6 +136,7 @@ class GroupCommit:
             self._counters.add("processor_late_items", decoded.late_count, signal=signal)
             if isinstance(decoded, SpanColumns):
                 self._counters.add("processor_excluded_items", decoded.excluded_count, signal=signal)
+                self._counters.add("processor_clamped_items", decoded.clamped_count, signal=signal)
         else:
             self._counters.add("processor_duplicate_batches", signal=signal)
             self._counters.add("processor_duplicate_items", batch.item_count, signal=signal)

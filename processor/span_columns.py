@@ -37,7 +37,8 @@ class SpanColumns:
     `series[series_index[i]]` is the series of row i; the list only ever grows, and columns of one decoder usually
     share it. Times are whole nanoseconds, `end_ns` since 1970. `item_count` counts all spans of the batch. Without
     a row are `skipped_count` of them (no series is kept of such), `excluded_count` (left out by a rule),
-    `invalid_count` (impossible times) and `late_count` (ended too long ago).
+    `invalid_count` (impossible times) and `late_count` (ended too long ago). `clamped_count` rows have a duration of
+    zero since they start after their end.
     """
 
     series: Sequence[SeriesKey]
@@ -50,6 +51,7 @@ class SpanColumns:
     excluded_count: int
     invalid_count: int
     late_count: int
+    clamped_count: int = 0
     instances: frozenset[ServiceInstance] = frozenset()
     """Those that the spans came from, as far as they are named."""
 
@@ -218,15 +220,17 @@ def _columns_of(
     excluded_count = int(np.count_nonzero(outcome == _EXCLUDED))
     if not is_kept.all():
         outcome, start_ns, end_ns = outcome[is_kept], start_ns[is_kept], end_ns[is_kept]
+    is_clamped = start_ns > end_ns
     return SpanColumns(
         series=series,
         series_index=outcome >> 1,
         end_ns=end_ns.astype(np.int64),
-        duration_ns=(end_ns - np.minimum(start_ns, end_ns)).astype(np.int64),
+        duration_ns=np.where(is_clamped, 0, end_ns - start_ns).astype(np.int64),
         is_error=(outcome & 1).astype(np.bool_),
         item_count=item_count,
         skipped_count=item_count - len(outcome) - excluded_count - invalid_count - late_count,
         excluded_count=excluded_count,
         invalid_count=invalid_count,
         late_count=late_count,
+        clamped_count=int(np.count_nonzero(is_clamped)),
     )

@@ -52,6 +52,7 @@ CounterName = Literal[
     "processor_failed_commits",
     "processor_skipped_items",  # stored as part of a batch, but nothing is derived from it: other spans, metric gaps
     "processor_excluded_items",  # stored as part of a batch, but left out of RED figures by a rule, such as probes
+    "processor_clamped_items",  # stored, with a duration of zero: spans that start after their end
     "processor_invalid_items",  # set aside because the item itself is impossible, such as a span that ends before 1970
     "processor_late_items",  # set aside because they ended longer ago than late data is taken in
     "processor_discarded_items",  # taken and not kept: log records
@@ -150,6 +151,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "processor_failed_commits": "Commits to the history that failed.",
         "processor_skipped_items": "Stored items that no figures are derived from: other spans, gaps in metrics.",
         "processor_excluded_items": "Stored items that a rule leaves out of RED figures, such as health probes.",
+        "processor_clamped_items": "Stored spans that start after their end, which have a duration of zero.",
         "processor_late_items": "Items set aside because they ended too long ago.",
         "processor_invalid_items": "Items set aside because they are impossible by themselves.",
         "processor_discarded_items": "Items that were taken and are not kept: log records.",

@@ -201,6 +201,7 @@ async def test_absurd_times_are_set_aside_or_clamped_and_nothing_explodes(new_be
         assert await bench.partition_counts() == before
         expected = [len(COUNTED), len(LATE), len(IMPOSSIBLE_NS)]
         assert bench.counted("stored", "late", "invalid") == expected
+        assert bench.counted("clamped") == [sum(start_s > end_s for start_s, end_s in COUNTED)]
         points = [*await bench.history.read(0, FOREVER_S, SeriesFilter())]
         assert sum(point.calls for point in points) == len(COUNTED)
         assert all(NOW - LATE_S - 10 < point.start_s <= NOW + AHEAD_S for point in points)
