@@ -144,7 +144,8 @@ class HistorySource:
 
     def grain_s(self, range_s: int) -> int:
         # The hours of a day are quickly read; the minutes of the hour that it begins in would take twice as long.
-        return max((width_s for width_s in self._widths if width_s * _GRAINS <= range_s), default=0) or self.bucket_s
+        # Buckets that are wider, as finer ones are gone, cannot be divided.
+        return max([self.bucket_s, *(width_s for width_s in self._widths if width_s * _GRAINS <= range_s)])
 
     async def read(
         self, blocks: Sequence[Block], where: SeriesFilter, by: Collection[str]

@@ -143,6 +143,26 @@ async def test_answers_are_a_plain_count_whichever_tier_they_come_from(stores: S
         await check([*calls, *late])
 
 
+async def test_short_windows_of_long_ago_begin_where_they_say(stores: Stores) -> None:
+    """Where only minutes or hours are left, a window begins with a whole one, and holds all that it says it does."""
+    day_s = 86_400
+    ends_s = [stores.now_s - days * day_s for days in (3, 40)]
+    calls = random_calls(11, 400, ends_s[0] - 600, ends_s[0]) + random_calls(12, 400, ends_s[1] - 9 * 3_600, ends_s[1])
+    await stores.history.commit([], points_of(calls))
+    settings = StorageSettings(min_free_bytes=0, rollup_grace_s=1, max_clock_skew_s=1e12)
+    upkeep = build_upkeep(settings, stores.history, Counters(), now_ns=stores.clock)
+    for _ in range(3):
+        stores.clock.advance(5)
+        await upkeep.roll_up()
+    await upkeep.delete_expired()
+    query = Query(QuerySettings(), stores.history, stores.live, stores.clock)
+    for window_s, end_s, width_s in ((300, ends_s[0] - 7, 60), (5 * 3_600 + 17, ends_s[1] - 7, 3_600)):
+        services = await query.services(window_s, end_s=end_s)
+        assert end_s - window_s - width_s < services.start_s <= end_s - window_s
+        assert services.start_s % width_s == 0
+        assert services.total.calls == sum(services.start_s <= call.end_s < services.end_s for call in calls) > 0
+
+
 async def test_months_and_years_are_answered_by_the_hour(stores: Stores) -> None:
     """Each call is there once, in totals and by the day; health is of the last minute and not of the last hour."""
     day_s = 86_400
