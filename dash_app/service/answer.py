@@ -49,7 +49,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
         {**filling, **_filling(snapshot, details)},
         _figures(snapshot, details),
         snapshot.end_s,
-        details.summary.last_seen_s,
+        newest_s,
         found,
     )
 

@@ -24,6 +24,7 @@ _STATUS_COLOURS: Final = {
 }
 NO_STATUS: Final = "no status"
 _MOST_MARKS: Final = 12
+_ROOM_FOR_NAMES: Final = 0.85
 _HEAT: Final = "#5b7cfa"
 _SHADES: Final = 8
 
@@ -144,12 +145,17 @@ def with_releases(figure: Figure, releases: Sequence[Release]) -> Figure:
             "yref": "paper",
             "text": charts.plain(release.version),
             "showarrow": False,
-            "xanchor": "left",
+            **_beside(1000 * release.time_s, figure["layout"]["xaxis"]["range"]),
             "yanchor": "top",
-            "xshift": 2,
             "font": {"size": 10},
         }
         for release in marks
     ]
     layout = figure["layout"] | {"shapes": shapes, "annotations": notes}
     return figure | {"layout": layout} if marks else figure
+
+
+def _beside(time_ms: int, axis: Sequence[int]) -> dict[str, Any]:
+    """Put a name on the side of its line where there is room for it."""
+    is_near_end = time_ms > axis[0] + _ROOM_FOR_NAMES * (axis[1] - axis[0])
+    return {"xanchor": "right", "xshift": -2} if is_near_end else {"xanchor": "left", "xshift": 2}

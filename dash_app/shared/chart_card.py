@@ -12,7 +12,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dash_app.shared import charts
-from dash_app.shared.components import CsvButton
+from dash_app.shared.components import CsvButton, attributes
 
 
 def chart_card(
@@ -29,7 +29,12 @@ def chart_card(
                 ],
                 className="card-head",
             ),
-            html.Div(graph(name), className="chart is-tall" if is_tall else "chart"),
+            html.Div(
+                graph(name),
+                className="chart is-tall" if is_tall else "chart",
+                role="figure",
+                **attributes(aria_label=f"{title}, {subtitle}"),
+            ),
         ],
         className="card",
         title="Drag to choose a time, double-click to return",

@@ -43,10 +43,11 @@ async def test_only_versions_that_are_new_are_releases() -> None:
 
 def test_releases_are_marked_on_the_axis_of_time() -> None:
     """A line through the chart at the moment, and its name, letter by letter."""
-    empty = {"data": [], "layout": {"xaxis": {}}}
-    marked = figures.with_releases(empty, [Release("<b>2", 1_700_000_000)])
+    empty = {"data": [], "layout": {"xaxis": {"range": [1_699_999_900_000, 1_700_000_100_000]}}}
+    marked = figures.with_releases(empty, [Release("<b>2", 1_700_000_000), Release("3", 1_700_000_090)])
     assert marked["layout"]["shapes"][0]["x0"] == marked["layout"]["shapes"][0]["x1"] == 1_700_000_000_000
     assert marked["layout"]["annotations"][0]["text"] == "&lt;b&gt;2"
+    assert [note["xanchor"] for note in marked["layout"]["annotations"]] == ["left", "right"]
     assert figures.with_releases(empty, []) == empty
     many = figures.with_releases(empty, [Release(str(number), number) for number in range(99)])
     assert [note["text"] for note in many["layout"]["annotations"]] == [str(number) for number in range(87, 99)]
@@ -133,6 +134,9 @@ async def test_the_worst_comes_first_where_one_is_chosen() -> None:
     assert answer.why_empty is None
     assert answer.filling["service"] == {"hidden": True}
     assert [link.fields["name"] for link in answer.filling["service-list"]["children"]] == ["fraud", "all-well"]
+    await world.commit(calls(SeriesKey("fresh"), NOW_S - 3, [0.1]))
+    quiet = answer_of((await details_of(world))[0])
+    assert quiet.newest_s == NOW_S - 3, "silence of one is its status, and no silence of all"
     missing = await take_snapshot(world.query, world.resources, ServiceView(View(environment="prod"), "nope"))
     assert answer_of(missing).why_empty == (
         "No calls of nope in the environment prod in the last 5 minutes. Choose a longer range."
