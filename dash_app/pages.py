@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from dash_app import overview, service
+from dash_app import containers, overview, service
 from dash_app.shell.page import Page
 from query import Query, ResourceQuery
 from telemetry import NowNs
@@ -25,4 +25,8 @@ class Sources:
 
 def pages_of(sources: Sources) -> tuple[Page, ...]:
     """Return the pages."""
-    return (overview.page(sources.query, sources.resources), service.page(sources.query, sources.resources))
+    return (
+        overview.page(sources.query, sources.resources),
+        service.page(sources.query, sources.resources),
+        containers.page(sources.resources),
+    )

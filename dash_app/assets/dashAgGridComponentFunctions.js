@@ -27,6 +27,22 @@
     );
   };
 
+  // A row that leads to another view of this page.
+  cells.Named = function (props) {
+    const row = props.data;
+    const nameClass = "service-name" + (row.is_blank ? " is-blank" : "");
+    return element(
+      window.modelwatch_components.PageLink,
+      { path: window.location.pathname, fields: row.link, className: "service", title: row.details },
+      element("bdi", { className: nameClass, key: "name" }, row.name),
+      element("bdi", { className: "service-version", key: "note" }, row.note)
+    );
+  };
+
+  cells.State = function (props) {
+    return element("span", { className: "pill is-" + props.data.state_tone }, props.value);
+  };
+
   cells.Status = function (props) {
     return element("span", { className: "pill is-" + props.value }, NAMES[props.value] || props.value);
   };

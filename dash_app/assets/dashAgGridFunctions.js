@@ -38,6 +38,11 @@
     fitted.add(params.api);
     fit(params.api);
   };
+  // Where its first rows came before anybody listened.
+  window.addEventListener("modelwatch-address", () => {
+    if (window.modelwatch.address.current.page.name !== "containers") return;
+    window.dash_ag_grid.getApiAsync("containers-table").then((grid) => functions.fitColumns({ api: grid }));
+  });
   [TABLET, PHONE].forEach((width) => width.addEventListener("change", () => fitted.forEach(fit)));
 
   // The filters are fields of the address; the grid may not be there yet.

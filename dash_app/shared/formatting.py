@@ -12,6 +12,8 @@ NOTHING: Final = "–"
 
 _UNITS_OF_DURATION: Final = ((1e-6, "µs"), (1e-3, "ms"), (1.0, "s"))
 _LONGEST_IN_SECONDS: Final = 999.5
+_UNITS_OF_SIZE: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
+_LONGEST_SIZE: Final = 1023.5
 
 
 class Figure(NamedTuple):
@@ -68,6 +70,18 @@ def percent(ratio: float | None) -> Figure:
     if share > 99.95 and ratio < 1:
         return Figure(">99.9", "%")
     return Figure(f"{share:.2f}" if share < 9.995 else f"{share:.1f}" if ratio < 1 else "100", "%")
+
+
+def size(value_bytes: float | None) -> Figure:
+    """Return a number of bytes in the binary unit that gives one to four digits before the point."""
+    if value_bytes is None:
+        return Figure(NOTHING, "")
+    value, unit = value_bytes, "B"
+    for larger in _UNITS_OF_SIZE:
+        if abs(value) < _LONGEST_SIZE:
+            break
+        value, unit = value / 1024, larger
+    return Figure(f"{value:,.0f}" if unit == "B" else significant(value), unit)
 
 
 def age(seconds: float) -> str:

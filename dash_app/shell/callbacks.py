@@ -37,9 +37,7 @@ def register(app: Dash, pages: Sequence[Page], settings: DashSettings, now_ns: N
         view = view_of(search, int(asked.get("width", 0)))
         try:
             found = await page.answer(Question(view, fields_of(search)))
-            return _document(
-                page.name, receipt_of(number, found, view, now_ns() / 1e9, settings.refresh_interval_s), found
-            )
+            return _document(page, receipt_of(number, found, view, now_ns() / 1e9, settings.refresh_interval_s), found)
         except Exception as error:
             is_known = isinstance(error, ModelWatchError)
             log.warning("page not answered", page=page.name, view=search, error=repr(error), exc_info=not is_known)
@@ -63,10 +61,11 @@ def register(app: Dash, pages: Sequence[Page], settings: DashSettings, now_ns: N
         page.register(app)
 
 
-def _document(page: str, receipt: Receipt, answer: Answer) -> _Answer:
-    document: _Answer = {"page": page, "receipt": receipt, "environments": sorted(answer.environments)}
+def _document(page: Page, receipt: Receipt, answer: Answer) -> _Answer:
+    document: _Answer = {"page": page.name, "receipt": receipt, "environments": sorted(answer.environments)}
     if receipt["state"] == "filled":
-        document |= {"filling": answer.filling, "figures": answer.figures}
+        note = {"figures-note": {"children": page.note}}
+        document |= {"filling": {**answer.filling, **note}, "figures": answer.figures}
     return document
 
 

@@ -69,7 +69,7 @@ def _page(settings: DashSettings) -> Component:
             never_any_data(settings),
             nothing_in_view(),
             html.Div(id="content", className="content"),
-            html.Footer([_zone(), html.Span("Cards and tables: over the whole range")]),
+            html.Footer([_zone(), html.Span(id="figures-note")]),
         ],
         id="page",
         className="page is-loading",

@@ -69,8 +69,8 @@ class Page:
     """One page: `path` is its address, `title` its name in the navigation; ids of its components are its own.
 
     `answer` is asked once a beat while the page is open, and raises what `query` raises. `charts` are the ids of its
-    graphs over time, which are zoomed together. `register` adds callbacks of its own, if there are any; Dash tells
-    callbacks without an output apart by their inputs only.
+    graphs over time, which are zoomed together. `note` says at the foot what the figures are about. `register` adds
+    callbacks of its own, if there are any; Dash tells callbacks without an output apart by their inputs only.
     """
 
     name: str
@@ -80,4 +80,5 @@ class Page:
     answer: Callable[[Question], Awaitable[Answer]]
     controls: Sequence[Control] = ()
     charts: Sequence[str] = ()
+    note: str = "Cards and tables: over the whole range"
     register: Callable[[Dash], None] = lambda dash: None

@@ -163,6 +163,10 @@ class ResourceQuery:
             min(left, default=None),
         )
 
+    def end_s(self) -> int:
+        """Return the end of questions about the present: the second that is running is the last one included."""
+        return self._now_s() + 1
+
     async def instances(self, window_s: int, service: str | None = None) -> InstancesAnswer:
         """Return the instances of services that were heard of in the last `window_s` seconds. Raises as `resources`."""
         since_s = max(self._now_s() - window_s, 0)

@@ -1,0 +1,63 @@
+"""The answer that fills the page of containers: one snapshot, drawn.
+
+Asked for by the shell once a beat.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dash_app.containers import cards, figures
+from dash_app.containers.rows import rows_of
+from dash_app.containers.snapshot import Snapshot
+from dash_app.shared.legend import legend
+from dash_app.shared.names import visible
+from dash_app.shell.page import Answer
+from dash_app.shell.view import search_of
+
+_LEGEND_NAMES: Final = 3
+
+
+def answer_of(snapshot: Snapshot) -> Answer:
+    """Return everything on the page, or the reason why it is empty."""
+    choice, answer = snapshot.choice, snapshot.answer
+    environments = sorted({*snapshot.environments, *([choice.view.environment] if choice.view.environment else [])})
+    if not answer.items:
+        return Answer({}, {}, answer.end_s, None, environments, _why_empty(snapshot))
+    chosen = cards.chosen_in(snapshot)
+    charted = (chosen,) if chosen is not None else figures.busiest(snapshot.shown)
+    colours = figures.colours_of(charted, answer.items)
+    revision = f"{search_of(choice.view)} {choice.resource} {choice.only} {choice.of}"
+    words = cards.chosen_words(choice, chosen)
+    note = cards.chosen_note(snapshot, chosen) if choice.resource is not None else ""
+    entries = [(visible(one.identity.name), colours[one.identity.id]) for one in charted]
+    return Answer(
+        filling={
+            "containers-summary": {"children": cards.summary(snapshot.shown)},
+            "containers-table": {"rowData": rows_of(snapshot)},
+            "containers-chosen": {"hidden": not words and not note},
+            "containers-chosen-name": {"children": words},
+            "containers-chosen-note": {"children": note},
+            "containers-cpu-legend": {"children": legend(entries[:_LEGEND_NAMES])},
+            "containers-incomplete": {
+                "children": "" if answer.is_complete else "Only those that use the most are shown."
+            },
+        },
+        figures={
+            "containers-cpu": figures.cpu(answer, charted, colours, revision),
+            "containers-memory": figures.memory(answer, charted, colours, revision),
+            "containers-throttling": figures.throttling(answer, charted, colours, revision),
+        },
+        end_s=answer.end_s,
+        newest_s=max(one.last_seen_s for one in answer.items),
+        environments=environments,
+    )
+
+
+def _why_empty(snapshot: Snapshot) -> str:
+    view = snapshot.choice.view
+    place = f" in the environment {view.environment}" if view.environment is not None else ""
+    return (
+        f"No container or process was measured{place} in the last {view.range.words}. They are as soon as "
+        "`modelwatch containers`, or a Collector with docker_stats, kubeletstats or hostmetrics, sends some."
+    )

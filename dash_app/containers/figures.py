@@ -1,0 +1,98 @@
+"""The charts of containers: CPU, memory, throttling; pure functions from resources to Plotly's plain dicts.
+
+One resource has its limits beside it; of several those that use the most are lines of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from dash_app.shared import charts, palette
+from dash_app.shared.charts import Figure
+from query import Resource, ResourcesAnswer, Usage
+
+_LINES: Final = len(palette.SERIES)
+LIMIT: Final = palette.OTHERS
+
+_MIB: Final = 2**20
+_GIB: Final = 2**30
+_LARGE: Final = 600
+"""From so many MiB on in GiB: more digits than three would not fit beside the axis."""
+
+_Value = Callable[[Usage], float | None]
+
+
+def busiest(resources: Sequence[Resource]) -> tuple[Resource, ...]:
+    """Return those that get lines of their own, by CPU and then by memory, in the order of the answer."""
+    by_use = sorted(resources, key=lambda one: (-(one.mean.cpu_cores or 0.0), -(one.mean.memory_bytes or 0.0)))
+    chosen = {one.identity.id for one in by_use[:_LINES]}
+    return tuple(one for one in resources if one.identity.id in chosen)[:_LINES]
+
+
+def colours_of(resources: Sequence[Resource], known: Sequence[Resource]) -> dict[str, str]:
+    """Return the colour of each resource by its id; it keeps it while others come and go."""
+    ids = [one.identity.id for one in resources]
+    return dict(palette.colours_of(ids, [one.identity.id for one in known]))
+
+
+def cpu(answer: ResourcesAnswer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
+    """Return CPU in cores."""
+    traces = _lines(answer, shown, colours, lambda usage: usage.cpu_cores, "%{y} cores")
+    if len(shown) == 1:
+        traces.append(_limit(answer, shown[0], lambda usage: usage.cpu_limit_cores, "%{y} cores"))
+    return charts.framed(traces, _times(answer), revision, {"hoverformat": ".3~r"})
+
+
+def memory(answer: ResourcesAnswer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
+    """Return memory in MiB or GiB, whichever suits all; Plotly knows no binary units."""
+    is_alone = len(shown) == 1
+    sizes = [step.memory_bytes or 0.0 for one in shown for step in one.steps]
+    sizes += [step.memory_limit_bytes or 0.0 for one in shown if is_alone for step in one.steps]
+    size, unit = (_GIB, "GiB") if max(sizes, default=0.0) >= _LARGE * _MIB else (_MIB, "MiB")
+    template = f"%{{y}} {unit}"
+    traces = _lines(answer, shown, colours, lambda usage: _scaled(usage.memory_bytes, size), template)
+    if is_alone:
+        traces.append(_limit(answer, shown[0], lambda usage: _scaled(usage.memory_limit_bytes, size), template))
+    return charts.framed(traces, _times(answer), revision, {"ticksuffix": f" {unit}", "hoverformat": ",.4~r"})
+
+
+def throttling(answer: ResourcesAnswer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
+    """Return the share of periods in which a CPU quota was used up, in per cent."""
+    traces = _lines(answer, shown, colours, lambda usage: _percent(usage.throttled_share), "%{y} %")
+    return charts.framed(traces, _times(answer), revision, {"ticksuffix": "%", "hoverformat": ".3~r"})
+
+
+def _times(answer: ResourcesAnswer) -> list[int]:
+    return [1_000 * second for second in range(answer.start_s, answer.end_s, answer.step_s)]
+
+
+def _lines(
+    answer: ResourcesAnswer, shown: Sequence[Resource], colours: dict[str, str], value: _Value, template: str
+) -> list[Figure]:
+    times = _times(answer)
+    return [
+        charts.line(
+            charts.plain(one.identity.name),
+            times,
+            [value(step) for step in one.steps],
+            {"color": colours.get(one.identity.id, palette.OTHERS), "width": 1.6},
+        )
+        | {"hovertemplate": template}
+        for one in shown
+    ]
+
+
+def _limit(answer: ResourcesAnswer, one: Resource, value: _Value, template: str) -> Figure:
+    style = {"color": LIMIT, "width": 1.2, "dash": "dash"}
+    return charts.line("limit", _times(answer), [value(step) for step in one.steps], style) | {
+        "hovertemplate": template
+    }
+
+
+def _scaled(value: float | None, size: int) -> float | None:
+    return None if value is None else value / size
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share

@@ -1,0 +1,45 @@
+"""Everything that the page of containers shows at one moment, asked of `query/` together.
+
+Between `answer.py`, which wants it, and the pure modules, which draw it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from dash_app.containers.choice import Choice
+from query import Resource, ResourceFilter, ResourceQuery, ResourcesAnswer, VerdictsAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The answers behind one picture of the page."""
+
+    choice: Choice
+    answer: ResourcesAnswer
+    """All resources of the environment, and their groups if the rows are groups."""
+    verdicts: VerdictsAnswer | None
+    environments: tuple[str, ...]
+
+    @property
+    def shown(self) -> tuple[Resource, ...]:
+        """Those that pass the filter and belong to the chosen group."""
+        return tuple(one for one in self.answer.items if self.choice.shows(one))
+
+
+async def take_snapshot(resources: ResourceQuery, choice: Choice) -> Snapshot:
+    """Ask everything that the page shows. Raises what `query` raises."""
+    view = choice.view
+    end_s = view.end_s(resources.end_s())
+    start_s, step_s = end_s - view.range.length_s, view.range.series_step_s
+    where = ResourceFilter(environment=view.environment)
+    answer, verdicts = await asyncio.gather(
+        resources.resources(start_s, end_s, step_s, choice.group_by, where), resources.recent_verdicts()
+    )
+    everything = answer
+    if view.environment is not None:
+        everything = await resources.resources(start_s, end_s, step_s)
+    environments = {one.owner.environment for one in everything.items} - {""}
+    # Verdicts are about now, and say nothing of a time that is over.
+    return Snapshot(choice, answer, verdicts if view.range.end_s is None else None, tuple(sorted(environments)))
