@@ -33,6 +33,10 @@ HistoryKey = tuple[int, str, int]
 """The place of a transition: time in milliseconds, alert, number."""
 
 
+DeliveryKey = tuple[int, str, str]
+"""The place of a delivery: time in milliseconds, notification, channel."""
+
+
 class UnknownAlertError(PermanentError):
     """There is no open alert of this id."""
 
@@ -61,6 +65,7 @@ class Past(NamedTuple):
 class Delivery(NamedTuple):
     """A notification to one channel and how that stands. `finished_s` is `None` while it waits."""
 
+    key: DeliveryKey
     notification: Notification
     channel: str
     status: str
@@ -149,13 +154,13 @@ class AlertDesk:
         return ack
 
     async def deliveries(
-        self, limit: int, *, before_s: float | None = None, channel: str | None = None
+        self, limit: int, *, before: DeliveryKey | None = None, channel: str | None = None
     ) -> list[Delivery]:
-        """Return notifications and what became of them, latest first, made before a time."""
-        before_ms = self._now_ns() // _NS_PER_MS + 1 if before_s is None else round(before_s * _MS_PER_S)
-        rows = await self._store.outbox.latest(limit, before_ms=before_ms, channel=channel)
+        """Return notifications and what became of them, latest first, earlier than the one that `before` names."""
+        rows = await self._store.outbox.latest(limit, before=before, channel=channel)
         return [
             Delivery(
+                (row.created_ms, row.notification_id, row.channel),
                 Notification.model_validate_json(row.document),
                 row.channel,
                 row.status,

@@ -207,5 +207,5 @@ NOTIFICATIONS_EXAMPLE: Final[dict[str, Any]] = {
             },
         }
     ],
-    "next": "1795341600.000",
+    "next": "1795341600000.8d0a6f3b1c2d4e5f60718293.on-call",
 }

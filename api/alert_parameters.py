@@ -6,13 +6,21 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from alerting.desk import HistoryKey
+from alerting.desk import DeliveryKey, HistoryKey
 from alerting.notification import Severity
 from alerting.states import Phase
 from api.parameters import Time
 
 _LABEL: Final = 256
 _HISTORY_KEY: Final = r"^\d{1,15}\.[0-9a-f]{24}\.\d{1,12}$"
+
+_DELIVERY_KEY: Final = r"^\d{1,15}\.[0-9a-f]{1,64}\..+$"
+
+
+def delivery_key(text: str) -> DeliveryKey:
+    """Read what `next` of a page of notifications said."""
+    created_ms, notification_id, channel = text.split(".", 2)
+    return int(created_ms), notification_id, channel
 
 
 def history_key(text: str) -> HistoryKey:
@@ -53,11 +61,11 @@ class AlertDeliveriesParameters(BaseModel, extra="forbid"):
     """The parameters of `/api/v1/alert-notifications`."""
 
     channel: str | None = Field(None, max_length=_LABEL, description="Only to this channel.", examples=["on-call"])
-    before: float | None = Field(
+    before: str | None = Field(
         None,
-        ge=0,
-        le=253_402_300_799,
-        description="Only those made before this Unix second: the `next` of the page before.",
-        examples=[1795341600.25],
+        pattern=_DELIVERY_KEY,
+        max_length=400,
+        description="Only what was before: the `next` of the page before.",
+        examples=["1795341600000.8d0a6f3b1c2d4e5f60718293.on-call"],
     )
     limit: int = Field(100, ge=1, le=1_000, description="The most items to answer with.", examples=[100])

@@ -35,6 +35,7 @@ from api.alert_parameters import (
     AlertDeliveriesParameters,
     AlertHistoryParameters,
     OpenAlertsParameters,
+    delivery_key,
     history_key,
 )
 from api.documents import Json, json_response
@@ -145,9 +146,11 @@ def _add_alerts(router: APIRouter, desk: AlertDesk) -> None:
     )
     async def deliveries(parameters: Annotated[AlertDeliveriesParameters, QueryParameters()]) -> Response:
         """Latest first, a page at a time. Try `GET /api/v1/alert-notifications?limit=20`."""
-        found = await desk.deliveries(parameters.limit, before_s=parameters.before, channel=parameters.channel)
-        next_ = f"{found[-1].created_s:.3f}" if len(found) == parameters.limit else None
-        return json_response({"items": [documents.delivery_document(one) for one in found], "next": next_})
+        before = None if parameters.before is None else delivery_key(parameters.before)
+        found = await desk.deliveries(parameters.limit + 1, before=before, channel=parameters.channel)
+        shown = found[: parameters.limit]
+        next_ = ".".join(map(str, shown[-1].key)) if len(found) > len(shown) else None
+        return json_response({"items": [documents.delivery_document(one) for one in shown], "next": next_})
 
 
 def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:

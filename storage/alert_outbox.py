@@ -55,7 +55,10 @@ _SETTLE: Final = text(
     "UPDATE alert_outbox SET status = :status, detail = :detail, due_ms = :due_ms, finished_ms = :finished_ms "
     "WHERE notification_id = :notification_id AND channel = :channel AND status = 'waiting'"
 )
-_LATEST: Final = f"{_COLUMNS} WHERE created_ms < :before_ms{{}} ORDER BY created_ms DESC, notification_id LIMIT :limit"
+_LATEST: Final = (
+    f"{_COLUMNS} WHERE (created_ms, notification_id, channel) < (:before_ms, :before_id, :before_channel){{}} "
+    "ORDER BY created_ms DESC, notification_id DESC, channel DESC LIMIT :limit"
+)
 _TROUBLE: Final = text(
     "SELECT detail FROM alert_outbox WHERE channel = :channel AND status = :status AND detail <> '' "
     "ORDER BY created_ms DESC LIMIT 1"
@@ -127,11 +130,15 @@ class AlertOutbox:
         """Return when the next row is due, `None` if none is waiting."""
         return await self._database.read(lambda connection: connection.scalar(_NEXT_DUE))
 
-    async def latest(self, limit: int, *, before_ms: int, channel: str | None = None) -> list[OutboxRow]:
-        """Return the rows that were made before a time, latest first."""
+    async def latest(
+        self, limit: int, *, before: tuple[int, str, str] | None = None, channel: str | None = None
+    ) -> list[OutboxRow]:
+        """Return rows, latest first: before the one made at a time, with its id and channel, or from the last on."""
         where, values = (" AND channel = :channel", {"channel": channel}) if channel is not None else ("", {})
         statement = text(_LATEST.format(where))
-        asked = {"before_ms": before_ms, "limit": limit, **values}
+        before_ms, before_id, before_channel = before or (2**62, "", "")
+        place = {"before_ms": before_ms, "before_id": before_id, "before_channel": before_channel}
+        asked = {**place, "limit": limit, **values}
         return await self._database.read(
             lambda connection: [OutboxRow(*row) for row in connection.execute(statement, asked)]
         )

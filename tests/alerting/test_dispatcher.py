@@ -44,7 +44,7 @@ class Office:
         )
 
     async def rows(self) -> dict[str, OutboxRow]:
-        found = await self.store.outbox.latest(99, before_ms=10**15)
+        found = await self.store.outbox.latest(99)
         return {f"{row.channel}/{row.notification_id}": row for row in found}
 
 

@@ -125,5 +125,16 @@ async def test_what_is_old_is_deleted_but_nothing_that_waits(store: AlertStore) 
     await store.outbox.settle([rows[0]._replace(status="sent", finished_ms=6)])
     await store.documents.put_silence(SilenceRow("s1", 5, "{}"))
     assert await store.rounds.expire(10) == 3
-    assert [row.notification_id for row in await store.outbox.latest(9, before_ms=99)] == ["waits"]
+    assert [row.notification_id for row in await store.outbox.latest(9)] == ["waits"]
     assert await store.rounds.history(9) == []
+
+
+async def test_notifications_are_read_page_by_page_without_gaps(store: AlertStore) -> None:
+    """Though all of a storm were made in one moment."""
+    await store.rounds.take("me", await store.rounds.lease())
+    rows = [outbox_row(notification(f"{number:02}"), channel, 5) for number in range(5) for channel in ("chat", "mail")]
+    await store.rounds.commit("me", 1, Round("", outbox=rows))
+    read: list[tuple[int, str, str]] = []
+    while page := await store.outbox.latest(3, before=read[-1] if read else None):
+        read += [(row.created_ms, row.notification_id, row.channel) for row in page]
+    assert read == sorted(((5, row.notification_id, row.channel) for row in rows), reverse=True)

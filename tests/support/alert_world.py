@@ -143,7 +143,7 @@ class AlertWorld:
 
     async def told(self) -> list[Notification]:
         """Return all that was put into the outbox, in the order that it was."""
-        rows = await self.store.outbox.latest(1_000, before_ms=10**15)
+        rows = await self.store.outbox.latest(1_000)
         found = [Notification.model_validate_json(row.document) for row in rows]
         return sorted(found, key=lambda one: one.created_s)
 
