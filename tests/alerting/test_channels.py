@@ -111,7 +111,7 @@ async def test_no_secret_is_told_anywhere(
         secrets_sent = str(sink.posted)
         assert all(secret in secrets_sent for secret in (SECRETS[1], SECRETS[3])), "the test would prove nothing"
         told += [repr(settings), str(settings), repr(build_channels(settings))]
-    told += [str(row) for row in await store.outbox.latest(99, before_ms=10**15)]
+    told += [str(row) for row in await store.outbox.latest(99)]
     told += [str(await ChannelDesk(settings, store.outbox, clock).channels()), str(post.counters.figures())]
     told += [caplog.text, *capfd.readouterr()]
     for wrong in ({"url": f"x://{SECRETS[1]} y"}, {"url": f"x://{SECRETS[1]}", "extra": SECRETS[0]}, {}):
@@ -232,7 +232,7 @@ async def started(database_url: str, tree: dict[str, Any]) -> asyncio.subprocess
 
 
 async def is_sent(store: AlertStore) -> bool:
-    return {row.status for row in await store.outbox.latest(9, before_ms=10**15)} == {"sent"}
+    return {row.status for row in await store.outbox.latest(9)} == {"sent"}
 
 
 async def has_lease(store: AlertStore, holder: str, fence: int) -> bool:
