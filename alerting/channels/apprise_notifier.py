@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,29 +59,34 @@ class AppriseNotifier:
         return _outcome(await _answer(json.dumps(job).encode(), self._timeout_s))
 
 
-async def _answer(job: bytes, timeout_s: float) -> bytes:
-    """Run the process and return what it writes. It is ended when that takes too long, or the caller has enough."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-B",
-        "-m",
-        "alerting.channels.apprise_process",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+def _start() -> subprocess.Popen[bytes]:
+    # Not the loop's own way to start processes: uvloop forks, which gRPC complains about and a large process pays for;
+    # this takes a few milliseconds.
+    return subprocess.Popen(
+        [sys.executable, "-B", "-m", "alerting.channels.apprise_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         # Nothing of our own environment: no proxies, no files of passwords, no secrets of others.
         env={"PYTHONUTF8": "1", "NETRC": os.devnull, "HOME": os.devnull, "no_proxy": "*"},
         cwd=_ROOT,
     )
-    try:
-        async with asyncio.timeout(timeout_s):
-            answer, _ = await process.communicate(job)
-    except TimeoutError:
-        raise RetryableError(f"it did not take the message within {timeout_s:g} s", retry_after_s=0) from None
-    finally:
-        with suppress(ProcessLookupError):
+
+
+async def _answer(job: bytes, timeout_s: float) -> bytes:
+    """Run the process and return what it writes. It is ended when that takes too long, or the caller has enough."""
+    process = _start()
+    # A thread of its own: those that the loop shares out are few, and a slow target must delay nobody else.
+    with ThreadPoolExecutor(1) as thread:
+        talk = asyncio.get_running_loop().run_in_executor(thread, process.communicate, job)
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer, _ = await asyncio.shield(talk)
+        except TimeoutError:
+            raise RetryableError(f"it did not take the message within {timeout_s:g} s", retry_after_s=0) from None
+        finally:
             process.kill()
-        await process.wait()
+            await asyncio.wait([talk])
     return answer[:_MAX_ANSWER_BYTES]
 
 
