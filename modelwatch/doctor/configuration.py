@@ -23,6 +23,7 @@ import redis
 import sqlalchemy
 import sqlalchemy.exc
 
+from alerting.channels.component import ChannelCheck, build_channels
 from container_stats.engine_check import look_for_engine
 from modelwatch.doctor.finding import Finding, print_findings
 from modelwatch.settings import Settings
@@ -58,6 +59,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _live_feed,
         _access,
         _certificates,
+        _alert_channels,
         _ports,
         _data,
         _containers,
@@ -189,6 +191,14 @@ def _certificates(settings: Settings) -> Iterator[Finding]:
     if certificates is not None:
         certificates.take_up(tuple(read_secret(setting, path) for setting, path in certificates.files.items()))
         yield Finding("ok", "certificates", "the receiver's files can be read and fit together")
+
+
+def _alert_channels(settings: Settings) -> Iterator[Finding]:
+    """Whether the channels can be made, and Apprise can read their URLs; nothing is sent, no target is named."""
+    if settings.alerts.channels:
+        channels = build_channels(settings.alerts)
+        asyncio.run(ChannelCheck(channels).start())
+        yield Finding("ok", "alert channels", ", ".join(f"{channel.name} ({channel.kind})" for channel in channels))
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
