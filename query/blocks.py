@@ -5,7 +5,7 @@ Pure arithmetic on Unix seconds; blocks are half-open, so that every call falls 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -33,6 +33,16 @@ def floor_to(second: int, width_s: int) -> int:
 def ceil_to(second: int, width_s: int) -> int:
     """Return the first multiple of `width_s` that is not before `second`."""
     return second + -second % width_s
+
+
+def widened(start_s: int, step_s: int, bucket_s_at: Callable[[int], int]) -> int:
+    """Return the step as a multiple of the buckets that there are where the first step begins, a multiple of it too.
+
+    The widths of buckets divide each other. A wider step may begin earlier, where buckets are wider.
+    """
+    while step_s % (bucket_s := bucket_s_at(floor_to(start_s, step_s))):
+        step_s = ceil_to(step_s, bucket_s)
+    return step_s
 
 
 def steps(start_s: int, end_s: int, step_s: int) -> list[Block]:

@@ -144,7 +144,7 @@ class Query:
         check_range(max(start_s - window_s, 0), end_s, self._settings)
         check_step(start_s, end_s, step_s, self._settings)
         source = await self._choice.source_for(floor_to(max(start_s - window_s, 0), step_s))
-        step_s = ceil_to(step_s, source.bucket_s)
+        step_s = time_blocks.widened(max(start_s - window_s, 0), step_s, source.bucket_s_at)
         window_s = ceil_to(window_s, step_s)
         blocks = time_blocks.steps(floor_to(max(start_s - window_s, 0), step_s), ceil_to(end_s, step_s), step_s)
         fields = tuple(group_by)
@@ -209,7 +209,7 @@ class Query:
     ) -> tuple[Source, int, list[Block], list[Cells], Callable[[], bool]]:
         """Return the source, the step that it allows, the steps and their cells, and whether they still hold."""
         source = await self._choice.source_for(floor_to(start_s, step_s))
-        step_s = ceil_to(step_s, source.bucket_s)
+        step_s = time_blocks.widened(start_s, step_s, source.bucket_s_at)
         start_s, end_s = floor_to(start_s, step_s), self._end_in(source, end_s)
         blocks = time_blocks.steps(start_s, end_s, step_s)
         still_holds = self._holds(source, Block(start_s, end_s))

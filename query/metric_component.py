@@ -9,9 +9,10 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
-from query.blocks import ceil_to, floor_to
+from query.blocks import ceil_to, floor_to, widened
 from query.metric_answers import Aggregation, MetricAnswer, MetricInfo, MetricsAnswer
 from query.metric_groups import SeriesSamples, aggregations_of, values_of
 from query.metric_samples import Sample, samples_of
@@ -106,7 +107,7 @@ class MetricQuery:
         start_s = max(end_s - window_s, 0)
         start_s = floor_to(start_s, finest_width_s(tiers, start_s))
         width_s = tiers[0].width_s
-        steps = _Steps(start_s, end_s, end_s - start_s, max(start_s - ceil_to(_LOOK_BACK_S, width_s), 0), width_s)
+        steps = _Steps(start_s, end_s, end_s - start_s, _look_back(tiers, start_s, width_s), width_s)
         return (await self._answer_in(steps, where, tuple(group_by), aggregation))[0]
 
     async def _answer_list(self, start_s: int, end_s: int, where: MetricFilter) -> Kept[MetricsAnswer]:
@@ -129,9 +130,9 @@ class MetricQuery:
         aggregation: Aggregation | None,
     ) -> Kept[MetricAnswer]:
         tiers = await self._history.kept()
-        step_s = ceil_to(step_s, finest_width_s(tiers, start_s))
+        step_s = widened(start_s, step_s, partial(finest_width_s, tiers))
         start_s, end_s = floor_to(start_s, step_s), self._end_in(tiers, end_s)
-        since_s = max(start_s - ceil_to(_LOOK_BACK_S, step_s), 0)
+        since_s = _look_back(tiers, start_s, step_s)
         steps = _Steps(start_s, end_s, step_s, since_s, fitting_width_s(tiers, step_s))
         return await self._answer_in(steps, where, group_by, aggregation)
 
@@ -174,6 +175,12 @@ class MetricQuery:
     def _holds_for(self, seconds: float) -> Callable[[], bool]:
         now_ns = self._now_ns()
         return lambda: 0 <= self._now_ns() - now_ns < seconds * _NS_PER_S
+
+
+def _look_back(tiers: Sequence[KeptTier], start_s: int, width_s: int) -> int:
+    """Return where to begin to read, which is with a whole bucket of those that are left of that time."""
+    since_s = max(start_s - ceil_to(_LOOK_BACK_S, width_s), 0)
+    return floor_to(since_s, finest_width_s(tiers, since_s))
 
 
 def _one_metric(columns: MetricColumns) -> MetricSeriesKey | None:

@@ -151,9 +151,13 @@ async def test_short_windows_of_long_ago_begin_where_they_say(stores: Stores) ->
     await stores.history.commit([], points_of(calls))
     settings = StorageSettings(min_free_bytes=0, rollup_grace_s=1, max_clock_skew_s=1e12)
     upkeep = build_upkeep(settings, stores.history, Counters(), now_ns=stores.clock)
-    for _ in range(3):
-        stores.clock.advance(5)
-        await upkeep.roll_up()
+
+    async def roll_up() -> None:
+        for _ in range(3):
+            stores.clock.advance(5)
+            await upkeep.roll_up()
+
+    await roll_up()
     await upkeep.delete_expired()
     query = Query(QuerySettings(), stores.history, stores.live, stores.clock)
     for window_s, end_s, width_s in ((300, ends_s[0] - 7, 60), (5 * 3_600 + 17, ends_s[1] - 7, 3_600)):
@@ -161,6 +165,19 @@ async def test_short_windows_of_long_ago_begin_where_they_say(stores: Stores) ->
         assert end_s - window_s - width_s < services.start_s <= end_s - window_s
         assert services.start_s % width_s == 0
         assert services.total.calls == sum(services.start_s <= call.end_s < services.end_s for call in calls) > 0
+    # A step that is widened to whole minutes may begin where there are none any more.
+    _, minutes, _ = await stores.history.kept()
+    step_s, at_s = next(
+        (step_s, second)
+        for step_s in range(421, 3_600, 60)
+        for second in range(minutes.since_s, minutes.since_s + step_s)
+        if second - second % step_s >= minutes.since_s > second - second % (step_s + -step_s % 60)
+    )
+    edge = random_calls(13, 100, minutes.since_s - 3_600, minutes.since_s + 3_600)
+    await stores.history.commit([], points_of(edge))
+    await roll_up()
+    answer = await query.red(at_s, at_s + 3_600, step_s, ())
+    check_red(answer, [*calls, *edge], (), SeriesFilter())
 
 
 async def test_months_and_years_are_answered_by_the_hour(stores: Stores) -> None:
