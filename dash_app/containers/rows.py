@@ -76,7 +76,7 @@ def _group_row(group: ResourceGroup, grouping: str) -> Row:
         "note": formatting.plural(group.resource_count, "resource") + (f", {ended} not live" if ended else ""),
         "details": visible(group.name) if group.name else UNNAMED,
         "owner": "",
-        "state": "Live" if is_live else "Stopped",
+        "state": "Live" if is_live else "Not live",
         "state_tone": "healthy" if is_live else "no_data",
         **dict.fromkeys(("restarts", "oom_kills")),
         **{f"{name}_text": formatting.NOTHING for name in ("restarts", "oom_kills")},

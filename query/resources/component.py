@@ -54,6 +54,8 @@ _AHEAD_S: Final = 600
 """Series may have been noted so long before the time of their points, as data may be dated ahead."""
 _INSTANCE_LOOK_BACK_S: Final = 3_600
 _JUDGED_FOR_S: Final = 10.0
+_CACHE_FACTOR: Final = 5
+"""Reporters tell every ten seconds or less often, so that what was measured holds longer than other answers."""
 _PATIENCE_S: Final = 0.5
 _RECENT_S: Final = 60
 
@@ -219,7 +221,7 @@ class ResourceQuery:
 
     async def _measure(self, start_s: int, end_s: int, step_s: int) -> _Found:
         names = tuple(SOURCES)
-        holds = self._holds_for(self._settings.history_cache_s)
+        holds = self._holds_for(_CACHE_FACTOR * self._settings.history_cache_s)
         return await self._found.get(
             (start_s, end_s, step_s), lambda: self._answer_found(start_s, end_s, step_s, names, holds)
         )

@@ -118,7 +118,7 @@ async def test_rows_may_be_groups_which_lead_to_their_members(
     assert cells["models"]["name"] == "models3 resources, 1 not live"
     await tab.page.screenshot(path=artifacts / "containers-groups.png")
     await tab.page.click("#containers-table .service:has-text('(none)')")
-    await until_true(tab, "document.querySelectorAll('#containers-table .ag-row').length === 3")
+    await tab.until("#containers-table .service-name:text-is('gunicorn 4101')")
     assert set(await cells_of(tab)) == {HOSTILE, "gunicorn 4100", "gunicorn 4101"}
     assert await tab.text("#containers-chosen-name") == "compose project (none)"
     await tab.page.fill("#containers-filter", "guni")
