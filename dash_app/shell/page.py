@@ -55,8 +55,8 @@ class Answer:
     is about data that keeps coming.
     """
 
-    filling: Filling
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    filling: Filling = field(repr=False)
+    figures: Mapping[str, Figure] = field(default_factory=dict, repr=False)
     end_s: int | None = None
     newest_s: int | None = None
     environments: Sequence[str] = ()
@@ -76,7 +76,7 @@ class Page:
     name: str
     path: str
     title: str
-    layout: Component
+    layout: Component = field(repr=False)
     answer: Callable[[Question], Awaitable[Answer]]
     controls: Sequence[Control] = ()
     charts: Sequence[str] = ()
