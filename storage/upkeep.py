@@ -28,7 +28,7 @@ from storage.retirement import Retired, next_cutoff, retire_partitions, retire_r
 from storage.rollups import Bucket, Gathered, OutdatedError, count_due, due_buckets, gather, store
 from storage.settings import StorageSettings
 from storage.tasks import end_task
-from telemetry import Counters, ModelWatchError, NowNs
+from telemetry import Counters, ModelWatchError, NowNs, RetryableError
 from telemetry.counters import CounterName
 
 log = structlog.get_logger(__name__)
@@ -107,7 +107,10 @@ class Upkeep:
             await asyncio.sleep(min(self._settings.rollup_interval_s, self._settings.retention_interval_s))
 
     async def roll_up(self) -> int:
-        """Roll up what is due; return how many buckets that were. What others changed meanwhile is left for later."""
+        """Roll up what is due; return how many buckets that were. What others changed meanwhile is left for later.
+
+        A bucket that cannot be rolled up, as a row of it cannot be read, stays due and keeps no other from it.
+        """
         rolled = 0
         while True:
             look = partial(
@@ -118,7 +121,7 @@ class Upkeep:
                 at_most=_BUCKETS_AT_ONCE,
             )
             buckets = await self._database.read(look)
-            done = sum([await self._roll_up(bucket) for bucket in buckets])
+            done = sum([await self._roll_up_if_readable(bucket) for bucket in buckets])
             rolled += done
             if not done:
                 self._due = await self._database.read(count_due)
@@ -152,6 +155,15 @@ class Upkeep:
         if total:
             log.info("old data deleted", rows=total)
         return total
+
+    async def _roll_up_if_readable(self, bucket: Bucket) -> bool:
+        try:
+            return await self._roll_up(bucket)
+        except (BusyError, RetryableError):
+            raise
+        except Exception:
+            log.exception("a bucket cannot be rolled up", start_s=bucket.start_s, rank=bucket.rank)
+            return False
 
     async def _roll_up(self, bucket: Bucket) -> bool:
         dialect, tiers, catalog = self._dialect, self._tiers, self._history.catalog

@@ -211,6 +211,27 @@ def test_the_guard_warns_before_figures_have_to_go(capsys: pytest.CaptureFixture
     assert not DiskGuard(StorageSettings()).is_too_full(Space(2**60, None))
 
 
+async def test_a_bucket_that_cannot_be_read_keeps_no_other_from_being_rolled_up(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """One row that a disk or a stranger spoilt stays what it is; everything else goes on, deleting included."""
+    starts_s = [NOW_S // HOUR_S * HOUR_S - hours * HOUR_S for hours in (1, 2, 3)]
+    await history.commit([], [red_point(start_s=start_s) for start_s in starts_s])
+    spoil = sqlalchemy.text("UPDATE red_points SET durations = :raw WHERE start_s = :start_s")
+    await history.database.write(
+        lambda connection: connection.execute(spoil, {"raw": b"?", "start_s": starts_s[1]}).rowcount
+    )
+    upkeep = upkeep_of(history, clock)
+    clock.advance(60)
+    assert await upkeep.roll_up() == 4
+    assert await upkeep.roll_up() == 0
+    for start_s, calls in zip(starts_s, (1, None, 1), strict=True):
+        if calls:
+            found = await history.read(start_s, start_s + HOUR_S, EVERYTHING, HOUR_S)
+            assert [(point.start_s, point.calls) for point in found] == [(start_s, calls)]
+    await upkeep.delete_expired()
+
+
 async def test_what_a_clock_that_is_ahead_marked_is_rolled_up_all_the_same(store: Any, clock: ManualClock) -> None:
     """Processors whose clocks disagree a little wait for late data alike; a mark of tomorrow is not waited for."""
     ahead = ManualClock(NOW_S)
