@@ -7,14 +7,17 @@ import threading
 from dataclasses import dataclass, field
 
 import pytest
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from modelwatch_instrumentation import exporter
+from modelwatch_instrumentation.encoding import SpanEncoder
 from modelwatch_instrumentation.exporter import PatientExporter
 from modelwatch_instrumentation.outage import OutageLog
-from modelwatch_instrumentation.transport import SendError
+from modelwatch_instrumentation.transport import SendError, transport_of
 from tests.instrumentation.test_encoding import a_span
+from tests.support import hostile_collectors as hostile
 
 
 @dataclass
@@ -147,6 +150,18 @@ def test_spans_that_cannot_be_encoded_are_counted_as_lost(clock: ManualClock, ca
     assert patient.export([None]) is SpanExportResult.FAILURE  # type: ignore[list-item]
     assert caplog.messages[0].startswith("cannot export spans to collector:4317: they cannot be encoded")
     assert caplog.messages[0].endswith("spans lost so far: 1")
+
+
+def test_a_batch_that_is_too_large_does_not_hold_up_those_behind_it() -> None:
+    """gRPC says that its resources are exhausted, and no time at which they are not: it is the batch itself."""
+    with hostile.narrow(2000) as url:
+        transport = transport_of(OTLPSpanExporter(url, insecure=True))
+        assert transport is not None
+        transport.send(SpanEncoder().encode([a_span(a=1)]))
+        with pytest.raises(SendError, match="RESOURCE_EXHAUSTED") as refused:
+            transport.send(SpanEncoder().encode([a_span(a="x" * 3000)]))
+        assert refused.value.is_final
+        transport.close()
 
 
 def test_spans_of_another_exporter_go_through_unchanged() -> None:

@@ -84,9 +84,27 @@ def slow(pause_s: float) -> Iterator[str]:
             time.sleep(pause_s)
             return ExportTraceServiceResponse()
 
-    server = grpc.server(ThreadPoolExecutor(2))
+    with _serving(Service()) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def narrow(max_bytes: int) -> Iterator[str]:
+    """Take small requests over gRPC, as every collector does, and no others."""
+
+    class Service(TraceServiceServicer):
+        def Export(self, request: Any, context: Any) -> ExportTraceServiceResponse:  # noqa: N802
+            return ExportTraceServiceResponse()
+
+    with _serving(Service(), max_bytes) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _serving(service: TraceServiceServicer, max_bytes: int = 4_194_304) -> Iterator[str]:
+    server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", max_bytes)])
     port = server.add_insecure_port("127.0.0.1:0")
-    add_TraceServiceServicer_to_server(Service(), server)  # type: ignore[no-untyped-call]
+    add_TraceServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     server.start()
     try:
         yield f"http://127.0.0.1:{port}"

@@ -69,15 +69,17 @@ class GrpcTransport:
         )
 
     def send(self, request: bytes) -> None:
-        from grpc import RpcError
+        from grpc import RpcError, StatusCode
 
         try:
             self._call(request, metadata=self._headers, timeout=self._timeout_s)
         except RpcError as error:
             code = error.code()
             reason = f"{code.name}: {error.details()}"
-            is_final = code not in self._final_unless
-            raise SendError(reason, is_final=is_final, retry_after_s=_retry_delay_s(error)) from None
+            delay_s = _retry_delay_s(error)
+            # OTLP's specification: exhausted without RetryInfo means this request itself, such as one that is too large
+            is_final = code not in self._final_unless or (code is StatusCode.RESOURCE_EXHAUSTED and delay_s is None)
+            raise SendError(reason, is_final=is_final, retry_after_s=delay_s) from None
         except ValueError as error:  # the channel was closed meanwhile
             raise SendError(str(error)) from None
 
