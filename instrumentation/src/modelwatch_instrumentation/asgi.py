@@ -20,6 +20,7 @@ from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware, set_stat
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
 from opentelemetry.util.http import ExcludeList, get_excluded_urls
 
+from modelwatch_instrumentation.errors import record_exception
 from modelwatch_instrumentation.lean import App, LeanTracing, Message, Receive, Send
 from modelwatch_instrumentation.request import RequestSpan, Scope, open_request, request_of, span_method
 
@@ -95,13 +96,15 @@ class ResponseWatch:
         async def watched_send(message: Message) -> None:
             nonlocal has_started, has_body
             if message["type"] in _STARTS:
-                has_started = True
+                has_started = request.has_started = True
                 await _send_start(request, send, message)
                 return
             if not has_body and message["type"] == "http.response.body":
                 if message.get("more_body") and message.get("body"):
                     request.record_first_byte()
                 has_body = bool(message.get("body"))
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                request.end_body()
             await send(message)
 
         try:
@@ -134,7 +137,7 @@ async def _send_start(request: RequestSpan, send: Send, message: Message) -> Non
     error, request.error = request.error, None
     request.describe()
     if error is not None:
-        request.span.record_exception(error)
+        record_exception(request.span, error)
     await send(message)
     if error is not None:
         request.record_error(error)

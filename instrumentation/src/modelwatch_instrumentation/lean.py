@@ -7,7 +7,9 @@ what the middleware has wrong: a port within `server.address`, and 200 as the st
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -21,6 +23,7 @@ from opentelemetry.semconv.attributes.http_attributes import HTTP_RESPONSE_STATU
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.util.http import ExcludeList, detect_synthetic_user_agent, sanitize_method
 
+from modelwatch_instrumentation.errors import record_exception
 from modelwatch_instrumentation.request import SCOPE_KEY, RequestSpan, Scope
 
 Message = MutableMapping[str, Any]
@@ -36,6 +39,10 @@ _STATUSES = {"websocket.accept": 101, "websocket.close": 403}
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start", *_STATUSES})
 _WELL_KNOWN = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
 _INTERNAL_SERVER_ERROR = 500
+_MAX_CHARS = 4096
+"""Of what a client writes: a scanner's longest URLs must not fill the memory while spans wait for the collector."""
+_NO_AUTHORITY = re.compile(r"[/?#]")
+"""Within a Host header it would make a probe's URL of any request's."""
 
 
 class LeanTracing:
@@ -61,10 +68,13 @@ class LeanTracing:
         response = Response(request, send) if span.is_recording() else None
         try:
             await self._traced(scope, receive, response.send if response else send)
-        except Exception as error:
+        except BaseException as error:
             if response is not None:
                 response.fail(error, is_http=scope["type"] == "http")
             raise
+        else:
+            if response is not None:
+                response.finish(is_http=scope["type"] == "http")
         finally:
             context.detach(token)
             if span.is_recording():
@@ -98,12 +108,12 @@ class LeanTracing:
 class Response:
     """Follows one response: its start completes the span, its last byte ends it."""
 
-    __slots__ = ("_has_body", "_has_started", "_has_trailers", "_request", "_send")
+    __slots__ = ("_has_body", "_has_trailers", "_request", "_send")
 
     def __init__(self, request: RequestSpan, send: Send) -> None:
         self._request = request
         self._send = send
-        self._has_started = self._has_body = self._has_trailers = False
+        self._has_body = self._has_trailers = False
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
@@ -113,11 +123,12 @@ class Response:
                     self._has_body = True
                     self._request.record_first_byte()
                 return await self._send(message)
+            self._request.end_body()
             await self._send(message)
             if not self._has_trailers:
                 self._request.span.end()
             return None
-        if kind in _STARTS and not self._has_started:
+        if kind in _STARTS and not self._request.has_started:
             self._start(message)
         await self._send(message)
         if kind == "http.response.trailers" and not message.get("more_trailers"):
@@ -125,25 +136,37 @@ class Response:
         return None
 
     def _start(self, message: Message) -> None:
-        self._has_started = True
-        self._has_trailers = bool(message.get("trailers"))
         request = self._request
+        request.has_started = True
+        self._has_trailers = bool(message.get("trailers"))
         error, request.error = request.error, None
         describe(request, message.get("status") or _STATUSES.get(message["type"]), error)
         if error is not None:
-            request.span.record_exception(error)
+            record_exception(request.span, error)
         if propagator := get_global_response_propagator():  # type: ignore[no-untyped-call]
             propagator.inject(message, context=trace.set_span_in_context(request.span), setter=asgi_setter)
 
-    def fail(self, error: Exception, *, is_http: bool) -> None:
-        """Complete the span of a request whose response was not finished; without a start, the server answers 500."""
-        if self._request.span.is_recording():
-            status = _INTERNAL_SERVER_ERROR if is_http and not self._has_started else None
-            describe(self._request, status, error)
-            self._request.span.record_exception(error)
+    def fail(self, error: BaseException, *, is_http: bool) -> None:
+        """Complete the span of a request whose response was not finished; without a start, the server answers 500.
+
+        A request that is cancelled, as some servers do when its client is gone, has no answer and is no failure.
+        """
+        request = self._request
+        if not request.span.is_recording():
+            return
+        if isinstance(error, asyncio.CancelledError):
+            request.describe()
+            return
+        describe(request, _INTERNAL_SERVER_ERROR if is_http and not request.has_started else None, error)
+        record_exception(request.span, error)
+
+    def finish(self, *, is_http: bool) -> None:
+        """Complete the span of a request that was left without a response: the server answers 500 for it, too."""
+        if is_http and not self._request.has_started:
+            describe(self._request, _INTERNAL_SERVER_ERROR, None)
 
 
-def describe(request: RequestSpan, status: Any, error: Exception | None) -> None:
+def describe(request: RequestSpan, status: Any, error: BaseException | None) -> None:
     """Write route, status and error onto the span."""
     try:
         code = int(status)
@@ -163,20 +186,20 @@ def _attributes(scope: Scope, headers: Headers, method: str) -> dict[str, Any]:
     server, client = scope.get("server"), scope.get("client")
     attributes = {
         "url.scheme": scope.get("scheme"),
-        "url.path": scope.get("path"),
+        "url.path": (scope.get("path") or "")[:_MAX_CHARS],
         "http.request.method": method,
         "network.protocol.version": scope.get("http_version"),
     }
     if method == "_OTHER":
-        attributes["http.request.method_original"] = scope.get("method")
+        attributes["http.request.method_original"] = scope.get("method", "")[:_MAX_CHARS]
     if server:
         attributes["server.address"], attributes["server.port"] = server[0], server[1]
     if client:
         attributes["client.address"], attributes["client.port"] = client[0], client[1]
     if query := scope.get("query_string"):
-        attributes["url.query"] = query.decode("utf-8", "replace")
+        attributes["url.query"] = query[:_MAX_CHARS].decode("utf-8", "replace")
     if agent := headers.get("user-agent"):
-        attributes["user_agent.original"] = agent[0]
+        attributes["user_agent.original"] = agent[0][:_MAX_CHARS]
         if synthetic := detect_synthetic_user_agent(agent[0]):
             attributes["user_agent.synthetic.type"] = synthetic
     return {key: value for key, value in attributes.items() if value}
@@ -196,7 +219,8 @@ def _headers(scope: Scope) -> Headers:
 
 def _url(scope: Scope, headers: Headers) -> str:
     """Return the URL without its query, as the patterns of excluded URLs expect it."""
-    if host := headers.get("host"):
+    host = headers.get("host")
+    if host and not _NO_AUTHORITY.search(host[0]):
         authority = host[0]
     else:
         server = scope.get("server") or ("0.0.0.0", 80)

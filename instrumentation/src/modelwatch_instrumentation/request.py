@@ -10,12 +10,12 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
-from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.semconv.attributes.http_attributes import HTTP_ROUTE
-from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.trace import Span
 from opentelemetry.util.http import sanitize_method
 
 from modelwatch_instrumentation.conventions import FIRST_BYTE_S
+from modelwatch_instrumentation.errors import mark_failed, record_exception
 
 Scope = MutableMapping[str, Any]
 
@@ -25,7 +25,7 @@ SCOPE_KEY = "modelwatch.request"
 class RequestSpan:
     """What is known of a request: its span, the route template so far, and the exception nobody handled."""
 
-    __slots__ = ("_began_s", "error", "is_mounted", "method", "prefix", "route", "span")
+    __slots__ = ("_began_s", "_broken_by", "error", "has_started", "is_mounted", "method", "prefix", "route", "span")
 
     def __init__(self, span: Span, scope: Scope) -> None:
         self.span = span
@@ -34,6 +34,8 @@ class RequestSpan:
         self.is_mounted = False
         self.route: str | None = None
         self.error: Exception | None = None
+        self.has_started = False
+        self._broken_by: Exception | None = None
         self._began_s = time.perf_counter()
 
     def enter_app(self, scope: Scope) -> None:
@@ -71,10 +73,23 @@ class RequestSpan:
         """Note how long a streamed body took to begin; a body in one piece begins when the span ends."""
         self.span.set_attribute(FIRST_BYTE_S, time.perf_counter() - self._began_s)
 
-    def record_error(self, error: Exception) -> None:
+    def record_error(self, error: BaseException) -> None:
         """Make the span one of a failed request, with the exception's type in place of the status code's."""
-        self.span.set_attribute(ERROR_TYPE, error_type(error))
-        self.span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+        mark_failed(self.span, error)
+
+    def break_off(self, error: Exception) -> None:
+        """Note an exception that came while the response was sent, in case that nobody else will see it."""
+        if self.has_started and self.span.is_recording():
+            self._broken_by = error
+
+    def end_body(self) -> None:
+        """Complete the span of a response that is ended in good order though it broke off.
+
+        Middleware of Starlette's kind (`@app.middleware("http")`) does that, and raises the exception afterwards.
+        """
+        if self._broken_by is not None:
+            record_exception(self.span, self._broken_by)
+            self.record_error(self._broken_by)
 
 
 def open_request(span: Span, scope: Scope) -> None:
@@ -94,12 +109,6 @@ def span_method(scope: Scope) -> str:
         return "WS"
     method = sanitize_method(scope.get("method", "").strip())
     return "HTTP" if method == "_OTHER" else method
-
-
-def error_type(error: BaseException) -> str:
-    """Return the full name of an exception's class, bare for builtins, as `error.type` wants it."""
-    cls = type(error)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _root_path(scope: Scope) -> str:

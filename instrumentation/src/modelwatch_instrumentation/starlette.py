@@ -5,7 +5,7 @@ Loaded by `opentelemetry-instrument`; the hooks take effect when the application
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
@@ -13,7 +13,7 @@ from opentelemetry.util.http import get_excluded_urls
 
 from modelwatch_instrumentation.asgi import ExceptionWitness, trace_app
 from modelwatch_instrumentation.patches import Patches, Wrapper
-from modelwatch_instrumentation.request import Scope, request_of
+from modelwatch_instrumentation.request import RequestSpan, Scope, request_of
 
 
 class StarletteInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -60,9 +60,18 @@ def _handle_route(wrapped: Callable[..., Any], route: Any, args: tuple[Any, ...]
     """Tell the request its route. Called even when the method does not match, so a 405 has its route as well."""
     scope = _scope(args, kwargs)
     request = request_of(scope)
-    if request is not None:
-        request.select_route(_template(route, scope))
-    return wrapped(*args, **kwargs)
+    if request is None:
+        return wrapped(*args, **kwargs)
+    request.select_route(_template(route, scope))
+    return _watched(request, wrapped(*args, **kwargs))
+
+
+async def _watched(request: RequestSpan, handling: Awaitable[None]) -> None:
+    try:
+        await handling
+    except Exception as error:
+        request.break_off(error)
+        raise
 
 
 def _handle_mount(wrapped: Callable[..., Any], mount: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

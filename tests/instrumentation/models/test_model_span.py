@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from sklearn.linear_model import LinearRegression
 
-from modelwatch_instrumentation import model_span
+from modelwatch_instrumentation import model_span, name_model
 from modelwatch_instrumentation.models import requests
 from modelwatch_instrumentation.models.span import ModelSpan
 from tests.instrumentation.models.conftest import Recorder, attributes
@@ -47,6 +49,74 @@ def test_it_records_by_itself_as_well(recorder: Recorder) -> None:
         span.set_batch_size(1000)
     assert recorder.the_model_span().parent is None
     assert attributes(recorder.the_model_span())["ml.batch.size"] == 1000
+
+
+class Hostile:
+    """Fails whatever it is asked."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+    @property
+    def size(self) -> int:
+        raise RuntimeError
+
+
+WRONG: list[dict[str, Any]] = [
+    {"version": 3},
+    {"version": Hostile(), "operation": None, "framework": Hostile()},
+    {"batch_size": Hostile()},
+    {"inputs": ["a", "b"]},
+    {"inputs": {"a": Hostile()}},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_wrong_arguments_never_reach_the_application(recorder: Recorder, wrong: dict[str, Any]) -> None:
+    """The call goes on, and its span has what was right; names are texts, and short."""
+    with model_span("x" * 1000, **wrong) as span:
+        span.set_output(Hostile(), Hostile())
+        span.set_batch_size(Hostile())  # type: ignore[arg-type]
+        span.set_attribute("hostile", Hostile())
+        span.set_attribute("score", np.float32(0.5))
+    recorded = attributes(recorder.the_model_span())
+    assert recorded["ml.model.name"] == "x" * 256
+    assert isinstance(recorded.get("ml.model.version", ""), str)
+    assert recorded["score"] == 0.5
+    assert "hostile" not in recorded
+
+
+def test_the_size_of_a_batch_may_be_an_arrays(recorder: Recorder) -> None:
+    """NumPy's integers are integers."""
+    with model_span("fraud") as span:
+        span.set_batch_size(np.int64(3))
+    assert attributes(recorder.the_model_span())["ml.batch.size"] == 3
+
+
+def test_a_decorator_in_the_wrong_place_is_an_error_where_it_stands() -> None:
+    """Without a name it would take the function's place, and the model would never be asked."""
+    with pytest.raises(TypeError, match="needs a name"):
+        model_span(len)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="above"):
+        model_span("fraud")(staticmethod(len))
+
+
+def test_what_cannot_be_named_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A dict of weights is no reason for a model server not to start."""
+    name_model({"weights": [1, 2]}, "fraud")
+    assert caplog.messages == ["a dict cannot be named: it allows no weak references"]
+
+
+def test_an_exception_without_a_text_passes_and_is_recorded(recorder: Recorder) -> None:
+    """The application gets its own exception, not one of ours."""
+
+    class UnprintableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    with pytest.raises(UnprintableError), model_span("fraud"):
+        raise UnprintableError
+    assert recorder.the_model_span().status.status_code is StatusCode.ERROR
 
 
 def test_a_failure_passes_and_is_recorded(recorder: Recorder) -> None:

@@ -21,6 +21,19 @@ _INT64: Final = 2**63
 
 def scalar_of(value: Any) -> Scalar | None:
     """Return a value as an attribute can hold it, text cut to `MAX_CHARS`; None for what is no single value."""
+    try:
+        return _scalar(value)
+    except Exception:  # an object of the application's, whose attributes may do anything
+        return None
+
+
+def label_of(value: Any) -> str:
+    """Return the text of a name or a version; of what has none, its class."""
+    kept = scalar_of(value)
+    return type(value).__name__ if kept is None else str(kept)
+
+
+def _scalar(value: Any) -> Scalar | None:
     if getattr(value, "size", None) == 1 and hasattr(value, "item"):
         value = value.item()  # numpy's scalars, and arrays of one element
     if isinstance(value, bytes):

@@ -5,6 +5,7 @@ Found out once for each model object; nothing is written to the object, so that 
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from opentelemetry import trace
 
 from modelwatch_instrumentation.models import schema
 from modelwatch_instrumentation.models.capture import MAX_CHARS, Scalar, scalar_of
+
+_logger = logging.getLogger(__name__)
 
 NAME_ATTRIBUTE: Final = "ml_model_name"
 VERSION_ATTRIBUTE: Final = "ml_model_version"
@@ -51,7 +54,12 @@ class Registry:
     def name(self, model: Any, name: str, version: str | None) -> None:
         """Give a model its name; counts over everything else."""
         key = id(model)
-        self._names[key] = weakref.ref(model, lambda _: self._names.pop(key, None)), (name, version)
+        try:
+            reference = weakref.ref(model, lambda _: self._names.pop(key, None))
+        except TypeError:
+            _logger.warning("a %s cannot be named: it allows no weak references", type(model).__name__)
+            return
+        self._names[key] = reference, (name, version)
         self._descriptions.pop(key, None)
 
     def name_of(self, model: Any) -> tuple[object, object]:
@@ -80,7 +88,7 @@ def registry() -> Registry:
 
 
 def name_model(model: Any, name: str, version: str | None = None) -> None:
-    """Call a model object by a name and a version from now on; it must allow weak references, as objects mostly do."""
+    """Call a model object by a name and a version from now on; one without weak references, as a dict, has none."""
     registry().name(model, name, version)
 
 

@@ -12,15 +12,20 @@ from typing import Any, Final, Self, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
-from opentelemetry.trace import Span, Status, StatusCode, Tracer, TracerProvider
+from opentelemetry.trace import Span, Tracer, TracerProvider
 
+from modelwatch_instrumentation.errors import mark_failed, record_exception
 from modelwatch_instrumentation.models import schema
-from modelwatch_instrumentation.models.capture import Scalar, input_attributes, output_attributes, scalar_of
+from modelwatch_instrumentation.models.capture import (
+    Scalar,
+    input_attributes,
+    label_of,
+    output_attributes,
+    scalar_of,
+)
 from modelwatch_instrumentation.models.naming import Description
 from modelwatch_instrumentation.models.requests import complete_requests, has_room, note_model
 from modelwatch_instrumentation.models.settings import Mode, settings
-from modelwatch_instrumentation.request import error_type
 
 IN_MODEL_CALL: Final = "modelwatch.in_model_call"
 """The key in OpenTelemetry's context by which calls within a call are known; it goes wherever the context goes."""
@@ -48,13 +53,16 @@ class ModelSpan:
         """OpenTelemetry's own span, for everything else that it can do."""
         return self._span
 
-    def set_attribute(self, name: str, value: str | bool | int | float) -> None:
-        """Set any attribute, such as `gen_ai.usage.input_tokens`."""
-        self._span.set_attribute(name, value)
+    def set_attribute(self, name: str, value: Any) -> None:
+        """Set any attribute, such as `gen_ai.usage.input_tokens`; what is no value for one is left out."""
+        kept = value if isinstance(value, (str, bool, int, float, list, tuple)) else scalar_of(value)
+        if kept is not None:
+            self._span.set_attribute(name, kept)
 
     def set_batch_size(self, rows: int) -> None:
         """Set the number of inputs of this call, if it was not known before."""
-        self._span.set_attribute(schema.BATCH_SIZE, rows)
+        if (kept := scalar_of(rows)) is not None:
+            self._span.set_attribute(schema.BATCH_SIZE, kept)
 
     def set_output(self, value: Any, probability: float | None = None, *, is_class: bool | None = None) -> None:
         """Record one output: fractions are values, all else is a class, unless `is_class` says otherwise."""
@@ -87,9 +95,8 @@ class ModelSpan:
     def end(self, error: BaseException | None = None) -> None:
         """End the span, as a failed one if there was an error; may be called on another thread."""
         if error is not None and self._span.is_recording():
-            self._span.record_exception(error)
-            self._span.set_attribute(ERROR_TYPE, error_type(error))
-            self._span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            record_exception(self._span, error)
+            mark_failed(self._span, error)
         self._span.end()
 
 
@@ -116,11 +123,13 @@ class model_span:  # noqa: N801  (a context manager, as `open` is; reads as a fu
         provider: str | None = None,
         inputs: Mapping[str, Any] | None = None,
     ) -> None:
-        self._description = Description(name, version)
-        self._operation = operation
+        if callable(name):
+            raise TypeError('the model needs a name: @model_span("name")')
+        self._description = Description(label_of(name), None if version is None else label_of(version))
+        self._operation = label_of(operation)
         self._batch_size = batch_size
-        self._framework = framework
-        self._provider = provider
+        self._framework = None if framework is None else label_of(framework)
+        self._provider = None if provider is None else label_of(provider)
         self._inputs = inputs
         self._opened: list[ModelSpan] = []
         self._left_out = 0
@@ -151,6 +160,8 @@ class model_span:  # noqa: N801  (a context manager, as `open` is; reads as a fu
         self.__exit__(kind, error, traceback)
 
     def __call__(self, function: Function) -> Function:
+        if isinstance(function, (staticmethod, classmethod)):
+            raise TypeError("put @staticmethod or @classmethod above @model_span(...)")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{function.__qualname__} is a generator: use `with model_span(...)` within it")
         decorated: Any
@@ -195,7 +206,7 @@ class model_span:  # noqa: N801  (a context manager, as `open` is; reads as a fu
             attributes[schema.GEN_AI_PROVIDER] = self._provider
         if self._framework is not None:
             attributes[schema.FRAMEWORK_NAME] = self._framework
-        if self._inputs:
+        if isinstance(self._inputs, Mapping):
             attributes |= input_attributes(self._inputs, settings().redacted)
         return attributes
 
