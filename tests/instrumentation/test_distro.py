@@ -38,6 +38,7 @@ def test_the_defaults_export_traces_alone_and_soon() -> None:
         "OTEL_LOGS_EXPORTER": "none",
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
         "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "16384",
         "OTEL_BSP_SCHEDULE_DELAY": "1000",
         "OTEL_BSP_MAX_QUEUE_SIZE": "8192",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64",
@@ -63,8 +64,15 @@ def test_probes_are_left_out_and_nothing_that_resembles_them(path: str, is_exclu
 
 @pytest.mark.parametrize("name", sorted(environment()))
 def test_a_variable_of_the_user_stays(name: str) -> None:
-    """Whatever the user set, even to nothing, is not touched."""
-    assert environment(**{name: ""})[name] == ""
+    """Whatever the user set is not touched."""
+    assert environment(**{name: "7"})[name] == "7"
+
+
+@pytest.mark.parametrize("name", sorted(environment()))
+def test_an_empty_variable_is_one_that_is_unset(name: str) -> None:
+    """OpenTelemetry says so, and compose files set variables to nothing; two of them mean something."""
+    kept = ("OTEL_PYTHON_EXCLUDED_URLS", "OTEL_SEMCONV_STABILITY_OPT_IN")
+    assert environment(**{name: ""})[name] == ("" if name in kept else environment()[name])
 
 
 def test_the_batch_is_never_larger_than_the_users_queue() -> None:
