@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv with everything, from the hashed lock
 
@@ -24,6 +24,10 @@ run: $(STAMP) ## ModelWatch alone: receiver, processor, page and API in one proc
 test: $(STAMP) ## the whole test suite, with private servers; ARGS=tests/api runs a part of it
 	@deploy/test-servers.sh
 	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses=2 --dist=loadfile)
+
+test-compose: $(STAMP) ## compose.yaml on a private Docker engine, as root on Debian; ten minutes
+	@deploy/test-servers.sh compose
+	@$(BIN)/python -m pytest -m compose tests/compose
 
 fuzz: $(STAMP) ## the decoders by coverage, a minute each; ARGS='--seconds 600 bodies'
 	@$(BIN)/python -m tests.fuzz $(ARGS)
@@ -44,4 +48,4 @@ lock: $(STAMP) ## renew the hashed locks in requirements/
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-.PHONY: help setup demo run test fuzz lint bench lock clean
+.PHONY: help setup demo run test test-compose fuzz lint bench lock clean

@@ -20,6 +20,10 @@ need redis-server MODELWATCH_TEST_REDIS_URL redis-server
 need chromium MODELWATCH_TEST_CHROMIUM chromium chromium-browser google-chrome
 need docker.io "" dockerd /usr/sbin/dockerd
 need busybox-static "" /bin/busybox
+if [ "${1:-}" = compose ]; then
+    need docker-compose "" docker-compose
+    need debootstrap "" debootstrap /usr/sbin/debootstrap
+fi
 need nodejs "" node
 need npm "" npm
 

@@ -1,0 +1,148 @@
+"""The system of compose.yaml on an engine of our own, with images of Debian's packages under the official names."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.docker_engine import DockerEngine
+from tests.support.ports import free_port
+from tests.support.processes import REPOSITORY
+from tests.support.servers import find_program
+
+HERE = Path(__file__).parent
+PACKAGES = "ca-certificates,python3,python3-venv,rabbitmq-server,postgresql,redis-server"
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+RUN_TIMEOUT_S = 1200
+SERVERS = ("rabbitmq", "postgres", "redis")
+ROLES = ("receiver", "processor", "dashboard", "alerts", "containers")
+
+
+class ComposeEngine(DockerEngine):
+    """An engine with networks between its containers, and layers that share what is the same."""
+
+    def command(self) -> list[str]:
+        without = {"--bridge", "none", "--iptables=false", "--ip6tables=false"}
+        words = [word for word in super().command() if word not in without]
+        words[words.index("vfs")] = "overlay2"
+        return words
+
+
+class System:
+    """`compose(...)` runs docker-compose on the project, `docker(...)` the engine's client."""
+
+    def __init__(self, engine: ComposeEngine, folder: Path) -> None:
+        self.page_port, self.otlp_port, self.api_port = free_port(), free_port(), free_port()
+        secrets = folder / ".env"
+        subprocess.run([REPOSITORY / "deploy" / "secrets.sh", secrets], check=True, capture_output=True, timeout=20)
+        self.secrets = dict(line.split("=", 1) for line in secrets.read_text().splitlines())
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("MODELWATCH_", "COMPOSE_"))}
+        self._environment = own | {
+            "DOCKER_HOST": engine.url,
+            "DOCKER_BUILDKIT": "0",
+            "COMPOSE_PROJECT_NAME": "modelwatch",
+            "COMPOSE_HTTP_TIMEOUT": "300",
+            "MODELWATCH_PAGE_PORT": str(self.page_port),
+            "MODELWATCH_DOCKER_SOCKET": engine.socket,
+            "MODELWATCH_DOCKER_GID": str(os.stat(engine.socket).st_gid),
+            "TEST_OTLP_PORT": str(self.otlp_port),
+            "TEST_API_PORT": str(self.api_port),
+        }
+        self._files = ["--env-file", str(secrets), "-f", "compose.yaml", "-f", str(HERE / "override.yaml")]
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.page_port}/api/v1"
+
+    def compose(self, *words: str) -> str:
+        """Return what docker-compose prints; its errors are the test's."""
+        return self._run(["docker-compose", *self._files, "--profile", "demo", *words])
+
+    def up(self, *words: str) -> None:
+        """Start what is not running. The Collector, which the model API depends on, cannot be had."""
+        self.compose("up", "-d", "--no-build", "--no-recreate", *words, *SERVERS)
+        self.compose("up", "-d", "--no-build", "--no-recreate", "--no-deps", *words, *ROLES, "tumour-classifier")
+
+    def docker(self, *words: str) -> str:
+        """Return what the engine's client prints."""
+        return self._run(["docker", *words])
+
+    def image(self, service: str) -> str:
+        """Return the name that compose.yaml gives a service's image."""
+        services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
+        return re.sub(r"\$\{\w+:-(.*)\}", r"\1", services[service]["image"])
+
+    def _run(self, command: list[str]) -> str:
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=self._environment, capture_output=True, text=True, timeout=RUN_TIMEOUT_S
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Everything but the Collector, up and healthy, with one model API of the demo."""
+    engine = ComposeEngine()
+    try:
+        engine.start()
+        made = System(engine, tmp_path_factory.mktemp("compose"))
+        _make_images(made)
+        made.up()
+        try:
+            yield made
+        finally:
+            made.compose("down", "--volumes", "--timeout", "5")
+    finally:
+        engine.remove()
+
+
+def _make_images(system: System) -> None:
+    root = Path(tempfile.mkdtemp(prefix="modelwatch-stand-in-"))
+    try:
+        _make_base(system, root)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    dockerfile = (REPOSITORY / "Dockerfile").read_text()
+    python = re.search(r"^ARG PYTHON_IMAGE=(\S+)", dockerfile, re.MULTILINE)
+    assert python is not None
+    for name in (python[1], system.image("redis")):
+        system.docker("tag", "stand-in", name)
+    for service in ("postgres", "rabbitmq"):
+        recipe = root.with_suffix(f".{service}")
+        recipe.write_text(f'FROM stand-in\nCOPY {service} /entry\nENV PATH={_path()}\nCMD ["/entry"]\n')
+        system.docker("build", "-q", "-t", system.image(service), "-f", str(recipe), str(HERE / "stand_ins"))
+        recipe.unlink()
+    for target, service in (("modelwatch", "receiver"), ("demo", "tumour-classifier")):
+        system.docker("build", "--network", "host", "--target", target, "-t", system.image(service), ".")
+
+
+def _make_base(system: System, root: Path) -> None:
+    """Import a Debian with Python and the servers, from wherever this machine has its packages."""
+    debootstrap = find_program("debootstrap", "nothing: it must be installed", "/usr/sbin/debootstrap")
+    targets = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)"], check=True, capture_output=True, text=True, timeout=60
+    )
+    source = targets.stdout.split()[0]
+    release = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
+    assert release is not None
+    command = [debootstrap, "--variant=minbase", f"--include={PACKAGES}", release[1], str(root / "root"), source]
+    subprocess.run(command, check=True, capture_output=True, timeout=RUN_TIMEOUT_S)
+    # Builds trust what this machine trusts.
+    shutil.copyfile(CERTIFICATES, root / "root" / str(CERTIFICATES).lstrip("/"))
+    (root / "root" / "etc" / "pip.conf").write_text(f"[global]\ncert = {CERTIFICATES}\n")
+    archive = root / "root.tar"
+    subprocess.run(["tar", "-C", str(root / "root"), "-cf", str(archive), "."], check=True, timeout=300)
+    system.docker("import", str(archive), "stand-in")
+
+
+def _path() -> str:
+    return "/usr/lib/rabbitmq/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/15/bin"

@@ -1,0 +1,110 @@
+"""compose.yaml brought up on a real engine: every request counts, whatever is killed, scaled or taken down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.compose.conftest import ROLES, System
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800), pytest.mark.left_behind_is_fine]
+
+PATIENCE_S = 180.0
+
+
+async def _services(system: System) -> dict[str, dict[str, Any]]:
+    async with httpx.AsyncClient(timeout=10) as client:
+        answer = (await client.get(f"{system.api}/services", params={"window": "1h"})).raise_for_status()
+    return {item["service"]: item for item in answer.json()["items"]}
+
+
+async def _ask(system: System, count: int) -> None:
+    """Send requests to the model API, and wait for each answer."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.api_port}", timeout=30) as client:
+
+        async def is_up() -> bool:
+            try:
+                return (await client.get("/health")).is_success
+            except httpx.HTTPError:
+                return False
+
+        await eventually(is_up, timeout_s=PATIENCE_S, interval_s=0.5, what="the model API answers")
+        for number in range(count):
+            await client.get(f"/patients/{number}/diagnosis")
+
+
+async def _counted(system: System, count: int) -> None:
+    async def are_counted() -> bool:
+        try:
+            calls = (await _services(system)).get("tumour-classifier", {}).get("calls", 0)
+        except httpx.HTTPError:
+            return False
+        assert calls <= count, f"{calls} calls of {count}"
+        assert calls == count, f"{calls} calls of {count}"
+        return True
+
+    await eventually(are_counted, timeout_s=PATIENCE_S, interval_s=1, what=f"{count} requests are counted")
+
+
+async def test_every_request_counts_through_kills_scaling_and_a_restart(system: System) -> None:
+    """Two hundred plain ones; more with three processors; more while a processor and the receiver are killed; and
+    all of them are still there after `down` and `up`.
+    """
+    await _ask(system, 200)
+    await _counted(system, 200)
+
+    system.up("--scale", "processor=3")
+    await _ask(system, 100)
+    await _counted(system, 300)
+
+    system.docker("kill", "modelwatch_processor_1", "modelwatch_receiver_1")
+    await _ask(system, 100)
+    system.up("--scale", "processor=3")
+    await _counted(system, 400)
+
+    system.compose("down", "--timeout", "20")
+    system.up()
+    await _counted(system, 400)
+    await _ask(system, 50)
+    await _counted(system, 450)
+
+
+@pytest.mark.parametrize("service", ROLES)
+async def test_every_role_becomes_healthy_and_has_no_rights(system: System, service: str) -> None:
+    """Not root, and nothing outside its data folder can be written to."""
+
+    def is_healthy() -> bool:
+        state = system.docker("inspect", "--format", "{{.State.Health.Status}}", f"modelwatch_{service}_1")
+        return state.strip() == "healthy"
+
+    await eventually(is_healthy, timeout_s=PATIENCE_S, interval_s=1, what=f"{service} is healthy")
+    probe = "import os; print(os.getuid()); open('/opt/probe', 'w')"
+    said = system.docker(
+        "exec", f"modelwatch_{service}_1", "sh", "-c", f'python -c "{probe}" 2>&1 | grep -oE "^[0-9]+$|Read-only"'
+    )
+    assert said.split() == ["10001", "Read-only"]
+
+
+async def test_the_containers_of_the_system_are_watched(system: System) -> None:
+    """CPU and memory of the model API's container are answered, joined to its service."""
+
+    async def is_known() -> bool:
+        async with httpx.AsyncClient(timeout=10) as client:
+            answer = await client.get(
+                f"{system.api}/metrics", params={"name": "container.memory.usage", "group_by": "container.name"}
+            )
+        names = {item["labels"]["container.name"] for item in answer.json().get("items", [])}
+        return {"modelwatch_tumour-classifier_1", "modelwatch_postgres_1"} <= names
+
+    await eventually(is_known, timeout_s=PATIENCE_S, interval_s=1, what="the containers are known")
+
+
+def test_no_secret_is_in_any_log(system: System) -> None:
+    """Passwords and keys are told to containers only."""
+    logs = system.compose("logs", "--no-color")
+    assert len(logs) > 1000
+    for name, secret in system.secrets.items():
+        assert name == "MODELWATCH_DOCKER_GID" or secret not in logs, name
