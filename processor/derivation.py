@@ -162,8 +162,9 @@ def is_error(kind: SpanKind, status_code: int, attributes: Attributes) -> bool:
         return True
     is_client = kind is SpanKind.CLIENT
     http_status_code = http_status_code_of(attributes)
-    if http_status_code is not None:
-        return http_status_code >= (400 if is_client else 500)
+    if http_status_code is not None and http_status_code >= (400 if is_client else 500):
+        return True
+    # Also beside an HTTP status, which is 200 for calls over HTTP/2 that failed.
     for key in (names.RPC_STATUS_CODE, names.RPC_GRPC_STATUS_CODE_OLD):
         code = attributes.get(key)
         if code is not None:
