@@ -100,11 +100,11 @@ class Dispatcher:
 
     async def look(self) -> None:
         """Begin to send what is due to channels that are free, until every one of them has something to do."""
-        leader = self._leadership()
-        while leader is not None:
+        while (leader := self._leadership()) is not None:
             busy = {*self._sending, *(name for name in self._channels if self._has_had_its_fill(name))}
             rows = await self._outbox.due(self._now_ms(), _AT_ONCE, tuple(sorted(busy)))
-            parcels = parcels_of([row for row in rows if row.channel not in self._sending], self._alone)
+            limits = {name: channel.max_together for name, channel in self._channels.items()}
+            parcels = parcels_of([row for row in rows if row.channel not in self._sending], self._alone, limits)
             if not parcels:
                 return
             for channel, parcel in parcels.items():
@@ -135,9 +135,10 @@ class Dispatcher:
             if claimed:
                 await self._outbox.settle(await self._attempt(channel, parcel.only(claimed)))
         except LeaseLostError:
-            return  # whoever holds it now sends it
+            await asyncio.sleep(_LONGEST_LOOK_S)  # whoever holds it now sends it; this process finds out in a moment
         except ModelWatchError as error:
             log.warning("delivery of a notification not recorded", channel=channel, reason=str(error))
+            await asyncio.sleep(_LONGEST_LOOK_S)
         except Exception:
             log.exception("notification not sent", channel=channel)
 

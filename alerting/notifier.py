@@ -41,6 +41,8 @@ class Channel:
     """What takes the notifications to people, such as `slack` or `webhook`; nothing secret."""
     max_per_minute: int = 60
     """The most messages in any minute; what comes beyond it waits, and is told together."""
+    max_together: int = 100
+    """The most notifications that one message may be made of."""
 
 
 Channels = Sequence[Channel]

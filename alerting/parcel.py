@@ -5,7 +5,7 @@ Pure; between the outbox and the dispatcher.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -50,10 +50,13 @@ class Parcel:
         return Parcel([one for one in self.content if one[0] in rows])
 
 
-def parcels_of(rows: Iterable[OutboxRow], alone: Collection[tuple[str, str]]) -> dict[str, Parcel]:
+def parcels_of(
+    rows: Iterable[OutboxRow], alone: Collection[tuple[str, str]], limits: Mapping[str, int]
+) -> dict[str, Parcel]:
     """Return what may leave now for each channel, in the order of the rows.
 
     A test leaves by itself, and so does what is in `alone`, by id and channel, as it was refused together with others.
+    `limits` are how many may leave together, by channel.
     """
     found: dict[str, list[tuple[OutboxRow, Notification | None]]] = {}
     closed: set[str] = set()
@@ -63,7 +66,7 @@ def parcels_of(rows: Iterable[OutboxRow], alone: Collection[tuple[str, str]]) ->
         notification = _read(row.document)
         is_alone = (row.notification_id, row.channel) in alone or (notification is not None and notification.is_test)
         content = found.setdefault(row.channel, [])
-        if is_alone:
+        if is_alone or len(content) + 1 >= limits.get(row.channel, 1):
             closed.add(row.channel)
         if not is_alone or not content:
             content.append((row, notification))

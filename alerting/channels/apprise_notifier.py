@@ -19,10 +19,14 @@ from typing import Any, Final
 from alerting.channels.filtering import narrowed
 from alerting.channels.message import Message, incidents_of, message_of
 from alerting.channels.outcome import Outcome, conclude, retry_after_s
-from alerting.channels.settings import ChannelSettings
+from alerting.channels.settings import ChannelSettings, scheme_of
 from alerting.notification import Notification
 from telemetry import RetryableError, StartError
 
+PAGERS: Final = frozenset(
+    {"pagerduty", "opsgenie", "incidentio", "ilert", "goalert", "goalerts", "squadcast", "splunk", "victorops"}
+)
+"""Services that open incidents: they are told of each alert by itself."""
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _MAX_ANSWER_BYTES: Final = 4_096
 
@@ -34,17 +38,18 @@ class AppriseNotifier:
         self._settings = settings
         self._allowed = list(allowed)
         self._timeout_s = timeout_s
+        self.is_pager = scheme_of(settings.target()) in PAGERS
 
     async def notify(self, notifications: Sequence[Notification]) -> None:
         """Send them as one message, or to a pager one for each alert. Raises `RetryableError`, `PermanentError`."""
         shown = [narrowed(self._settings, one) for one in notifications]
-        conclude(await self._run([message_of(shown)], incidents_of(shown)))
+        conclude(await self._run(incidents_of(shown) if self.is_pager else [message_of(shown)]))
 
     async def check(self) -> None:
         """Return if Apprise can read the URL; nothing is sent. Raises `RetryableError`, `PermanentError`."""
-        conclude(await self._run([], []))
+        conclude(await self._run([]))
 
-    async def _run(self, messages: Sequence[Message], incidents: Sequence[Message]) -> Outcome:
+    async def _run(self, messages: Sequence[Message]) -> Outcome:
         try:
             url = self._settings.target()
         except StartError as error:
@@ -54,7 +59,6 @@ class AppriseNotifier:
             "allowed": self._allowed,
             "timeout_s": self._timeout_s,
             "messages": [message._asdict() for message in messages],
-            "incidents": [message._asdict() for message in incidents],
         }
         return _outcome(await _answer(json.dumps(job).encode(), self._timeout_s))
 

@@ -106,15 +106,12 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     _watch_smtp(watch)
     sys.addaudithook(watch.guard)
     service.overflow_mode = apprise.OverflowMode.TRUNCATE
-    opens_incidents = _key_of(service) is not None
-    messages = job["incidents"] if opens_incidents else job["messages"]
-    taken = [_send(apprise, service, message) for message in messages]
-    return watch.outcome(all(taken))
+    return watch.outcome(all(_send(apprise, service, message) for message in job["messages"]))
 
 
 def _send(apprise: Any, service: Any, message: dict[str, str]) -> bool:
-    key = _key_of(service)
-    if key is not None:
+    key = next((key for key in _KEYS if hasattr(service, key)), None)
+    if key is not None and message["key"]:
         setattr(service, key, message["key"])
         if getattr(service, "action", None) in ("trigger", "new"):
             service.action = "map"
@@ -130,10 +127,6 @@ def _send(apprise: Any, service: Any, message: dict[str, str]) -> bool:
             body_format=form,
         )
     )
-
-
-def _key_of(service: Any) -> str | None:
-    return next((key for key in _KEYS if hasattr(service, key)), None)
 
 
 def _watch_requests(watch: Watch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 import structlog
 
@@ -17,6 +18,10 @@ from alerting.channels.settings import WEBHOOK_SCHEMES, ChannelSettings, scheme_
 from alerting.notifier import Channel, Notifier
 from alerting.settings import AlertingSettings
 from telemetry import ModelWatchError, StartError
+
+_TOGETHER: Final = 100
+_PAGED_TOGETHER: Final = 3
+"""So that the events of one message, one for each alert, can all be sent in the time that an attempt has."""
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +44,8 @@ def _channel(
         kind = scheme_of(channel.target())
         allowed = [str(network) for network in settings.allowed_networks]
         notifier = AppriseNotifier(channel, allowed, settings.send_timeout_s)
-    return Channel(channel.name, notifier, partial(accepts, channel), kind, channel.max_per_minute)
+    together = _PAGED_TOGETHER if isinstance(notifier, AppriseNotifier) and notifier.is_pager else _TOGETHER
+    return Channel(channel.name, notifier, partial(accepts, channel), kind, channel.max_per_minute, together)
 
 
 def _is_webhook(channel: ChannelSettings) -> bool:

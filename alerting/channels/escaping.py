@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 NAME_CHARS: Final = 120
 PROSE_CHARS: Final = 400
 _ALIKE: Final = str.maketrans({"@": "＠", "<": "‹", ">": "›", "`": "ˋ"})
-_MARKUP: Final = str.maketrans({"*": "∗", "~": "∼", "[": "［", "]": "］", "|": "¦", "\\": "＼", "#": "＃", "!": "ǃ"})
+# Many chats read plain text as Markdown too.
+_MARKUP: Final = str.maketrans({"*": "∗", "~": "∼", "[": "［", "]": "］", "|": "¦", "\\": "＼", "#": "＃"})
 _EDGE_UNDERSCORE: Final = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")
 _SCHEME: Final = re.compile(r":(?=//)|(?<=mailto):|(?<=javascript):|(?<=tel):", re.IGNORECASE)
 _DOMAIN_DOT: Final = re.compile(r"(?<=[\w-])\.(?=[^\W\d_][\w-]*)")
@@ -43,9 +44,9 @@ def _is_seen(char: str) -> bool:
 
 
 def plain(text: str, chars: int = NAME_CHARS) -> str:
-    """Return text for a format without markup, in which programs still look for mentions, tags and addresses."""
-    text = one_line(text, chars).translate(_ALIKE)
-    text = _SCHEME.sub("∶", text)
+    """Return text in which no program finds markup, mentions, tags or addresses."""
+    text = one_line(text, chars).translate(_ALIKE).translate(_MARKUP)
+    text = _EDGE_UNDERSCORE.sub("＿", _SCHEME.sub("∶", text))
     return _DOMAIN_DOT.sub("․", text)
 
 
@@ -59,9 +60,5 @@ def _prose(text: str) -> str:
     return plain(text, PROSE_CHARS)
 
 
-def _marked_prose(text: str) -> str:
-    return _EDGE_UNDERSCORE.sub("＿", plain(text, PROSE_CHARS).translate(_MARKUP))
-
-
 PLAIN: Final = Dialect(plain, _prose, str)
-MARKDOWN: Final = Dialect(code, _marked_prose, lambda text: f"**{text}**")
+MARKDOWN: Final = Dialect(code, _prose, lambda text: f"**{text}**")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
-from alerting.channels.escaping import MARKDOWN, PLAIN, Dialect, plain
+from alerting.channels.escaping import MARKDOWN, PLAIN, Dialect, one_line, plain
 from alerting.notification import AlertItem, Contributor, Evidence, Notification, Severity, Told
 from query.health import duration_text
 
@@ -27,7 +27,7 @@ _WORDS: Final = {Told.FIRING: "firing", Told.NO_DATA: "without data", Told.RESOL
 
 
 class Message(NamedTuple):
-    """What is told. `key` is the same for what begins and what ends an alert, for those who open incidents."""
+    """What is told. `key` ties the end of an incident to its beginning; empty where none is opened."""
 
     key: str
     kind: Kind
@@ -43,9 +43,9 @@ def message_of(notifications: Sequence[Notification]) -> Message:
     severity = max([item.severity for _, item in told if item.state == state], key=_RANK.__getitem__)
     is_test = any(notification.is_test for notification in notifications)
     return Message(
-        key=notifications[0].notification_id,
+        key="",
         kind="info" if is_test else _kind(state, severity),
-        title=plain(_title(notifications, told, state, severity), _TITLE_CHARS),
+        title=one_line(_title(notifications, told, state, severity), _TITLE_CHARS),
         text=_body(notifications, told, PLAIN),
         markdown=_body(notifications, told, MARKDOWN),
     )
@@ -85,15 +85,15 @@ def _title(
     if len(told) + left_out == 1:
         item = told[0][1]
         again = "still firing, " if item.is_repeat else ""
-        return f"[{mark}] {again}{first.rule_name}: {_about(item)}"
+        return f"[{mark}] {again}{plain(first.rule_name)}: {_about(item)}"
     counts = [f"{count} {_WORDS[one]}" for one in Told if (count := len([1 for _, item in told if item.state == one]))]
     more = f", {left_out} more" if left_out else ""
-    what = first.rule_name if len({notification.rule_id for notification in notifications}) == 1 else "alerts"
+    what = plain(first.rule_name) if len({notification.rule_id for notification in notifications}) == 1 else "alerts"
     return f"[{mark}] {what}: {', '.join(counts)}{more}"
 
 
 def _about(item: AlertItem) -> str:
-    return ", ".join([value for value in item.labels.values() if value][:3]) or "everything"
+    return ", ".join([plain(value) for value in item.labels.values() if value][:3]) or "everything"
 
 
 def _body(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from alerting.channels.component import ChannelCheck, build_channels
-from alerting.channels.message import incidents_of, message_of
+from alerting.channels.message import incidents_of
 from alerting.notification import Notification, Severity, Told
 from alerting.notifier import Channel
 from alerting.settings import AlertingSettings
@@ -162,8 +162,7 @@ async def test_a_pager_gets_the_end_under_the_key_of_the_beginning(tmp_path: Pat
             {
                 "url": f"pagerduty://integrationkey@{TOKEN}",
                 "allowed": ["127.0.0.1/32"],
-                "messages": [message_of([one])._asdict()],
-                "incidents": [incident._asdict() for incident in incidents_of([one])],
+                "messages": [incident._asdict() for incident in incidents_of([one])],
             }
             for one in (firing, resolved)
         ]

@@ -220,6 +220,19 @@ async def test_beyond_so_many_messages_a_minute_news_wait_and_leave_together(off
     assert chat.parcels[3:] == [["n3", "n4", "n5", "n6", "n7"]]
 
 
+async def test_a_pager_gets_no_more_at_once_than_it_can_take(office: Office) -> None:
+    """Of a storm so many leave together as the channel allows, one message after the other, all of them in order."""
+    pager = RecordingNotifier()
+    names = [f"n{number}" for number in range(8)]
+    await office.post("pager", *names)
+    channels = [Channel("pager", pager, max_together=3)]
+    leader = (office.name, office.fence)
+    await look(
+        Dispatcher(office.settings, office.store.outbox, channels, lambda: leader, office.counters, office.clock)
+    )
+    assert pager.parcels == [names[:3], names[3:6], names[6:]]
+
+
 async def test_nothing_overtakes_what_is_tried_again(office: Office) -> None:
     """That an alert is over is not told before that there was one, however the first attempt went."""
     mail = RecordingNotifier(RetryableError("busy", retry_after_s=30))
