@@ -190,6 +190,8 @@ class Dispatcher:
         due_ms = self._now_ms() + round(1_000 * pause_s)
         if due_ms - row.created_ms > 1_000 * self._settings.give_up_after_s:
             return self._failed(row, f"given up after {row.attempts + 1} attempts: {reason}")
+        if not row.attempts:
+            log.warning("notification not taken, it is tried again", channel=row.channel, reason=reason)
         self._counters.add("alerting_retried_notifications", channel=self._label(row.channel))
         return row._replace(detail=reason[:_DETAIL_CHARS], due_ms=due_ms)
 

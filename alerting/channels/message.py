@@ -20,6 +20,10 @@ MAX_CHARS: Final = 1_800
 """Discord refuses more than 2000."""
 _TITLE_CHARS: Final = 200
 _LABELS_SHOWN: Final = 8
+_LONG_SHOWN: Final = 3
+_SHORT_SHOWN: Final = 50
+_REST_CHARS: Final = 200
+"""For the line that counts what is not named."""
 _URL: Final = re.compile(r"https?://[A-Za-z0-9._~:/?#$&+,;=%-]{1,600}")
 _RANK: Final = {severity: rank for rank, severity in enumerate(Severity)}
 _GRAVITY: Final = {Told.FIRING: 2, Told.NO_DATA: 1, Told.RESOLVED: 0}
@@ -103,9 +107,9 @@ def _body(
     lines = _whole(*told[0], dialect) if len(told) == 1 else []
     shown = len(lines) and 1
     if len(told) > 1:
-        for notification, item in told:
-            block = _short(notification, item, dialect)
-            if sum(map(len, lines)) + sum(map(len, block)) > MAX_CHARS - 200:
+        blocks = _blocks(told, dialect)
+        for block in blocks:
+            if sum(map(len, lines)) + sum(map(len, block)) > MAX_CHARS - _REST_CHARS:
                 break
             lines += block
             shown += 1
@@ -114,6 +118,15 @@ def _body(
         link = _link(told[0][1].links.alerts)
         lines.append(f"and {hidden} more{f': {link}' if link else ''}")
     return _fitting(lines)
+
+
+def _blocks(told: Sequence[tuple[Notification, AlertItem]], dialect: Dialect) -> list[list[str]]:
+    """Return what is said of each alert: everything if they are few and there is room, else the number and a link."""
+    long = [_long(notification, item, dialect) for notification, item in told[:_LONG_SHOWN]]
+    chars = sum([len(line) + 1 for block in long for line in block])
+    if len(told) <= _LONG_SHOWN and chars <= MAX_CHARS - _REST_CHARS:
+        return long
+    return [_short(notification, item, dialect) for notification, item in told[:_SHORT_SHOWN]]
 
 
 def _fitting(lines: Iterable[str]) -> str:
@@ -140,13 +153,19 @@ def _whole(notification: Notification, item: AlertItem, dialect: Dialect) -> lis
     return [line for line in lines if line]
 
 
+def _long(notification: Notification, item: AlertItem, dialect: Dialect) -> list[str]:
+    return [_head(notification, item, dialect), *[f"  {line}" for line in _whole(notification, item, dialect)]]
+
+
 def _short(notification: Notification, item: AlertItem, dialect: Dialect) -> list[str]:
-    word = _WORDS[item.state] if item.state != Told.FIRING else item.severity.value
-    head = f"{word.upper()} {dialect.prose(notification.rule_name)}: {_labels(item, dialect) or 'everything'}"
     link = _link(item.links.page)
-    return [f"{dialect.strong(head) if dialect is PLAIN else head}", f"  {dialect.prose(item.summary)}"] + (
-        [f"  {link}"] if link else []
-    )
+    head = _head(notification, item, dialect)
+    return [head, f"  {dialect.prose(item.summary)}"] + ([f"  {link}"] if link else [])
+
+
+def _head(notification: Notification, item: AlertItem, dialect: Dialect) -> str:
+    word = _WORDS[item.state] if item.state != Told.FIRING else item.severity.value
+    return f"{word.upper()} {dialect.prose(notification.rule_name)}: {_labels(item, dialect) or 'everything'}"
 
 
 def _labels(item: AlertItem, dialect: Dialect) -> str:

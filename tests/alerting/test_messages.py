@@ -112,6 +112,15 @@ def test_a_storm_is_counted_and_named_as_far_as_there_is_room() -> None:
     assert len(message.text) <= MAX_CHARS
 
 
+def test_few_alerts_are_told_whole() -> None:
+    """Two at the same moment lose nothing of what one would have."""
+    two = [told(item(evidence=FULL), created_s=1_700_000_060.0), told(item(), rule_name="Other")]
+    text = message_of(two).text
+    assert text.startswith("CRITICAL High latency: service tumour-classifier\n  P95 1.92 s, above 1 s\n")
+    for said in ("CRITICAL Other", "Most of it: route /predict", "memory 1.2 GiB", "for 1 min"):
+        assert said in text
+
+
 def test_a_pager_is_told_of_each_alert_by_itself() -> None:
     """Under the key of the alert, the same when it begins and when it ends, so that one end does not close others."""
     over = item(alert_id="b", state=Told.RESOLVED, ended_s=9e9)
