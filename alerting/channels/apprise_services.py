@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -23,7 +24,8 @@ def load_service(schema: str) -> None:
     manager = cast(Any, NotificationManager)()
     names = modules_of(schema)
     if names:
-        with tempfile.TemporaryDirectory() as folder:
+        # Where nothing can be written, as in some containers, all are loaded.
+        with suppress(OSError), tempfile.TemporaryDirectory() as folder:
             for name in names:
                 Path(folder, name).touch()
             manager.load_modules(path=folder, name="apprise.plugins")

@@ -215,3 +215,17 @@ async def test_the_examples_of_the_documentation_are_what_apprise_reads() -> Non
     found = dict(zip(urls, output.decode().split(), strict=True))
     assert len(found) > 10
     assert [url for url, name in found.items() if name == "NoneType"] == []
+
+
+async def test_a_service_is_found_where_nothing_can_be_written() -> None:
+    """As in a container with a file system that is read-only: slower, but it is."""
+    program = (
+        "import tempfile, apprise; from alerting.channels.apprise_services import load_service\n"
+        "tempfile.tempdir = '/nowhere/at/all'; load_service('json')\n"
+        "print(type(apprise.Apprise.instantiate('json://x/')).__name__)"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert output.decode().strip() == "NotifyJSON"
