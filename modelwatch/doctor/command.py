@@ -130,6 +130,7 @@ class _Run:
         self._keep = keep
         self._command = command
         self._requests: list[SentRequest] = []
+        self._endless: set[str] = set()
 
     async def through(self) -> tuple[list[SentRequest], list[Finding]]:
         """Start, ask, wait for the spans, ask once more and stop at once."""
@@ -160,7 +161,9 @@ class _Run:
             routes = [question for question in asked if not is_probe(question.path)]
             rounds = math.ceil(IN_CONTEXT / len(asked))
             for _ in range(rounds):  # side by side, so that several workers have something to do
-                await asyncio.gather(*(self._send(client, question, has_context=True) for question in asked))
+                answering = [question for question in asked if question.path not in self._endless]
+                await asyncio.gather(*(self._send(client, question, has_context=True) for question in answering))
+            routes = [question for question in routes if question.path not in self._endless] or [Question("GET", "/")]
             for number in range(WITHOUT_CONTEXT):
                 await self._send(client, routes[number % len(routes)], has_context=False)
             self.processes = process_tree(pid)
@@ -187,8 +190,9 @@ class _Run:
     async def _openapi(self, client: httpx.AsyncClient) -> object:
         trace_id = secrets.token_hex(16)
         self.own_traces.add(trace_id)
-        with suppress(httpx.HTTPError, ValueError):
-            answer = await client.get("/openapi.json", headers=_context(trace_id))
+        with suppress(httpx.HTTPError, ValueError, TimeoutError):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                answer = await client.get("/openapi.json", headers=_context(trace_id))
             return answer.json() if answer.status_code == httpx.codes.OK else None
         return None
 
@@ -208,8 +212,11 @@ class _Run:
             headers |= _context(trace_id)
         sent_s, status = time.time(), 0
         with suppress(httpx.HTTPError):
-            body: dict[str, object] = {"json": {}} if question.has_body else {}
-            status = (await client.request(question.method, question.path, headers=headers, **body)).status_code  # type: ignore[arg-type]
+            try:
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    status = await _status(client, question, headers)
+            except (TimeoutError, httpx.TimeoutException):  # a stream of events has no end: it is asked once
+                self._endless.add(question.path)
         request = SentRequest(
             question.method, question.path, trace_id if has_context else None, status, sent_s, time.time(), is_last
         )
@@ -228,13 +235,22 @@ class _Run:
         """Wait until every request has left a span, or for as long as that can take."""
         deadline_s = time.monotonic() + ARRIVAL_TIMEOUT_S
         while time.monotonic() < deadline_s:
-            if not missing(Observation(tuple(self._keep.spans), tuple(self._requests), {})):
+            if not missing(Observation(tuple(self._keep.spans), tuple(self._requests), self._program.environ)):
                 return
             await asyncio.sleep(0.1)
 
 
 def _client(base: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=base, timeout=REQUEST_TIMEOUT_S, trust_env=False)
+
+
+async def _status(client: httpx.AsyncClient, question: Question, headers: Mapping[str, str]) -> int:
+    """Return the status of an answer that was read to its end."""
+    body: dict[str, str] | None = {} if question.has_body else None
+    async with client.stream(question.method, question.path, headers=dict(headers), json=body) as answer:
+        async for _ in answer.aiter_raw():
+            pass
+        return answer.status_code
 
 
 def _context(trace_id: str) -> dict[str, str]:

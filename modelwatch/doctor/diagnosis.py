@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from modelwatch.doctor.finding import Finding
@@ -15,7 +15,11 @@ from modelwatch.doctor.observation import Observation, SeenSpan, SentRequest
 from telemetry import conventions as names
 
 INSTALL: Final = "pip install modelwatch-instrumentation"
-PROBES: Final = re.compile(r"^/(health|healthz|healthcheck|ready|readyz|readiness|live|livez|liveness|ping|metrics)/?$")
+PROBES: Final = re.compile(
+    r"^/((healthz?|healthcheck|livez?|liveness|readyz?|readiness|startupz?|ping|metrics)/?$|(v2/)?health/)"
+)
+"""The paths that modelwatch-instrumentation leaves out; a test holds the two together."""
+_EXCLUDED: Final = re.compile(r"OTEL_PYTHON_([A-Z]+_)?EXCLUDED_URLS")
 MAX_SKEW_S: Final = 2.0
 """Between the doctor's clock and that of the spans: more than scheduling, less than a clock that is wrong."""
 
@@ -38,8 +42,22 @@ def is_probe(path: str) -> bool:
 
 
 def expected(seen: Observation) -> list[SentRequest]:
-    """Return the requests that must have left a span: answered, with a context, and no probes."""
-    return [one for one in seen.requests if one.trace_id and one.status and not is_probe(one.path)]
+    """Return the requests that must have left a span: answered, with a context, and not left out on purpose."""
+    return [one for one in seen.requests if one.trace_id and one.status and not _is_left_out(seen, one.path)]
+
+
+def _is_left_out(seen: Observation, path: str) -> bool:
+    return is_probe(path) or _is_excluded(seen.environ, path)
+
+
+def _is_excluded(environ: Mapping[str, str], path: str) -> bool:
+    """Tell whether the environment's patterns, which are searched for in whole URLs, match a path."""
+    lists = [text for name, text in environ.items() if _EXCLUDED.fullmatch(name)]
+    patterns = [one.strip() for text in lists for one in text.split(",") if one.strip()]
+    try:
+        return any(re.search(one, f"http://127.0.0.1{path}") for one in patterns)
+    except re.error:
+        return False
 
 
 def missing(seen: Observation) -> list[SentRequest]:
@@ -56,6 +74,8 @@ def _no_spans(seen: Observation) -> Finding:
         fix = "unset OTEL_SDK_DISABLED"
     elif "otlp" not in exporter:
         fix = f"set OTEL_TRACES_EXPORTER=otlp (it is {exporter or 'empty'})"
+    elif answered and all(_is_excluded(environ, one.path) for one in seen.requests if one.status):
+        fix = "narrow OTEL_PYTHON_EXCLUDED_URLS, which leaves out all that was asked"
     elif environ.get("OTEL_TRACES_SAMPLER", "").endswith("always_off"):
         fix = "set OTEL_TRACES_SAMPLER=parentbased_always_on"
     elif not seen.is_instrumented or not seen.has_our_distro:
@@ -117,7 +137,7 @@ def _ours(seen: Observation, otherwise: str) -> str:
 
 
 def _sampling(seen: Observation) -> Iterator[Finding]:
-    sent = sum(1 for one in seen.requests if one.trace_id is None and one.status and not is_probe(one.path))
+    sent = sum(1 for one in seen.requests if one.trace_id is None and one.status and not _is_left_out(seen, one.path))
     known = {one.trace_id for one in seen.requests if one.trace_id}
     came = len({span.trace_id for span in seen.server_spans if span.trace_id not in known})
     if _is_sampled(seen) or (_takes_context(seen) and came < sent and not missing(seen)):
@@ -195,8 +215,9 @@ def _noise(seen: Observation) -> Iterator[Finding]:
     ids = {one.trace_id: one.path for one in seen.requests if one.trace_id and is_probe(one.path)}
     probes = sorted({ids[span.trace_id] for span in seen.server_spans if span.trace_id in ids})
     if probes:
-        patterns = ",".join(path.strip("/") for path in probes)
-        text = f"{', '.join(probes)} leave spans at every probe: set OTEL_PYTHON_EXCLUDED_URLS={patterns}"
+        kept = seen.environ.get("OTEL_PYTHON_EXCLUDED_URLS", "").strip()
+        patterns = ",".join([*filter(None, [kept]), *(f"{path.rstrip('/')}/?$" for path in probes)])
+        text = f"{', '.join(probes)} leave spans at every probe: set OTEL_PYTHON_EXCLUDED_URLS='{patterns}'"
         yield Finding("note", "probe noise", text)
     parts = sum(span.name.endswith(("http send", "http receive")) for span in seen.spans)
     if parts:

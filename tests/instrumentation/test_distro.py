@@ -49,7 +49,8 @@ def test_the_defaults_export_traces_alone_and_soon() -> None:
 
 
 PROBED = [
-    *("/health", "/healthz", "/healthcheck", "/live", "/livez", "/ready", "/readyz", "/readyz/", "/startupz"),
+    *("/health", "/healthz", "/healthcheck", "/live", "/livez", "/ready", "/readyz", "/readyz/"),
+    *("/startupz", "/liveness", "/readiness"),
     *("/health/live", "/v2/health/ready", "/ping", "/metrics", "/metrics?name[]=up"),
 ]
 USED = ["/", "/predict", "/healthy", "/live/scores", "/v1/models/ready", "/metrics/drift", "/pingpong", "/items/health"]

@@ -23,7 +23,7 @@ SUPERSEDED = frozenset({"fastapi", "starlette"})
 """Entry points of instrumentors that would trace the same requests again."""
 
 PROBES = (
-    r"^[a-z]+://[^/]*/(healthz?|healthcheck|livez?|readyz?|startupz?|ping|metrics)/?(\?.*)?$",
+    r"^[a-z]+://[^/]*/(healthz?|healthcheck|livez?|liveness|readyz?|readiness|startupz?|ping|metrics)/?(\?.*)?$",
     r"^[a-z]+://[^/]*/(v2/)?health/",
 )
 """URLs that orchestrators and scrapers ask for, as OTEL_PYTHON_EXCLUDED_URLS takes them: searched for in whole URLs."""

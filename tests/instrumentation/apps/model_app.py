@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import pickle
 import sys
+from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 
 loaded_before = sorted({"sklearn", "xgboost", "lightgbm", "onnxruntime", "numpy"} & set(sys.modules))
 
@@ -38,6 +40,17 @@ def threaded(value: float) -> int:
 @app.get("/executor/{value}")
 async def executor(value: float) -> int:
     return int((await asyncio.get_running_loop().run_in_executor(None, model.predict, [[value]]))[0])
+
+
+async def _events() -> AsyncIterator[bytes]:
+    while True:
+        yield b"data: 1\n\n"
+        await asyncio.sleep(0.2)
+
+
+@app.get("/events")
+async def events() -> StreamingResponse:
+    return StreamingResponse(_events(), media_type="text/event-stream")
 
 
 @app.get("/wrong")

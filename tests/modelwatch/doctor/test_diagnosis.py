@@ -10,6 +10,7 @@ import pytest
 from modelwatch.doctor.diagnosis import diagnose, is_probe
 from modelwatch.doctor.observation import Observation, SeenSpan, SentRequest
 from modelwatch.doctor.report import report
+from tests.instrumentation.test_distro import PROBED, USED
 
 NOW_S = 1_000_000.0
 RESOURCE = {
@@ -74,7 +75,13 @@ ILLS: list[tuple[str, Observation, str, str]] = [
         "probes",
         replace(H, requests=(*H.requests, PROBE), spans=(*H.spans, replace(SPAN, trace_id="p"))),
         "probe noise",
-        "OTEL_PYTHON_EXCLUDED_URLS=healthz",
+        "OTEL_PYTHON_EXCLUDED_URLS='/healthz/?$'",
+    ),
+    (
+        "all excluded",
+        without(healthy(OTEL_PYTHON_EXCLUDED_URLS="/items/"), *"0123xy"),
+        "no spans",
+        "narrow OTEL_PYTHON_EXCLUDED_URLS",
     ),
     ("ratio", healthy(OTEL_TRACES_SAMPLER="traceidratio"), "sampling", "parentbased_always_on"),
     ("sampled in code", without(H, "x"), "sampling", "of 2 requests without a trace 1 were recorded"),
@@ -120,6 +127,21 @@ def test_requests_that_no_route_matches_and_excluded_probes_are_no_ill() -> None
     """A 404 has no route by right, and a probe that leaves no span is as it should be."""
     missing = changed(H, span={"http.response.status_code": 404, "http.route": None})
     assert diagnose(replace(missing, requests=(*missing.requests, PROBE))) == []
+
+
+def test_what_the_environment_excludes_is_not_lost() -> None:
+    """Nor is it sampled out: the patterns of all frameworks count, as OpenTelemetry takes them; a bad one does not."""
+    internal = [replace(REQUEST, path="/internal/1", trace_id=trace_id) for trace_id in ("i", None)]
+    for patterns, found in {"/other/, /internal/": 0, "internal/[0-9]+$": 0, "/other/": 2, "[": 2}.items():
+        seen = healthy(OTEL_PYTHON_FASTAPI_EXCLUDED_URLS=patterns)
+        seen = replace(seen, requests=(*seen.requests, *internal))
+        assert bool(diagnose(seen)) is bool(found), patterns
+
+
+@pytest.mark.parametrize("path", [*PROBED, *USED])
+def test_probes_are_those_that_the_instrumentation_leaves_out(path: str) -> None:
+    """Else the doctor misses spans that never were to be."""
+    assert is_probe(path.partition("?")[0]) is (path in PROBED)
 
 
 @pytest.mark.parametrize(
