@@ -56,10 +56,19 @@ def window_text(seconds: int) -> str:
 
 
 def summary_of(rule: Rule, value: float | None, compared: float | None, threshold: float | None) -> str:
-    """Return the sentence: "P95 1.92 s over the last minute, above 1 s"."""
+    """Return the sentence: "P95 1.92 s over the last minute, above 1 s".
+
+    An alert goes on firing for a while after that is over, or without data; then the sentence must not say it.
+    """
     measured = f"{name_of(rule)} {value_text(value, rule.unit)}"
     if rule.signal not in (Signal.ABSENCE, Signal.PIPELINE_LAG):
         measured += f" over {window_text(rule.seconds)}"
     if compared is not None and value is not None and compared != value:
         measured += f" (surely {value_text(compared, rule.unit)})"
-    return measured if threshold is None else f"{measured}, {rule.comparison} {value_text(threshold, rule.unit)}"
+    if threshold is None:
+        return measured
+    limit = f"{rule.comparison} {value_text(threshold, rule.unit)}"
+    if compared is None:
+        return f"{measured}; it fires {limit}"
+    is_beyond = compared > threshold if rule.comparison == "above" else compared < threshold
+    return f"{measured}, {limit}" if is_beyond else f"{measured}, no longer {limit}"
