@@ -13,8 +13,10 @@ from alerting.acks import Ack, acks_of
 from alerting.alerts import Alert, alert_of, transition_of
 from alerting.announcing import links_of
 from alerting.backtest import Backtester
-from alerting.notification import Links, Notification, Severity
-from alerting.reading import Asking
+from alerting.evidence import EvidenceFinder
+from alerting.notification import Evidence, Links, Notification, Severity
+from alerting.observing import Watch
+from alerting.reading import Asking, Reader
 from alerting.report import Report, report_of
 from alerting.rulebook import KnownRule, RuleBook
 from alerting.settings import AlertingSettings
@@ -92,6 +94,7 @@ class AlertDesk:
         self.rules = RuleBook(settings, store.documents, now_ns)
         self.silences = Silences(settings.max_silences, store.documents, now_ns)
         self.backtester = Backtester(settings, asking)
+        self._evidence = EvidenceFinder(settings, Reader(settings, asking, None, now_ns))
 
     async def report(self) -> Report:
         """Return what the evaluator says of its last round."""
@@ -108,6 +111,13 @@ class AlertDesk:
         now_s = self._now_ns() / _NS_PER_S
         found = [self._open(alert_of(row), rules, acks, silences, now_s) for row in rows]
         return sorted(found, key=_by_gravity)
+
+    async def evidence(self, one: OpenAlert) -> Evidence | None:
+        """Return what else is known of an alert now, as a notification would tell it. Never raises."""
+        if one.rule is None:
+            return None
+        watch = Watch.of(one.rule.rule, one.rule.revision, self._settings)
+        return await self._evidence.find(watch, one.alert.labels)
 
     async def history(
         self,

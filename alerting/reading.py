@@ -36,7 +36,8 @@ class Asking(NamedTuple):
 class Reader:
     """Asks `query` for answers, which it does not keep."""
 
-    def __init__(self, settings: AlertingSettings, asking: Asking, pipeline: Pipeline, now_ns: NowNs) -> None:
+    def __init__(self, settings: AlertingSettings, asking: Asking, pipeline: Pipeline | None, now_ns: NowNs) -> None:
+        """Without a pipeline its lag is not answered."""
         self._settings = settings
         self._query, self._metrics, self._resources = asking
         self._pipeline = pipeline
@@ -66,6 +67,8 @@ class Reader:
 
     async def _answer(self, question: Question) -> Answer:
         if isinstance(question, LagQuestion):
+            if self._pipeline is None:
+                raise QuestionError("signal", "the lag of the pipeline is known to the evaluator only")
             return self._pipeline.lag_s
         now_s = self._now_ns() // _NS_PER_S
         if isinstance(question, RedQuestion):
