@@ -6,6 +6,7 @@ no lifecycle of their own: they live as long as the app is served.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,17 +15,21 @@ from dash import Dash
 
 from dash_app.pages import Sources, pages_of
 from dash_app.settings import DashSettings
+from dash_app.shared.alert_news import AlertNews
 from dash_app.shell import callbacks
+from dash_app.shell.badge import badge_now
 from dash_app.shell.document import document
 from dash_app.shell.layout import layout
 from dash_app.shell.page_documents import PageDocuments, content_security_policy
+from dash_app.shell.same_origin import SameOrigin
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 
 
 def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources) -> Dash:
     """Add the pages to `app`, which has its own routes already and keeps answering all other paths."""
-    pages = pages_of(sources)
+    news = AlertNews(sources.alerts) if sources.alerts is not None else None
+    pages = pages_of(sources, news)
     dash = Dash(
         "dash_app",
         server=False,
@@ -43,7 +48,9 @@ def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources) -> Das
     _keep_to_the_pages(dash)
     dash.init_app(app)
     dash.layout = layout(pages, settings)
-    callbacks.register(dash, pages, settings, sources.now_ns)
+    bar = partial(badge_now, news) if news is not None else None
+    callbacks.register(dash, pages, settings, sources.now_ns, bar)
+    app.add_middleware(SameOrigin)
     app.add_middleware(
         PageDocuments, paths=frozenset(page.path for page in pages), policy=content_security_policy(dash.csp_hashes())
     )

@@ -8,7 +8,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from dash_app import containers, overview, service
+from alerting.channels.desk import ChannelDesk
+from alerting.desk import AlertDesk
+from dash_app import alerts, containers, overview, service
+from dash_app.marking import with_marks
+from dash_app.shared.alert_news import AlertNews
 from dash_app.shell.page import Page
 from query import Query, ResourceQuery
 from telemetry import NowNs
@@ -21,12 +25,18 @@ class Sources:
     query: Query
     resources: ResourceQuery
     now_ns: NowNs = time.time_ns
+    alerts: AlertDesk | None = None
+    """Without it there is no page of alerts, no badge, and no marks."""
+    channels: ChannelDesk | None = None
 
 
-def pages_of(sources: Sources) -> tuple[Page, ...]:
-    """Return the pages."""
-    return (
+def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...]:
+    """Return the pages; `news` is what their charts are marked with."""
+    pages = [
         overview.page(sources.query, sources.resources),
         service.page(sources.query, sources.resources),
         containers.page(sources.resources),
-    )
+    ]
+    if sources.alerts is not None:
+        pages.append(alerts.page(sources.alerts, sources.channels, sources.now_ns))
+    return tuple(pages if news is None else [with_marks(page, news) for page in pages])

@@ -48,6 +48,9 @@
 
     figures: () => latest || {},
 
+    // A figure that came by itself, in the zone that the others are in.
+    fit: (figure) => fitted(figure, !modelwatch.address.isUtc() && isSteady(figure.layout.xaxis.range)),
+
     // How wide the charts are, in pixels: how many steps there is room for.
     width: function () {
       const chart = document.querySelector("#content .chart");

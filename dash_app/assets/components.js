@@ -171,5 +171,32 @@
     return element("time", { className: "mono" }, window.modelwatch.timeText(1000 * props.second, { day: "numeric", month: "short" }));
   }
 
-  window.modelwatch_components = { Sparkline, Icon, PageLink, TimePicker, CsvButton, Moment };
+  // A button whose click is told to the server by a store. One that asks first forgets the question after a while.
+  function ActionButton(props) {
+    const [isAsking, setAsking] = React.useState(false);
+    React.useEffect(() => {
+      if (!isAsking) return undefined;
+      const timer = setTimeout(() => setAsking(false), 4000);
+      return () => clearTimeout(timer);
+    }, [isAsking]);
+    const click = () => {
+      if (props.confirm && !isAsking) return setAsking(true);
+      setAsking(false);
+      window.dash_clientside.set_props(props.store, { data: { ...props.action, click: Date.now() } });
+    };
+    return element(
+      "button",
+      {
+        type: "button",
+        className: props.className + (isAsking ? " is-asking" : ""),
+        onClick: click,
+        title: props.label,
+        "aria-label": isAsking ? props.confirm + " " + props.label : props.label,
+        "aria-pressed": typeof props.isPressed === "boolean" ? props.isPressed : undefined,
+      },
+      isAsking ? props.confirm : props.text
+    );
+  }
+
+  window.modelwatch_components = { Sparkline, Icon, PageLink, TimePicker, CsvButton, Moment, ActionButton };
 })();

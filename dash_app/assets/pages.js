@@ -26,7 +26,7 @@
 
   modelwatch.fill = function (answer) {
     modelwatch.showEnvironments(answer.environments || environments, true);
-    Object.entries(answer.filling || {}).forEach(([id, properties]) => clientside.set_props(id, properties));
+    Object.entries({ ...answer.bar, ...answer.filling }).forEach(([id, properties]) => clientside.set_props(id, properties));
     if (answer.figures) modelwatch.charts.draw(answer.figures);
   };
 

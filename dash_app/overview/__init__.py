@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alerting.rules import LATENCIES, SHARES, Signal
 from dash_app.overview.answer import answer_of
 from dash_app.overview.layout import layout
 from dash_app.overview.snapshot import take_snapshot
@@ -31,6 +32,11 @@ def page(query: Query, resources: ResourceQuery) -> Page:
         answer=answer,
         controls=CONTROLS,
         charts=("throughput", "latency", "errors"),
+        watched={
+            "throughput": frozenset({Signal.REQUEST_RATE, Signal.ABSENCE}),
+            "latency": LATENCIES,
+            "errors": SHARES,
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alerting.rules import LATENCIES, SHARES, Signal
 from dash_app.service.answer import answer_of
 from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
 from dash_app.service.layout import layout
@@ -36,6 +37,13 @@ def page(query: Query, resources: ResourceQuery) -> Page:
         answer=answer,
         controls=CONTROLS,
         charts=("service-throughput", "service-latency", "service-errors", "service-heatmap"),
+        watched={
+            "service-throughput": frozenset({Signal.REQUEST_RATE, Signal.ABSENCE}),
+            "service-latency": LATENCIES,
+            "service-heatmap": LATENCIES,
+            "service-errors": SHARES,
+        },
+        subject=lambda question: question.fields.get("name"),
     )
 
 

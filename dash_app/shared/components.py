@@ -105,3 +105,34 @@ class Moment(_Own):
 
     def __init__(self, second: int) -> None:
         super().__init__(second=second)
+
+
+class ActionButton(_Own):
+    """A button in a list that answers renew: a click puts `action` into the store with the id `store`.
+
+    With `confirm` the first click only asks, in these words. `is_pressed` makes a switch of it.
+    """
+
+    _namespace = _NAMESPACE
+    _type = "ActionButton"
+
+    def __init__(
+        self,
+        store: str,
+        action: Mapping[str, Any],
+        text: str,
+        class_name: str,
+        *,
+        label: str,
+        confirm: str = "",
+        is_pressed: bool | None = None,
+    ) -> None:
+        super().__init__(
+            store=store,
+            action=dict(action),
+            text=text,
+            className=class_name,
+            label=label,
+            confirm=confirm,
+            isPressed=is_pressed,
+        )

@@ -7,14 +7,14 @@ restarts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
 from dash import ClientsideFunction, Dash, Input, Output, State
 
 from dash_app.settings import DashSettings
-from dash_app.shell.page import Answer, Control, Page, Question
+from dash_app.shell.page import Answer, Control, Filling, Page, Question
 from dash_app.shell.receipt import Receipt, receipt_of, receipt_of_failure
 from dash_app.shell.top_bar import CONTROLS
 from dash_app.shell.view import fields_of, view_of
@@ -23,8 +23,14 @@ from telemetry import ModelWatchError, NowNs
 _Answer = dict[str, Any]
 
 
-def register(app: Dash, pages: Sequence[Page], settings: DashSettings, now_ns: NowNs) -> None:
-    """Give the app its callbacks."""
+def register(
+    app: Dash,
+    pages: Sequence[Page],
+    settings: DashSettings,
+    now_ns: NowNs,
+    bar: Callable[[], Awaitable[Filling]] | None = None,
+) -> None:
+    """Give the app its callbacks. `bar` is what the bar shows on every page, whatever comes of the page itself."""
     log = structlog.get_logger(__name__)
     by_name = {page.name: page for page in pages}
 
@@ -44,7 +50,11 @@ def register(app: Dash, pages: Sequence[Page], settings: DashSettings, now_ns: N
             failure = receipt_of_failure(number, _words(error), now_ns() / 1e9, settings.refresh_interval_s)
             return {"page": page.name, "receipt": failure}
 
-    app.callback(Output("answer", "data"), Input("question", "data"), prevent_initial_call=True)(answer)
+    async def answer_with_bar(asked: dict[str, Any] | None) -> _Answer | None:
+        found = await answer(asked)
+        return found if found is None or bar is None else {**found, "bar": await bar()}
+
+    app.callback(Output("answer", "data"), Input("question", "data"), prevent_initial_call=True)(answer_with_bar)
     opening: list[Output | Input | State] = [
         Output("content", "children"),
         Input("address", "data"),

@@ -12,6 +12,7 @@ from typing import Any
 from dash import Dash
 from dash.development.base_component import Component
 
+from alerting.rules import Signal
 from dash_app.shared.charts import Figure
 from dash_app.shell.view import View
 
@@ -62,6 +63,8 @@ class Answer:
     environments: Sequence[str] = ()
     why_empty: str | None = None
     """The reason why there is nothing to show, for people; empty text when there never was any data at all."""
+    pace_s: float | None = None
+    """Seconds to the next question, if they have nothing to do with the range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,10 @@ class Page:
     """One page: `path` is its address, `title` its name in the navigation; ids of its components are its own.
 
     `answer` is asked once a beat while the page is open, and raises what `query` raises. `charts` are the ids of its
-    graphs over time, which are zoomed together. `note` says at the foot what the figures are about. `register` adds
-    callbacks of its own, if there are any; Dash tells callbacks without an output apart by their inputs only.
+    graphs over time, which are zoomed together. `watched` says which of them shows what rules watch, so that alerts are
+    marked there; `subject` is the one service that they are about, if it is one. `note` says at the foot what the
+    figures are about. `register` adds callbacks of its own, if there are any; Dash tells callbacks without an output
+    apart by their inputs only.
     """
 
     name: str
@@ -81,4 +86,6 @@ class Page:
     controls: Sequence[Control] = ()
     charts: Sequence[str] = ()
     note: str = "Cards and tables: over the whole range"
+    watched: Mapping[str, frozenset[Signal]] = field(default_factory=dict)
+    subject: Callable[[Question], str | None] = lambda question: None
     register: Callable[[Dash], None] = lambda dash: None

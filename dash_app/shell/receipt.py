@@ -35,8 +35,8 @@ def receipt_of(ask: int, answer: Answer, view: View, now_s: float, refresh_inter
         now_s=now_s,
         end_s=answer.end_s,
         newest_s=answer.newest_s,
-        pace_s=max(view.range.pace_s * refresh_interval_s, refresh_interval_s),
-        is_past=view.range.end_s is not None,
+        pace_s=max((answer.pace_s or view.range.pace_s) * refresh_interval_s, refresh_interval_s),
+        is_past=answer.pace_s is None and view.range.end_s is not None,
     )
 
 

@@ -13,6 +13,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dash_app.shared.components import Icon, PageLink, TimePicker, attributes
+from dash_app.shell.badge import badge
 from dash_app.shell.page import Control, Page
 from dash_app.shell.view import DEFAULT_RANGE, RANGES
 
@@ -40,7 +41,10 @@ def _brand() -> Component:
 
 
 def _navigation(pages: Sequence[Page]) -> Component:
-    links = [PageLink(page.path, page.title, "page-link") for page in pages]
+    links = [
+        PageLink(page.path, [html.Span(page.title), badge()] if page.name == "alerts" else page.title, "page-link")
+        for page in pages
+    ]
     return html.Nav(links, className="navigation", **attributes(aria_label="Pages"))
 
 

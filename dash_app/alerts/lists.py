@@ -1,0 +1,269 @@
+"""The other lists of the page: history, rules, silences, channels and notifications.
+
+Pure, from a `Snapshot` to components.
+"""
+
+from __future__ import annotations
+
+from dash import html
+from dash.development.base_component import Component
+
+from alerting.channels.desk import ChannelState
+from alerting.rulebook import KnownRule
+from alerting.rules import Rule
+from alerting.silences import Silence
+from alerting.wording import name_of, value_text, window_text
+from dash_app.alerts.firing import is_firing
+from dash_app.alerts.snapshot import HISTORY_LENGTH, Snapshot, key_text
+from dash_app.alerts.words import labels_line, length, moment, shown, state_pill, title_of
+from dash_app.shared import formatting
+from dash_app.shared.components import ActionButton, PageLink
+from dash_app.shared.names import visible
+
+_STATUSES = {"sent": "healthy", "failed": "critical", "waiting": "no_data"}
+
+
+def none(text: str) -> list[Component]:
+    """Return the sentence that stands where there is nothing."""
+    return [html.Div(text, className="alerts-none")]
+
+
+def history_list(snapshot: Snapshot) -> list[Component]:
+    """Return transitions, the latest first."""
+    rows: list[Component] = []
+    for past in snapshot.history[:HISTORY_LENGTH]:
+        known = next((one.rule for one in snapshot.rules if one.rule.rule_id == past.rule_id), None)
+        change = past.transition
+        unit = known.unit if known else ""
+        value = "" if change.value is None else value_text(change.value, unit)
+        rows.append(
+            html.Div(
+                [
+                    moment(change.at_s),
+                    state_pill(change.severity, change.after),
+                    html.Div(
+                        [
+                            PageLink(
+                                "/alerts",
+                                title_of(snapshot.rule_name(past.rule_id), past.labels),
+                                "row-link",
+                                {"tab": "firing", "alert": past.alert_id},
+                            ),
+                            html.Span(labels_line(past.labels, "service"), className="alert-tags"),
+                        ]
+                    ),
+                    html.Span(value, className="mono row-value"),
+                    html.Span(visible(change.reason), className="row-note"),
+                ],
+                className="table-row history-row",
+            )
+        )
+    return rows or none("No alert has changed yet." if not snapshot.view.of_rule else "This rule never changed.")
+
+
+def history_more(snapshot: Snapshot) -> list[Component]:
+    """Return the links to what was before, and back."""
+    links: list[Component] = []
+    if snapshot.view.before:
+        links.append(PageLink("/alerts", "Latest", "link-button", {"tab": "history", "before": None}))
+    if len(snapshot.history) > HISTORY_LENGTH:
+        last = snapshot.history[HISTORY_LENGTH - 1].key
+        links.append(PageLink("/alerts", "Earlier", "link-button", {"tab": "history", "before": key_text(last)}))
+    if snapshot.view.of_rule:
+        links.append(PageLink("/alerts", "All rules", "link-button", {"tab": "history", "of": None, "before": None}))
+    return links
+
+
+def rule_list(snapshot: Snapshot) -> list[Component]:
+    """Return the rules, each with what it says, how it stands, and its switch."""
+    firing: dict[str, int] = {}
+    for one in snapshot.open_alerts:
+        if is_firing(one):
+            firing[one.alert.rule_id] = firing.get(one.alert.rule_id, 0) + 1
+    rows: list[Component] = [_rule(known, firing.get(known.rule.rule_id, 0), snapshot) for known in snapshot.rules]
+    return rows or none("There is no rule.")
+
+
+def _rule(known: KnownRule, firing: int, snapshot: Snapshot) -> Component:
+    rule = known.rule
+    failure = snapshot.report.failures.get(rule.rule_id)
+    tags = [html.Span(f"{firing} firing", className="flag is-critical")] if firing else []
+    if known.is_built_in:
+        tags.append(html.Span("built in" if not known.revision else "built in, changed", className="flag is-muted"))
+    if failure:
+        tags.append(html.Span(f"Cannot be evaluated: {visible(failure)}", className="flag is-critical"))
+    return html.Div(
+        [
+            ActionButton(
+                "alerts-action",
+                {
+                    "do": "turn",
+                    "rule": rule.rule_id,
+                    "revision": known.revision,
+                    "is_enabled": not rule.is_enabled,
+                },
+                "On" if rule.is_enabled else "Off",
+                "switch is-on" if rule.is_enabled else "switch",
+                label=f"{rule.name}: turn {'off' if rule.is_enabled else 'on'}",
+                is_pressed=rule.is_enabled,
+            ),
+            html.Div(
+                [
+                    PageLink(
+                        "/alerts",
+                        [html.Bdi(shown(rule.name), className="alert-name")],
+                        "row-link",
+                        {"tab": "rules", "rule": rule.rule_id},
+                    ),
+                    html.Div([html.Span(sentence(rule)), *tags], className="row-note alert-tags"),
+                ]
+            ),
+            html.Span(thresholds(rule), className="mono row-value"),
+            _removal(known),
+        ],
+        className="table-row rule-row" if rule.is_enabled else "table-row rule-row is-off",
+    )
+
+
+def _removal(known: KnownRule) -> Component:
+    """Return what deletes a rule that was written; a built-in one becomes as it came."""
+    if not known.revision:
+        return html.Span()
+    text = "Reset" if known.is_built_in else "Delete"
+    return ActionButton(
+        "alerts-action",
+        {"do": "delete", "rule": known.rule.rule_id, "revision": known.revision},
+        text,
+        "act is-quiet",
+        label=f"{text} {known.rule.name}",
+        confirm="Sure?",
+    )
+
+
+def sentence(rule: Rule) -> str:
+    """Return what a rule watches, in one line."""
+    parts = [name_of(rule), f"over {window_text(rule.seconds)}"]
+    if rule.labels:
+        parts.append(f"by {', '.join(map(shown, rule.labels))}")
+    if rule.scope:
+        parts.append("of " + ", ".join(f"{shown(name)}={shown(pattern)}" for name, pattern in rule.scope.items()))
+    if rule.for_s:
+        parts.append(f"for {length(rule.for_s)}")
+    return " ".join(parts)
+
+
+def thresholds(rule: Rule) -> str:
+    """Return both thresholds with their side: "> 500 ms / 1 s"."""
+    found = [value_text(one, rule.unit) for one in (rule.warning, rule.critical) if one is not None]
+    return f"{'>' if rule.comparison == 'above' else '<'} {' / '.join(found)}"
+
+
+def silence_list(snapshot: Snapshot) -> list[Component]:
+    """Return the silences that have not ended."""
+    rows: list[Component] = [_silence(one, snapshot) for one in snapshot.silences]
+    return rows or none("Nothing is silenced.")
+
+
+def _silence(one: Silence, snapshot: Snapshot) -> Component:
+    is_active = one.is_active(snapshot.now_s)
+    left = one.ends_s - snapshot.now_s if is_active else one.starts_s - snapshot.now_s
+    what = [html.Span(f"rule {shown(one.rule)}")] if one.rule != "*" else []
+    if one.severity:
+        what.append(html.Span(one.severity))
+    by = f" by {shown(one.created_by)}" if one.created_by else ""
+    return html.Div(
+        [
+            html.Span(
+                "Active" if is_active else "Later", className=f"pill is-{'degraded' if is_active else 'no_data'}"
+            ),
+            html.Div(
+                [
+                    html.Div([*what, *labels_line(one.labels)], className="alert-tags"),
+                    html.Div(f"{visible(one.comment)}{by}", className="row-note"),
+                ]
+            ),
+            html.Span(
+                [f"{length(left)} left, until " if is_active else f"in {length(left)}, until ", moment(one.ends_s)],
+                className="row-value",
+            ),
+            ActionButton(
+                "alerts-action",
+                {"do": "end-silence", "silence": one.silence_id},
+                "End",
+                "act is-quiet",
+                label=f"End the silence: {one.comment[:80]}",
+                confirm="Sure?",
+            ),
+        ],
+        className="table-row silence-row",
+    )
+
+
+def channel_list(snapshot: Snapshot) -> list[Component]:
+    """Return the channels, how the deliveries of each stand, and a button that tests it."""
+    rows = [_channel(one) for one in snapshot.channels]
+    return rows or none("There is no channel: nobody is told. Channels are set in MODELWATCH_ALERTS__CHANNELS.")
+
+
+def _channel(one: ChannelState) -> Component:
+    last: list[str | Component] = [html.Span("nothing delivered yet")]
+    if one.last_sent_s is not None:
+        last = ["delivered ", moment(one.last_sent_s)]
+    failed: list[str | Component] = []
+    if one.last_failed_s is not None:
+        failed = ["failed ", moment(one.last_failed_s), f": {visible(one.last_failed_reason)}"]
+    waiting = f"{formatting.count(one.waiting)} waiting: {visible(one.waiting_reason)}" if one.waiting else ""
+    button: Component = html.Span("not set any more", className="row-note")
+    if one.settings is not None:
+        button = ActionButton(
+            "alerts-action", {"do": "test", "channel": one.name}, "Test", "act", label=f"Send a test to {one.name}"
+        )
+    return html.Div(
+        [
+            html.Div(
+                [html.Span(shown(one.name), className="alert-name"), html.Span(f" {one.kind}", className="row-note")]
+            ),
+            html.Span(_takes(one), className="row-note"),
+            html.Span(last, className="row-note"),
+            html.Span([*failed, html.Div(waiting)], className="row-note is-bad"),
+            button,
+        ],
+        className="table-row channel-row",
+    )
+
+
+def _takes(one: ChannelState) -> str:
+    """Return what a channel is told."""
+    if one.settings is None:
+        return ""
+    states = ", ".join(state.value.replace("_", " ") for state in one.settings.states)
+    labels = "".join(f", {shown(name)}={shown(value)}" for name, value in one.settings.labels.items())
+    return f"{states}; from {one.settings.min_severity.value} on{labels}"
+
+
+def delivery_list(snapshot: Snapshot) -> list[Component]:
+    """Return the latest notifications and what became of them."""
+    rows: list[Component] = [
+        html.Div(
+            [
+                moment(one.created_s),
+                html.Span(one.status.capitalize(), className=f"pill is-{_STATUSES.get(one.status, 'no_data')}"),
+                html.Div(
+                    [
+                        html.Span(f"{one.notification.state.value.replace('_', ' ').capitalize()}: "),
+                        html.Span(shown(one.notification.rule_name)),
+                        html.Span(labels_line(one.notification.group_labels), className="alert-tags"),
+                    ]
+                ),
+                html.Span(shown(one.channel), className="row-value"),
+                html.Span(_attempts(one.attempts, one.detail), className="row-note"),
+            ],
+            className="table-row history-row",
+        )
+        for one in snapshot.deliveries
+    ]
+    return rows or none("No notification was made yet.")
+
+
+def _attempts(attempts: int, detail: str) -> str:
+    return ", ".join(filter(None, [formatting.plural(attempts, "attempt"), visible(detail) if detail else ""]))

@@ -1,0 +1,49 @@
+// The editor of rules in the browser: which rule is open, where to go when one is saved, the chart of a test.
+(function () {
+  "use strict";
+  const modelwatch = (window.modelwatch = window.modelwatch || {});
+  const clientside = (window.dash_clientside = window.dash_clientside || {});
+  let tested = null;
+
+  function drawTested() {
+    if (tested && document.getElementById("rule-chart")) {
+      clientside.set_props("rule-chart", { figure: modelwatch.charts.fit(tested) });
+    }
+  }
+  // What was said of something that somebody did is of no interest elsewhere.
+  let isGoing = false;
+  let tab = null;
+  function forgetOutcome() {
+    const { page, fields } = modelwatch.address.current;
+    if (page.name === "alerts" && tab !== null && tab !== fields.tab && !isGoing) {
+      clientside.set_props("alerts-outcome", { children: "" });
+    }
+    tab = page.name === "alerts" ? fields.tab : null;
+  }
+  window.addEventListener("modelwatch-address", () => {
+    drawTested();
+    forgetOutcome();
+  });
+
+  clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {
+    // Answers repeat which rule is wanted; the form is filled when that changes, and left alone otherwise.
+    openRule: function (wanted, opened) {
+      const is = opened ? opened.rule : "";
+      if ((wanted || "") === is) return clientside.no_update;
+      tested = null;
+      return { rule: wanted || "" };
+    },
+
+    goTo: function (where) {
+      if (!where) return;
+      isGoing = true;
+      modelwatch.address.go(modelwatch.address.href(where.to, where.fields));
+      isGoing = false;
+    },
+
+    drawTest: function (figure) {
+      tested = figure;
+      drawTested();
+    },
+  });
+})();

@@ -1,0 +1,56 @@
+"""The badge beside the link to the alerts: how many fire, on every page.
+
+Its number has its words in the tooltip and for screen readers, so that the colour is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dash import html
+from dash.development.base_component import Component
+
+from alerting.desk import OpenAlert
+from alerting.notification import Severity
+from dash_app.shared.alert_news import AlertNews
+from dash_app.shell.page import Filling
+from telemetry import ModelWatchError
+
+BADGE = "alert-badge"
+
+
+def badge() -> Component:
+    """Return the badge, not shown yet."""
+    return html.Span(
+        [html.Span(id=f"{BADGE}-number"), html.Span(id=f"{BADGE}-words", className="only-read")],
+        id=BADGE,
+        className="badge",
+        hidden=True,
+    )
+
+
+async def badge_now(news: AlertNews) -> Filling:
+    """Return what the badge shows. A page that can be answered is not kept back by alerts that cannot."""
+    try:
+        return badge_of(await news.firing())
+    except ModelWatchError:
+        return _shown("?", "alerts are not known now", "no_data")
+
+
+def badge_of(firing: Sequence[OpenAlert]) -> Filling:
+    """Return the badge of what fires; an alert that lost its data counts as what it was."""
+    critical = sum(one.alert.state.severity is Severity.CRITICAL for one in firing)
+    others = len(firing) - critical
+    counts = ((critical, "critical"), (others, "warning" if others == 1 else "warnings"))
+    words = ", ".join(f"{number} {name}" for number, name in counts if number)
+    if not firing:
+        return {BADGE: {"hidden": True}, f"{BADGE}-words": {"children": ""}}
+    return _shown(str(len(firing)) if len(firing) < 1_000 else "999+", words, "critical" if critical else "degraded")
+
+
+def _shown(number: str, words: str, tone: str) -> Filling:
+    return {
+        BADGE: {"hidden": False, "className": f"badge is-{tone}", "title": words},
+        f"{BADGE}-number": {"children": number},
+        f"{BADGE}-words": {"children": f" firing: {words}"},
+    }
