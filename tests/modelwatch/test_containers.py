@@ -12,7 +12,7 @@ import pytest
 
 from container_stats.watched_process import WatchedProcess
 from modelwatch.containers import build_containers, watched_process_of
-from modelwatch.doctor import examine
+from modelwatch.doctor.configuration import examine
 from modelwatch.lifecycle import start_all, stop_all
 from modelwatch.roles import ROLES, assemble_role
 from modelwatch.settings import Settings

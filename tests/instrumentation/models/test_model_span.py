@@ -71,7 +71,7 @@ WRONG: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=str)
+@pytest.mark.parametrize("wrong", WRONG, ids=["version", "three", "batch-size", "list-of-inputs", "hostile-input"])
 def test_wrong_arguments_never_reach_the_application(recorder: Recorder, wrong: dict[str, Any]) -> None:
     """The call goes on, and its span has what was right; names are texts, and short."""
     with model_span("x" * 1000, **wrong) as span:
