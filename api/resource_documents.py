@@ -124,7 +124,11 @@ def _traffic(traffic: ServiceResources) -> Json:
         }
         for step in traffic.steps
     ]
-    return {"memory_left_s": traffic.memory_left_s, "points": points}
+    return {
+        "memory_left_s": traffic.memory_left_s,
+        "calls_per_cpu_s": traffic.calls_per_cpu_s,
+        "points": points,
+    }
 
 
 def _instance(seen: SeenInstance) -> Json:

@@ -68,6 +68,7 @@ RESOURCES_EXAMPLE: Final[dict[str, Any]] = {
     ],
     "traffic": {
         "memory_left_s": 41200.0,
+        "calls_per_cpu_s": 2.03,
         "points": [
             {
                 "time": "2026-11-22T09:55:00Z",

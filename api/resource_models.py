@@ -98,7 +98,9 @@ class TrafficPoint(UsagePoint):
 
     calls: Count
     p99_s: Seconds | None
-    calls_per_cpu_s: Seconds | None = Field(description="Requests for each second of CPU time.")
+    calls_per_cpu_s: Seconds | None = Field(
+        description="Requests for each second of CPU time; `null` without any, and while the step is not over."
+    )
     largest_memory_share: Amount = Field(description="Of the resource that is nearest to its limit.")
 
 
@@ -108,6 +110,7 @@ class Traffic(Document):
     memory_left_s: Seconds | None = Field(
         description="Seconds until memory reaches its limit at the slope of the last hour; `null` if it does not grow."
     )
+    calls_per_cpu_s: Seconds | None = Field(description="Over all steps that are over.")
     points: list[TrafficPoint]
 
 

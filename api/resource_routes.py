@@ -53,7 +53,7 @@ def build_resource_router(resources: ResourceQuery, now_ns: NowNs = time.time_ns
         service, traffic = parameters.service, None
         if service is not None:
             judged = tuple(item for item in judged if item.service == service)
-            traffic = await resources.service(service, start_s, end_s, step_s)
+            traffic = await resources.service(service, start_s, end_s, step_s, parameters.environment)
         # Even a few dozen resources have thousands of figures.
         return await anyio.to_thread.run_sync(
             lambda: json_response(resources_document(answer, judged, traffic)), abandon_on_cancel=True

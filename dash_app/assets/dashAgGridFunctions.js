@@ -40,8 +40,8 @@
   };
   // Where its first rows came before anybody listened.
   window.addEventListener("modelwatch-address", () => {
-    if (window.modelwatch.address.current.page.name !== "containers") return;
-    window.dash_ag_grid.getApiAsync("containers-table").then((grid) => functions.fitColumns({ api: grid }));
+    const late = { containers: "containers-table", service: "service-instances" }[window.modelwatch.address.current.page.name];
+    if (late) window.dash_ag_grid.getApiAsync(late).then((grid) => functions.fitColumns({ api: grid }));
   });
   [TABLET, PHONE].forEach((width) => width.addEventListener("change", () => fitted.forEach(fit)));
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from dash_app.containers import cards, figures
+from dash_app.containers import cards
 from dash_app.containers.rows import rows_of
 from dash_app.containers.snapshot import Snapshot
+from dash_app.shared import resource_charts as charts
 from dash_app.shared.legend import legend
 from dash_app.shared.names import visible
 from dash_app.shell.page import Answer
@@ -25,8 +26,8 @@ def answer_of(snapshot: Snapshot) -> Answer:
     if not answer.items:
         return Answer({}, {}, answer.end_s, None, environments, _why_empty(snapshot))
     chosen = cards.chosen_in(snapshot)
-    charted = (chosen,) if chosen is not None else figures.busiest(snapshot.shown)
-    colours = figures.colours_of(charted, answer.items)
+    charted = (chosen,) if chosen is not None else charts.busiest(snapshot.shown)
+    colours = charts.colours_of(charted, answer.items)
     revision = f"{search_of(choice.view)} {choice.resource} {choice.only} {choice.of}"
     words = cards.chosen_words(choice, chosen)
     note = cards.chosen_note(snapshot, chosen) if choice.resource is not None else ""
@@ -44,9 +45,9 @@ def answer_of(snapshot: Snapshot) -> Answer:
             },
         },
         figures={
-            "containers-cpu": figures.cpu(answer, charted, colours, revision),
-            "containers-memory": figures.memory(answer, charted, colours, revision),
-            "containers-throttling": figures.throttling(answer, charted, colours, revision),
+            "containers-cpu": charts.cpu(answer, charted, colours, revision),
+            "containers-memory": charts.memory(answer, charted, colours, revision),
+            "containers-throttling": charts.throttling(answer, charted, colours, revision),
         },
         end_s=answer.end_s,
         newest_s=max(one.last_seen_s for one in answer.items),

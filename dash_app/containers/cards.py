@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dash import html
 from dash.development.base_component import Component
 
-from dash_app.containers.choice import GROUP_TITLES, Choice, key_of
+from dash_app.containers.choice import GROUP_TITLES, Choice
 from dash_app.containers.rows import UNNAMED
 from dash_app.containers.snapshot import Snapshot
 from dash_app.shared import formatting
-from dash_app.shared.components import attributes
 from dash_app.shared.formatting import Figure
+from dash_app.shared.kpi_cards import short_card
 from dash_app.shared.names import visible
+from dash_app.shared.resource_rows import key_of
 from query import Resource, ResourceState
 
 
@@ -32,34 +32,16 @@ def summary(resources: Sequence[Resource]) -> list[Component]:
     kills = sum(one.new_oom_kills or 0 for one in resources)
     restarts = sum(one.new_restarts or 0 for one in resources)
     return [
-        _card("live", "Live", Figure(formatting.count(len(live)), ""), "containers and processes"),
-        _card("not-live", "Stale or stopped", Figure(formatting.count(stale + stopped), ""), f"{stale} stale"),
-        _card("cpu", "CPU in use", Figure(formatting.significant(sum(cores)), "cores") if cores else _NOTHING, ""),
-        _card("memory", "Memory in use", formatting.size(sum(memory)) if memory else _NOTHING, ""),
-        _card("throttled", "Throttled now", Figure(formatting.count(len(throttled)), ""), ""),
-        _card("ended", "OOM kills", Figure(formatting.count(kills), ""), formatting.plural(restarts, "restart")),
+        short_card("live", "Live", Figure(formatting.count(len(live)), ""), "containers and processes"),
+        short_card("not-live", "Stale or stopped", Figure(formatting.count(stale + stopped), ""), f"{stale} stale"),
+        short_card("cpu", "CPU in use", Figure(formatting.significant(sum(cores)), "cores") if cores else _NOTHING, ""),
+        short_card("memory", "Memory in use", formatting.size(sum(memory)) if memory else _NOTHING, ""),
+        short_card("throttled", "Throttled now", Figure(formatting.count(len(throttled)), ""), ""),
+        short_card("ended", "OOM kills", Figure(formatting.count(kills), ""), formatting.plural(restarts, "restart")),
     ]
 
 
 _NOTHING = Figure(formatting.NOTHING, "")
-
-
-def _card(name: str, title: str, figure: Figure, note: str) -> Component:
-    return html.Div(
-        [
-            html.Div(title, className="kpi-title"),
-            html.Div(
-                [
-                    html.Span(figure.number, className="kpi-number mono"),
-                    html.Span(figure.unit, className="kpi-unit"),
-                    html.Span(note, className="kpi-note"),
-                ],
-                className="kpi-figure",
-            ),
-        ],
-        className="card kpi is-short",
-        **attributes(data_kpi=name),
-    )
 
 
 def chosen_words(choice: Choice, chosen: Resource | None) -> str:

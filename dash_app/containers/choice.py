@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from dash_app.shared.resource_rows import key_of
 from dash_app.shell.page import Question
 from dash_app.shell.view import View
 from query import Resource, ResourceGrouping
@@ -59,11 +60,6 @@ def group_name(one: Resource, grouping: ResourceGrouping) -> str:
         case "host":
             return one.identity.host
     return key_of(one)
-
-
-def key_of(one: Resource) -> str:
-    """Return what a resource is called in the address."""
-    return f"{one.identity.kind}:{one.identity.id}"
 
 
 def choice_of(question: Question) -> Choice:

@@ -7,17 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
 
 from dash_app.containers.choice import Choice
+from dash_app.shared.resource_pace import paced
 from query import Resource, ResourceFilter, ResourceQuery, ResourcesAnswer, VerdictsAnswer
-
-_PACE_S: Final = 5
-
-
-def floor_s(second: int) -> int:
-    """Return the beginning of the stretch of five seconds that a second lies in."""
-    return second - second % _PACE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +33,7 @@ async def take_snapshot(resources: ResourceQuery, choice: Choice) -> Snapshot:
     """Ask everything that the page shows. Raises what `query` raises."""
     view = choice.view
     # Nothing new is measured from second to second; whoever looks meanwhile shares the answer.
-    end_s = view.end_s(floor_s(resources.end_s()))
+    end_s = view.end_s(paced(resources.end_s()))
     start_s, step_s = end_s - view.range.length_s, view.range.series_step_s
     where = ResourceFilter(environment=view.environment)
     answer, verdicts = await asyncio.gather(

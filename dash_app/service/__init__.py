@@ -36,7 +36,16 @@ def page(query: Query, resources: ResourceQuery) -> Page:
         layout=layout(),
         answer=answer,
         controls=CONTROLS,
-        charts=("service-throughput", "service-latency", "service-errors", "service-heatmap"),
+        charts=(
+            "service-throughput",
+            "service-latency",
+            "service-errors",
+            "service-heatmap",
+            "service-efficiency",
+            "service-cpu",
+            "service-throttling",
+            "service-memory",
+        ),
         watched={
             "service-throughput": frozenset({Signal.REQUEST_RATE, Signal.ABSENCE}),
             "service-latency": LATENCIES,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dash import html
 from dash.development.base_component import Component
 
-from dash_app.service import figures
+from dash_app.service import figures, resource_card
 from dash_app.service.breakdowns import BREAKDOWNS
 from dash_app.service.releases import Release
 from dash_app.service.rows import rows_of
@@ -78,6 +78,7 @@ def _filling(snapshot: Snapshot, details: Details) -> Filling:
         "service-breakdown": {"rowData": rows_of(breakdown, details.totals, details.breakdown)},
         "service-table-note": {"children": "" if details.totals.items else breakdown.why_empty},
         "service-latency-subtitle": {"children": _compared(snapshot, details)},
+        **resource_card.filling_of(details.resources, shown.words, shown.end_s is None),
     }
 
 
@@ -90,6 +91,9 @@ def _figures(snapshot: Snapshot, details: Details) -> dict[str, Figure]:
         "service-errors": figures.errors(details.overall, details.before, name, revision),
         "service-heatmap": figures.heatmap(details.latency, revision),
     }
+    # The charts of resources have the axis of the others: one glance goes from the top to the bottom.
+    axis = drawn["service-throughput"]["layout"]["xaxis"]["range"]
+    drawn |= resource_card.charts_of(details.resources, axis, revision)
     return {name: figures.with_releases(figure, details.releases) for name, figure in drawn.items()}
 
 

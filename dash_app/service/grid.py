@@ -1,6 +1,6 @@
-"""The table of a service's routes, versions, instances, dependencies and so on.
+"""The tables of a service: its routes, versions, dependencies and so on, and its containers and processes.
 
-Built once into the layout; rows come from `rows.py`.
+Built once into the layout; rows come from `rows.py` and `resource_card.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,27 @@ COLUMNS: Final[list[Column]] = [
 ]
 
 
+INSTANCE_COLUMNS: Final[list[Column]] = [
+    {"field": "name", "headerName": "Container or process", "cellRenderer": "Named", "flex": 2.2, "minWidth": 104},
+    hidden_below(TABLET_PX, {"field": "matched", "headerName": "Known by", "flex": 1, "minWidth": 100}),
+    {"field": "state", "headerName": "State", "cellRenderer": "State", "width": 100},
+    hidden_below(PHONE_PX, number_column("cpu", "CPU", 84)),
+    number_column("cpu_share", "CPU %", 78, "cpu_tone"),
+    hidden_below(PHONE_PX, course_column("cpu_course", "CPU", {"colour": "accent", "isFromZero": True})),
+    hidden_below(PHONE_PX, number_column("throttled", "Throttled", 96, "throttled_tone")),
+    hidden_below(PHONE_PX, number_column("memory", "Memory", 100)),
+    number_column("memory_share", "Mem %", 80, "memory_tone"),
+    hidden_below(PHONE_PX, course_column("memory_course", "Memory", {"colour": "accent", "isFromZero": True})),
+    hidden_below(PHONE_PX, number_column("restarts", "Restarts", 92)),
+    hidden_below(PHONE_PX, number_column("oom_kills", "OOM", 72, "oom_tone")),
+]
+
+
 def breakdown_grid() -> Component:
     """Return the empty table."""
     return grid("service-breakdown", COLUMNS, "id", {"localeText": {"noRowsToShow": "No calls"}})
+
+
+def instances_grid() -> Component:
+    """Return the empty table of the service's containers and processes."""
+    return grid("service-instances", INSTANCE_COLUMNS, "key", {"localeText": {"noRowsToShow": "None measured"}})

@@ -11,14 +11,16 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
+from dash_app.service import resource_figures
 from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
-from dash_app.service.grid import breakdown_grid
+from dash_app.service.grid import breakdown_grid, instances_grid
 from dash_app.shared import palette
 from dash_app.shared.chart_card import chart_card
 from dash_app.shared.components import CsvButton, attributes
 from dash_app.shared.legend import legend
 
 _SKELETON_CARDS: Final = 6
+_RESOURCE_CARDS: Final = 4
 
 
 def layout() -> Component:
@@ -104,8 +106,34 @@ def _second_row() -> Component:
 
 
 def _resources() -> Component:
-    """Where the resources of the service's containers and processes stand, on the same axis of time."""
-    return html.Section(id="service-resources", hidden=True)
+    """The service's containers and processes, on the same axis of time."""
+    head = html.Div(
+        [html.H2(["Resources", html.Small(id="service-resources-facts")])],
+        className="section-head",
+    )
+    versus = legend([("throttled", resource_figures.THROTTLED), ("P99", resource_figures.P99)])
+    skeletons = [html.Div(className="card kpi is-short skeleton") for _ in range(_RESOURCE_CARDS)]
+    charts = [
+        chart_card("service-efficiency", "Efficiency", "requests per CPU-second", []),
+        chart_card("service-cpu", "CPU", "cores", []),
+        chart_card("service-throttling", "Throttling", "% of periods, P99", versus),
+        chart_card("service-memory", "Memory", "in use", []),
+    ]
+    label = attributes(aria_label="Resources")
+    found = [
+        html.Div(skeletons, id="service-resources-cards", className="kpis is-four"),
+        html.Div(charts, className="charts is-four"),
+        html.Section(instances_grid(), className="card"),
+    ]
+    return html.Section(
+        [
+            head,
+            html.Div(id="service-resources-none", className="card no-problems is-alone", hidden=True),
+            html.Div(found, id="service-resources", className="stack", hidden=True),
+        ],
+        className="stack",
+        **label,
+    )
 
 
 def _table() -> Component:

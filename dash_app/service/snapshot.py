@@ -12,6 +12,7 @@ from typing import Final
 
 from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
 from dash_app.service.releases import Release, candidates, releases
+from dash_app.shared.resource_pace import paced
 from dash_app.shell.view import View
 from query import (
     BreakdownAnswer,
@@ -22,6 +23,7 @@ from query import (
     RedTotal,
     ResourceQuery,
     SeriesFilter,
+    ServiceResources,
     ServicesAnswer,
     ServiceSummary,
     with_bottlenecks,
@@ -61,6 +63,8 @@ class Details:
     releases: tuple[Release, ...]
     before: RedAnswer | None
     """RED of the same length of time, the chosen distance ago."""
+    resources: ServiceResources | None
+    """Nothing when it was not answered in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,13 @@ async def take_snapshot(query: Query, resources: ResourceQuery, asked: ServiceVi
     )
     services = with_bottlenecks(services, verdicts)
     summary = next((item for item in services.items if item.service == asked.name), None)
-    details = None if summary is None else await _details(query, asked, summary, end_s)
+    details = None if summary is None else await _details(query, resources, asked, summary, end_s)
     return Snapshot(asked, end_s, services, details)
 
 
-async def _details(query: Query, asked: ServiceView, summary: ServiceSummary, end_s: int) -> Details:
+async def _details(
+    query: Query, resources: ResourceQuery, asked: ServiceView, summary: ServiceSummary, end_s: int
+) -> Details:
     shown = asked.view.range
     start_s, half_s = end_s - shown.length_s, shown.length_s // 2
     where = SeriesFilter(deployment_environment=asked.view.environment, service_name=asked.name)
@@ -98,12 +104,13 @@ async def _details(query: Query, asked: ServiceView, summary: ServiceSummary, en
     def red(step_s: int, group_by: Sequence[GroupBy], of: SeriesFilter = where) -> Awaitable[RedAnswer]:
         return query.red(start_s, end_s, step_s, group_by, of)
 
-    overall, latency, by_status, by_version, chosen = await asyncio.gather(
+    overall, latency, by_status, by_version, chosen, found = await asyncio.gather(
         red(shown.step_s, ()),
         query.latency(start_s, end_s, shown.step_s, where),
         red(shown.step_s, ("status_class",)),
         red(shown.step_s, ("version",)),
         red(shown.series_step_s, breakdown.group_by, replace(where, span_kinds=breakdown.kinds)),
+        _resources(resources, asked.view, summary.service, end_s),
     )
     earlier, later, totals = await asyncio.gather(
         query.services(half_s, where, end_s - half_s),
@@ -120,7 +127,13 @@ async def _details(query: Query, asked: ServiceView, summary: ServiceSummary, en
         (earlier.total, later.total),
         await _releases(query, by_version, where),
         await _before(query, asked, where, start_s, end_s),
+        found,
     )
+
+
+async def _resources(resources: ResourceQuery, view: View, service: str, end_s: int) -> ServiceResources | None:
+    end_s, shown = paced(end_s), view.range
+    return await resources.recent_service(service, end_s - shown.length_s, end_s, shown.series_step_s, view.environment)
 
 
 async def _releases(query: Query, by_version: RedAnswer, where: SeriesFilter) -> tuple[Release, ...]:

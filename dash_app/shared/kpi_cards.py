@@ -11,6 +11,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dash_app.shared.components import Sparkline, attributes
+from dash_app.shared.formatting import Figure
 from dash_app.shared.kpis import Kpi
 
 
@@ -47,3 +48,23 @@ def _kpi_card(kpi: Kpi) -> Component:
         ]
         parts.append(html.Div(bars, className="kpi-shares"))
     return html.Div(parts, className="card kpi", title=kpi.explanation, **attributes(data_kpi=kpi.name))
+
+
+def short_card(name: str, title: str, figure: Figure, note: str, explanation: str = "") -> Component:
+    """Return a card without change and course; it carries its name as `data-kpi`."""
+    return html.Div(
+        [
+            html.Div(title, className="kpi-title"),
+            html.Div(
+                [
+                    html.Span(figure.number, className="kpi-number mono"),
+                    html.Span(figure.unit, className="kpi-unit"),
+                    html.Span(note, className="kpi-note"),
+                ],
+                className="kpi-figure",
+            ),
+        ],
+        className="card kpi is-short",
+        title=explanation or None,
+        **attributes(data_kpi=name),
+    )

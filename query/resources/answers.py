@@ -223,7 +223,7 @@ class ServiceStep:
     p99_s: float | None
     usage: Usage
     calls_per_cpu_s: float | None
-    """Requests per second of CPU time."""
+    """Requests per second of CPU time; `None` without requests, and while the step is not over."""
     memory_share: float | None
     """Of that container or process which is nearest to its limit."""
 
@@ -232,8 +232,8 @@ class ServiceStep:
 class ServiceResources:
     """A service's resources on the time axis of its traffic.
 
-    `memory_left_s` is in how many seconds memory reaches its limit at the slope of the last hour; `None` if it does not
-    grow, or is not known.
+    `now` is what they use together at present. `calls_per_cpu_s` is over all steps that are over. `memory_left_s` is in
+    how many seconds memory reaches its limit at the slope of the last hour; `None` if it does not grow or is not known.
     """
 
     service: str
@@ -241,6 +241,8 @@ class ServiceResources:
     end_s: int
     step_s: int
     resources: tuple[Resource, ...]
+    now: Usage
     steps: tuple[ServiceStep, ...]
+    calls_per_cpu_s: float | None
     verdicts: tuple[Verdict, ...]
     memory_left_s: float | None

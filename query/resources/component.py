@@ -32,10 +32,10 @@ from query.resources.answers import (
 )
 from query.resources.joining import owners_of
 from query.resources.measuring import Measured, measured
-from query.resources.on_one_axis import service_steps
+from query.resources.on_one_axis import calls_per_cpu_s, service_steps
 from query.resources.sources import JUDGED, SOURCES
 from query.resources.states import states_of
-from query.resources.summing import Limited, groups_of, latest_of, mean_of
+from query.resources.summing import Limited, groups_of, latest_of, mean_of, sum_of
 from query.resources.verdicts import LENGTH_S, STEP_S, Observed, memory_left_s, verdicts_of
 from query.settings import QuerySettings
 from query.shared_answers import Kept, SharedAnswers
@@ -57,6 +57,7 @@ _JUDGED_FOR_S: Final = 10.0
 _CACHE_FACTOR: Final = 5
 """Reporters tell every ten seconds or less often, so that what was measured holds longer than other answers."""
 _PATIENCE_S: Final = 0.5
+_SERVICE_PATIENCE_S: Final = 2.0
 _RECENT_S: Final = 60
 
 
@@ -119,7 +120,7 @@ class ResourceQuery:
         """
         self._check(start_s, end_s, step_s)
         found = await self._measure(start_s, end_s, step_s)
-        chosen = [one for one in found.resources if where.matches(one.resource.owner)]
+        chosen = _owned(found, where)
         kept = _largest(chosen, self._settings.max_groups)
         self._check_size(len(kept), found)
         groups = await asyncio.to_thread(groups_of, kept, group_by) if group_by != "resource" else ()
@@ -132,38 +133,48 @@ class ResourceQuery:
             is_complete=len(kept) == len(chosen),
         )
 
-    async def service(self, service: str, start_s: int, end_s: int, step_s: int) -> ServiceResources:
+    async def service(
+        self, service: str, start_s: int, end_s: int, step_s: int, environment: str | None = None
+    ) -> ServiceResources:
         """Return the resources of a service on the time axis of its traffic, and what is to be said of them.
 
-        Raises as `resources` does.
+        Of one `environment` if it is given; verdicts are always on the whole service. Raises as `resources` does.
         """
         self._check(start_s, end_s, step_s)
+        where = ResourceFilter(service, environment)
         found = await self._measure(start_s, end_s, step_s)
+        series = SeriesFilter(deployment_environment=environment, service_name=service)
         red, verdicts = await asyncio.gather(
-            self._query.red(found.start_s, found.end_s, found.step_s, (), SeriesFilter(service_name=service)),
-            self.verdicts(),
+            self._query.red(found.start_s, found.end_s, found.step_s, (), series), self.verdicts()
         )
-        own = sorted(
-            (one for one in found.resources if one.resource.owner.service == service),
-            key=lambda one: _order(one.resource),
-        )
-        steps = await asyncio.to_thread(service_steps, red, found.start_s, found.step_s, own)
+        own = sorted(_owned(found, where), key=lambda one: _order(one.resource))
+        settled_end_s = self._query.settled_end_s()
+        steps = await asyncio.to_thread(service_steps, red, found.start_s, found.step_s, own, settled_end_s)
         hour = await self._hour()
-        left = [
-            left_s
-            for one in hour.resources
-            if one.resource.owner.service == service and (left_s := memory_left_s(_observed(one, ""))) is not None
-        ]
+        left = [memory_left_s(_observed(one, "")) for one in _owned(hour, where)]
         return ServiceResources(
-            service,
-            found.start_s,
-            found.end_s,
-            found.step_s,
-            tuple(one.resource for one in own),
-            tuple(steps),
-            verdicts.of(service),
-            min(left, default=None),
+            service=service,
+            start_s=found.start_s,
+            end_s=found.end_s,
+            step_s=found.step_s,
+            resources=tuple(one.resource for one in own),
+            now=sum_of([(one, one.resource.now) for one in own]),
+            steps=tuple(steps),
+            calls_per_cpu_s=calls_per_cpu_s(steps, found.step_s, settled_end_s),
+            verdicts=verdicts.of(service),
+            memory_left_s=min((left_s for left_s in left if left_s is not None), default=None),
         )
+
+    async def recent_service(
+        self, service: str, start_s: int, end_s: int, step_s: int, environment: str | None = None
+    ) -> ServiceResources | None:
+        """Return the same for those who show it beside something else: within two seconds or nothing, never raising."""
+        try:
+            asked = self.service(service, start_s, end_s, step_s, environment)
+            return await asyncio.wait_for(asked, _SERVICE_PATIENCE_S)
+        except (TimeoutError, ModelWatchError) as error:
+            log.debug("resources of a service not answered", service=service, reason=repr(error))
+            return None
 
     def end_s(self) -> int:
         """Return the end of questions about the present: the second that is running is the last one included."""
@@ -314,6 +325,10 @@ def _observed(one: Limited, language: str) -> Observed:
     return Observed(
         resource.identity.name, resource.identity.kind, resource.steps, is_live, one.has_own_cpu_limit, language
     )
+
+
+def _owned(found: _Found, where: ResourceFilter) -> list[Limited]:
+    return [one for one in found.resources if where.matches(one.resource.owner)]
 
 
 def _order(resource: Resource) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ Pure, from the RED of a service and its resources to the steps of a `ServiceReso
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from query.answers import RedAnswer
@@ -12,10 +13,13 @@ from query.resources.answers import ServiceStep
 from query.resources.summing import Limited, sum_of
 
 
-def service_steps(red: RedAnswer, start_s: int, step_s: int, resources: Sequence[Limited]) -> list[ServiceStep]:
+def service_steps(
+    red: RedAnswer, start_s: int, step_s: int, resources: Sequence[Limited], settled_end_s: int
+) -> list[ServiceStep]:
     """Return a step for each of the resources' steps; traffic is added from all items of `red`.
 
-    `p99_s` is that of the whole service, as `red` is asked without groups.
+    `p99_s` is that of the whole service, as `red` is asked without groups. What a second of CPU time served is told of
+    steps that are over: until `settled_end_s` calls are counted in full, and of the rest only some are known.
     """
     traffic = {step.time_s: step for item in red.items for step in item.steps}
     step_count = max((len(one.resource.steps) for one in resources), default=len(traffic))
@@ -26,8 +30,8 @@ def service_steps(red: RedAnswer, start_s: int, step_s: int, resources: Sequence
         shares = [share for one in resources if (share := one.resource.steps[number].memory_share) is not None]
         of_traffic = traffic.get(time_s)
         calls = of_traffic.calls if of_traffic else 0
-        seconds = min(step_s, max(red.end_s - time_s, 1))
-        cpu_s = usage.cpu_cores * seconds if usage.cpu_cores else 0.0
+        is_over = time_s + step_s <= settled_end_s
+        cpu_s = usage.cpu_cores * step_s if usage.cpu_cores and is_over else 0.0
         steps.append(
             ServiceStep(
                 time_s,
@@ -39,3 +43,10 @@ def service_steps(red: RedAnswer, start_s: int, step_s: int, resources: Sequence
             )
         )
     return steps
+
+
+def calls_per_cpu_s(steps: Sequence[ServiceStep], step_s: int, settled_end_s: int) -> float | None:
+    """Return what a second of CPU time served over all steps that are over and of which the CPU is known."""
+    known = [step for step in steps if step.time_s + step_s <= settled_end_s and step.usage.cpu_cores is not None]
+    cpu_s = step_s * math.fsum(step.usage.cpu_cores or 0.0 for step in known)
+    return sum(step.calls for step in known) / cpu_s if cpu_s else None

@@ -1,6 +1,6 @@
-"""The charts of containers: CPU, memory, throttling; pure functions from resources to Plotly's plain dicts.
+"""The charts of containers and processes: CPU, memory, throttling; pure, from resources to Plotly's plain dicts.
 
-One resource has its limits beside it; of several those that use the most are lines of their own.
+Those that use the most are lines of their own, with their limit beside them if it is one and the same for all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 from dash_app.shared import charts, palette
 from dash_app.shared.charts import Figure
-from query import Resource, ResourcesAnswer, Usage
+from query import Resource, ResourcesAnswer, ServiceResources, Usage
 
 _LINES: Final = len(palette.SERIES)
 LIMIT: Final = palette.OTHERS
@@ -21,6 +21,7 @@ _LARGE: Final = 600
 """From so many MiB on in GiB: more digits than three would not fit beside the axis."""
 
 _Value = Callable[[Usage], float | None]
+_Answer = ResourcesAnswer | ServiceResources
 
 
 def busiest(resources: Sequence[Resource]) -> tuple[Resource, ...]:
@@ -36,41 +37,39 @@ def colours_of(resources: Sequence[Resource], known: Sequence[Resource]) -> dict
     return dict(palette.colours_of(ids, [one.identity.id for one in known]))
 
 
-def cpu(answer: ResourcesAnswer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
+def cpu(answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
     """Return CPU in cores."""
     traces = _lines(answer, shown, colours, lambda usage: usage.cpu_cores, "%{y} cores")
-    if len(shown) == 1:
-        traces.append(_limit(answer, shown[0], lambda usage: usage.cpu_limit_cores, "%{y} cores"))
-    return charts.framed(traces, _times(answer), revision, {"hoverformat": ".3~r"})
+    traces += _limit(answer, shown, lambda usage: usage.cpu_limit_cores, "%{y} cores")
+    return charts.framed(traces, times_ms(answer), revision, {"hoverformat": ".3~r"})
 
 
-def memory(answer: ResourcesAnswer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
+def memory(answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
     """Return memory in MiB or GiB, whichever suits all; Plotly knows no binary units."""
-    is_alone = len(shown) == 1
+    limits = _common(shown, lambda usage: usage.memory_limit_bytes)
     sizes = [step.memory_bytes or 0.0 for one in shown for step in one.steps]
-    sizes += [step.memory_limit_bytes or 0.0 for one in shown if is_alone for step in one.steps]
+    sizes += [limit or 0.0 for limit in limits]
     size, unit = (_GIB, "GiB") if max(sizes, default=0.0) >= _LARGE * _MIB else (_MIB, "MiB")
     template = f"%{{y}} {unit}"
     traces = _lines(answer, shown, colours, lambda usage: _scaled(usage.memory_bytes, size), template)
-    if is_alone:
-        traces.append(_limit(answer, shown[0], lambda usage: _scaled(usage.memory_limit_bytes, size), template))
-    return charts.framed(traces, _times(answer), revision, {"ticksuffix": f" {unit}", "hoverformat": ",.4~r"})
+    traces += _limit(answer, shown, lambda usage: _scaled(usage.memory_limit_bytes, size), template)
+    return charts.framed(traces, times_ms(answer), revision, {"ticksuffix": f" {unit}", "hoverformat": ",.4~r"})
 
 
-def throttling(answer: ResourcesAnswer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
+def throttling(answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
     """Return the share of periods in which a CPU quota was used up, in per cent."""
     traces = _lines(answer, shown, colours, lambda usage: _percent(usage.throttled_share), "%{y} %")
-    return charts.framed(traces, _times(answer), revision, {"ticksuffix": "%", "hoverformat": ".3~r"})
+    return charts.framed(traces, times_ms(answer), revision, {"ticksuffix": "%", "hoverformat": ".3~r"})
 
 
-def _times(answer: ResourcesAnswer) -> list[int]:
+def times_ms(answer: _Answer) -> list[int]:
     return [1_000 * second for second in range(answer.start_s, answer.end_s, answer.step_s)]
 
 
 def _lines(
-    answer: ResourcesAnswer, shown: Sequence[Resource], colours: dict[str, str], value: _Value, template: str
+    answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], value: _Value, template: str
 ) -> list[Figure]:
-    times = _times(answer)
+    times = times_ms(answer)
     return [
         charts.line(
             charts.plain(one.identity.name),
@@ -83,11 +82,24 @@ def _lines(
     ]
 
 
-def _limit(answer: ResourcesAnswer, one: Resource, value: _Value, template: str) -> Figure:
+def _limit(answer: _Answer, shown: Sequence[Resource], value: _Value, template: str) -> list[Figure]:
+    limits = _common(shown, value)
+    if not limits:
+        return []
     style = {"color": LIMIT, "width": 1.2, "dash": "dash"}
-    return charts.line("limit", _times(answer), [value(step) for step in one.steps], style) | {
-        "hovertemplate": template
-    }
+    name = "limit" if len(shown) == 1 else "limit of each"
+    return [charts.line(name, times_ms(answer), limits, style) | {"hovertemplate": template}]
+
+
+def _common(shown: Sequence[Resource], value: _Value) -> list[float | None]:
+    """Return a limit for each step if it is the same for all that have one; nothing if it differs or there is none."""
+    columns = [{limit for one in shown if (limit := value(one.steps[step])) is not None} for step in _steps(shown)]
+    is_common = any(columns) and all(len(limits) <= 1 for limits in columns)
+    return [next(iter(limits), None) for limits in columns] if is_common else []
+
+
+def _steps(shown: Sequence[Resource]) -> range:
+    return range(min((len(one.steps) for one in shown), default=0))
 
 
 def _scaled(value: float | None, size: int) -> float | None:
