@@ -52,4 +52,4 @@ def _stacktrace(error: BaseException) -> str:
         lines = traceback.format_exception(error)
     except Exception:
         lines = traceback.format_tb(error.__traceback__)
-    return "".join(line if len(line) <= MAX_MESSAGE_CHARS else f"{line[:MAX_MESSAGE_CHARS]}…\n" for line in lines)
+    return "".join(line if len(line) <= MAX_MESSAGE_CHARS else f"{line[:MAX_MESSAGE_CHARS]}...\n" for line in lines)
