@@ -31,6 +31,18 @@ def test_no_span_is_lost_when_uvicorn_is_told_to_stop(sink: Sink, workers: int, 
     assert sorted(by_instance.values()) == sorted(answers.values())
 
 
+async def test_a_worker_of_hypercorn_that_is_told_to_stop_exports_first(sink: Sink) -> None:
+    """hypercorn sends SIGTERM to the others when the first is gone, which must not cost what they still have."""
+    command = ("hypercorn", "plain_app:app", "-b", f"127.0.0.1:{PORT}", "-w", "2")
+    with served(command, sink.urls["grpc"], OTEL_BSP_SCHEDULE_DELAY=NEVER_MS) as app:
+        answers = app.answering_pids(workers=2)
+        for pid in answers:
+            os.kill(int(pid), signal.SIGTERM)
+        await eventually(lambda: not app.is_running(), timeout_s=60)
+        spans = sink.spans(app.service)
+    assert Counter(str(span.resource["process.pid"]) for span in spans) == answers
+
+
 async def test_a_span_arrives_soon_without_any_flush(sink: Sink) -> None:
     """With the distro's defaults a request is exported about a second after its end."""
     with watched("plain_app", sink.urls["grpc"], None) as app:

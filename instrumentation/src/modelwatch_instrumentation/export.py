@@ -80,15 +80,18 @@ class BoundedSpanProcessor(BatchSpanProcessor):
         return left_s if left_s > 0 else FLUSH_TIMEOUT_S
 
 
-async def flush(timeout_s: float = FLUSH_TIMEOUT_S) -> bool:
+def flush_now(timeout_s: float = FLUSH_TIMEOUT_S) -> bool:
     """Export what the global tracer provider holds; False when it took longer than `timeout_s`.
 
-    It waits in a thread, so the loop goes on, and bounds providers that the application has set up itself as well.
+    It bounds providers that the application has set up itself as well.
     """
     force_flush = getattr(trace.get_tracer_provider(), "force_flush", None)
-    if force_flush is None:
-        return True
-    return await asyncio.to_thread(finishes_within, timeout_s, lambda: force_flush(int(timeout_s * 1000)))
+    return force_flush is None or finishes_within(timeout_s, lambda: force_flush(int(timeout_s * 1000)))
+
+
+async def flush(timeout_s: float = FLUSH_TIMEOUT_S) -> bool:
+    """Do the same in a thread, so that the loop goes on."""
+    return await asyncio.to_thread(flush_now, timeout_s)
 
 
 def shut_down_in_forked_children(provider: Any) -> None:
