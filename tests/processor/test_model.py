@@ -75,6 +75,12 @@ OVERTAKEN_WHILE_IT_WAITS: Play = [
     ("crash_held", 0),
     ("deliver", 0, [2], "fail", Step.IN_COMMIT),
 ]
+DONE_BY_BOTH: Play = [
+    ("send", [("shop", 0, 0, False)], 1),
+    ("deliver", 0, [0], "hold", Step.AFTER_COMMIT),
+    ("deliver", 1, [0]),
+    ("release", 0),
+]
 ANSWER_LOST: Play = [
     ("send", [("shop", 0, 0, False)], 1),
     ("deliver", 0, [0], "fail", Step.AFTER_COMMIT),
@@ -169,6 +175,7 @@ FIXTURES_ARE_SHARED = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow
 @settings(max_examples=40, deadline=None, suppress_health_check=FIXTURES_ARE_SHARED)
 @example(COMMITTED_BUT_NOT_SHOWN)
 @example(OVERTAKEN_WHILE_IT_WAITS)
+@example(DONE_BY_BOTH)
 @example(ANSWER_LOST)
 @example(REMEMBERED_NO_MORE)
 @given(st.lists(STEPS, max_size=25))
@@ -180,6 +187,7 @@ async def test_any_course_of_events_ends_in_the_counts_of_the_reference(on_sqlit
 @settings(max_examples=8, deadline=None, suppress_health_check=FIXTURES_ARE_SHARED)
 @example(COMMITTED_BUT_NOT_SHOWN)
 @example(OVERTAKEN_WHILE_IT_WAITS)
+@example(DONE_BY_BOTH)
 @example(ANSWER_LOST)
 @example(REMEMBERED_NO_MORE)
 @given(st.lists(STEPS, max_size=25))

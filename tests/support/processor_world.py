@@ -255,7 +255,8 @@ class World:
         for batch, outcome in zip(batches, outcomes, strict=True):
             if isinstance(outcome, PermanentError):
                 self.dead.append(batch)
-            if has_acks and (outcome is None or isinstance(outcome, PermanentError)):
+            is_done = outcome is None or isinstance(outcome, PermanentError)
+            if has_acks and is_done and batch in self.queue:  # the other processor may have had it too, and been quicker
                 self.queue.remove(batch)
 
     async def _finish(self, which: int, *, is_crash: bool) -> None:
