@@ -256,7 +256,9 @@ class World:
             if isinstance(outcome, PermanentError):
                 self.dead.append(batch)
             is_done = outcome is None or isinstance(outcome, PermanentError)
-            if has_acks and is_done and batch in self.queue:  # the other processor may have had it too, and been quicker
+            if (
+                has_acks and is_done and batch in self.queue
+            ):  # the other processor may have had it too, and been quicker
                 self.queue.remove(batch)
 
     async def _finish(self, which: int, *, is_crash: bool) -> None:
