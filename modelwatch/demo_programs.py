@@ -5,6 +5,7 @@ Pure but for looking at the disk and at ports; `demo` runs what is listed here.
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -53,14 +54,20 @@ def modelwatch_server(settings: Settings, environ: Mapping[str, str], logs_dir: 
 def model_api_servers(
     settings: Settings, environ: Mapping[str, str], repository: Path, logs_dir: Path
 ) -> dict[str, Server]:
-    """Return the three model APIs: `opentelemetry-instrument uvicorn MODULE:app`, all else by the environment."""
+    """Return the three model APIs: `opentelemetry-instrument uvicorn MODULE:app`, all else by the environment.
+
+    Each is given one CPU, as model servers are, so that one busy Python thread is short of CPU, and is seen to be.
+    """
     tools = Path(sys.executable).parent
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None]
     servers = {}
-    for port, (name, version) in enumerate(MODEL_API_VERSIONS.items(), settings.demo.first_port):
+    for place, (name, version) in enumerate(MODEL_API_VERSIONS.items()):
+        port, log_path = settings.demo.first_port + place, logs_dir / f"{name}.log"
         module = f"examples.model_apis.{name.replace('-', '_')}"
         command = [str(tools / "opentelemetry-instrument"), str(tools / "uvicorn"), f"{module}:app"]
         own_environ = _plain(environ) | _uvicorn_environ(port) | _otel_environ(settings, name, version)
-        program = Program(name, command, own_environ, logs_dir / f"{name}.log", working_dir=repository)
+        cpu = cpus[place % len(cpus)]
+        program = Program(name, command, own_environ, log_path, working_dir=repository, cpu=cpu)
         servers[name] = Server(program, LOOPBACK, port, "/health")
     return servers
 

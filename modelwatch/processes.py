@@ -30,6 +30,8 @@ class Program:
     working_dir: Path | None = None
     is_output_seen: bool = False
     stop_timeout_s: float = 8.0
+    cpu: int | None = None
+    """The only CPU that it may run on, where the system can do that (Linux)."""
 
 
 class Children:
@@ -51,7 +53,7 @@ class Children:
                 env=dict(program.environ),
                 cwd=program.working_dir,
                 start_new_session=True,
-                preexec_fn=_end_with_parent(),
+                preexec_fn=_before_exec(program.cpu),
             )
         self._running[program.name] = program, process
         watcher = asyncio.create_task(self._watch(program.name, process))
@@ -114,8 +116,11 @@ def _last_words(log_path: Path) -> str:
     return f"it left no word in {log_path}"
 
 
-def _end_with_parent() -> Callable[[], None] | None:
-    """Return what has the kernel send SIGTERM to the child once this process is gone, even by SIGKILL (Linux only)."""
+def _before_exec(cpu: int | None) -> Callable[[], None] | None:
+    """Return what has the kernel send SIGTERM to the child once this process is gone, even by SIGKILL (Linux only).
+
+    It also keeps the child to its CPU, if it has one.
+    """
     if sys.platform != "linux":
         return None
     prctl, parent_pid = ctypes.CDLL(None).prctl, os.getpid()
@@ -124,5 +129,8 @@ def _end_with_parent() -> Callable[[], None] | None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent_pid:  # it went before the line above took effect
             os._exit(1)
+        if cpu is not None:
+            with suppress(OSError):  # the CPU was taken from us meanwhile: better anywhere than not at all
+                os.sched_setaffinity(0, {cpu})
 
     return before_exec

@@ -38,7 +38,7 @@ CYCLE_S = 240.0
 INCIDENTS = (
     Incident("digits-reader", Kind.SLOW, 20, 45, "its store of scans takes 1 to 2 s per image"),
     Incident("tumour-classifier", Kind.FAILING, 70, 45, "its record store refuses connections or is too slow"),
-    Incident("diabetes-regressor", Kind.SHORT_OF_CPU, 130, 45, "three visitors keep asking for costly explanations"),
+    Incident("diabetes-regressor", Kind.SHORT_OF_CPU, 130, 85, "three visitors keep asking for costly explanations"),
 )
 
 

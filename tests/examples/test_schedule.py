@@ -9,6 +9,7 @@ from statistics import mean
 
 import pytest
 
+from alerting.default_rules import DEFAULT_RULES
 from examples.traffic.handwriting import draw_digit
 from examples.traffic.incidents import CYCLE_S, INCIDENTS, Kind, occurrences
 from examples.traffic.rhythm import RHYTHMS
@@ -19,10 +20,20 @@ JUDGED_OVER_S = 60
 
 
 def test_incidents_come_one_at_a_time_and_recover_before_the_next_cycle() -> None:
-    """No incident begins before the one before it is over, and a cycle ends with a minute or more of health."""
+    """None begins before the one before it is over, and each model has been well for a minute when its next begins."""
     for first, second in itertools.pairwise(INCIDENTS):
         assert first.begins_s + first.lasts_s <= second.begins_s
-    assert INCIDENTS[-1].begins_s + INCIDENTS[-1].lasts_s + JUDGED_OVER_S <= CYCLE_S
+    assert INCIDENTS[-1].begins_s + INCIDENTS[-1].lasts_s <= CYCLE_S
+    assert all(incident.lasts_s + 2 * JUDGED_OVER_S <= CYCLE_S for incident in INCIDENTS)
+
+
+def test_the_incident_of_cpu_lasts_until_its_alert_fires() -> None:
+    """From a twentieth of a core to all of it: the mean of the rule's window passes its threshold, and stays there."""
+    rule = next(rule for rule in DEFAULT_RULES if rule.rule_id == "high-cpu")
+    (incident,) = [incident for incident in INCIDENTS if incident.kind == Kind.SHORT_OF_CPU]
+    assert rule.warning is not None
+    until_beyond_s = rule.seconds * (rule.warning - 0.05) / (1 - 0.05)
+    assert until_beyond_s + rule.for_s + 2 * rule.interval_s < incident.lasts_s
 
 
 def test_two_minutes_show_a_slow_model_and_a_failing_one() -> None:

@@ -100,7 +100,7 @@ async def slow_prediction(client: httpx.AsyncClient, model_apis: dict[str, Model
     [
         (20, "00:20 incident: digits-reader slow for 45 s", slow_reading),
         (70, "01:10 incident: tumour-classifier failing for 45 s", failed_diagnosis),
-        (130, "02:10 incident: diabetes-regressor short of CPU for 45 s", slow_prediction),
+        (130, "02:10 incident: diabetes-regressor short of CPU for 85 s", slow_prediction),
     ],
 )
 async def test_an_incident_is_announced_and_visitors_notice_it(

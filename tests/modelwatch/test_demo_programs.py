@@ -32,6 +32,16 @@ def test_an_api_gets_nothing_but_environment_variables() -> None:
     assert program.environ["PATH"] == "/bin"
 
 
+@pytest.mark.parametrize("cpus", [{3}, {0, 1}, {2, 4, 6, 7}])
+def test_each_api_has_one_of_the_cpus_that_the_demo_may_use(monkeypatch: pytest.MonkeyPatch, cpus: set[int]) -> None:
+    """As many as there are; which the demo may not use itself is given to none."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: cpus)
+    servers = model_api_servers(settings(), {}, Path(), LOGS).values()
+    given = {server.program.cpu for server in servers}
+    assert given <= cpus
+    assert len(given) == min(len(cpus), len(servers))
+
+
 def test_apis_and_traffic_inherit_nothing_that_is_meant_for_others() -> None:
     """OpenTelemetry's and ModelWatch's variables and proxies stay outside; ModelWatch itself gets its own."""
     environ = {"OTEL_SDK_DISABLED": "true", "MODELWATCH_DATABASE_URL": "secret", "http_proxy": "http://proxy"}

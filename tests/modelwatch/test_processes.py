@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -50,6 +51,17 @@ async def test_a_kill_is_told_by_its_signal(children: Children, tmp_path: Path) 
     """A child that was killed without a word is told so."""
     await children.start(program(tmp_path, "import os; os.kill(os.getpid(), 9)"))
     assert await children.first_to_end() == f"child was ended by SIGKILL: it left no word in {tmp_path}/child.log"
+
+
+async def test_a_child_keeps_to_its_cpu(children: Children, tmp_path: Path) -> None:
+    """The one that it is given; without one, and with one that is not to be had, it may use what its parent may."""
+    mine = os.sched_getaffinity(0)
+    for number, (cpu, allowed) in enumerate([(min(mine), {min(mine)}), (None, mine), (1_000, mine)]):
+        name = f"child{number}"
+        code = f"import os, time; print(sorted(os.sched_getaffinity(0))); {READY}; time.sleep(60)"
+        await children.start(replace(program(tmp_path, code, name), cpu=cpu))
+        assert str(sorted(allowed)) in await says(tmp_path, "ready", name)
+        await children.stop([name])
 
 
 async def test_a_stop_is_not_told_as_an_end(children: Children, tmp_path: Path) -> None:
