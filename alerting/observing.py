@@ -117,7 +117,9 @@ def pattern_of(text: str) -> re.Pattern[str] | str:
     """Return what `*` makes a pattern of, or the text itself."""
     if "*" not in text:
         return text
-    return re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL)
+    # Between two stars the first place that fits is as good as any other. Atomic, as trying them all may take for ever.
+    first, *between, last = map(re.escape, text.split("*"))
+    return re.compile(first + "".join(f"(?>.*?{one})" for one in between if one) + ".*" + last, re.DOTALL)
 
 
 def _matches(value: str, wanted: re.Pattern[str] | str) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from alerting.default_rules import DEFAULT_RULES
+from alerting.observing import pattern_of
 from alerting.rule_file import RuleFileError, mistakes_of, rules_of, text_of
 from alerting.rulebook import RuleBook, RuleConflictError, TooManyRulesError, UnknownRuleError
 from alerting.rules import Rule
@@ -138,3 +139,33 @@ async def test_a_rule_that_is_not_understood_does_not_silence_the_others(store: 
     await book.create(rule())
     await store.documents.put_rule("newer", '{"rule_id": "newer", "signal": "telepathy"}', 0, 1)
     assert [watch.rule.rule_id for watch in await book.watches()] == ["failing"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "fits"),
+    [
+        ("*", "", True),
+        ("a*", "a", True),
+        ("*a*b*", "xaxbx", True),
+        ("a*b*", "ba", False),
+        ("a*a", "a", False),
+        ("*.b", "axb", False),
+        ("a*b", "a\nb", True),
+        ("**a", "ba", True),
+        ("*ab", "aab", True),
+    ],
+)
+def test_a_star_stands_for_anything_and_nothing_else_does(pattern: str, value: str, fits: bool) -> None:
+    """For any text, the empty one and lines included; other signs are themselves."""
+    made = pattern_of(pattern)
+    assert not isinstance(made, str)
+    assert bool(made.fullmatch(value)) is fits
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("pattern", ["*a" * 100 + "*b", "*" * 255 + "b"])
+def test_no_pattern_takes_longer_than_its_length_and_the_value_s(pattern: str) -> None:
+    """Of the longest value that almost fits: trying each star at each place would outlast the universe."""
+    made = pattern_of(pattern)
+    assert not isinstance(made, str)
+    assert made.fullmatch("a" * 256) is None
