@@ -49,7 +49,9 @@ Channels = Sequence[Channel]
 
 
 def channels_for(notification: Notification, channels: Channels, wanted: Sequence[str] = ()) -> list[str]:
-    """Return the names of the channels that a notification goes to: those that the rule names, or else all."""
-    return [
-        channel.name for channel in channels if (not wanted or channel.name in wanted) and channel.accepts(notification)
-    ]
+    """Return the names of the channels that a notification goes to: those that the rule names, or else all.
+
+    All, too, when none of those that it names is there any more: better told too widely than to nobody.
+    """
+    named = [channel for channel in channels if channel.name in wanted] or channels
+    return [channel.name for channel in named if channel.accepts(notification)]
