@@ -42,7 +42,7 @@ def announcements_of(
 ) -> list[Announcement]:
     """Return what is to be told of a rule's alerts; `silenced` and `acked` go by the id of the alert.
 
-    Of a rule that is gone each alert is told by itself.
+    Of a rule that nobody knows any more, all alerts are told together.
     """
     repeat_s = settings.repeat_interval_s
     if rule is not None and rule.repeat_interval_s is not None:
@@ -50,14 +50,14 @@ def announcements_of(
     groups: defaultdict[Group, list[Alert]] = defaultdict(list)
     names = rule.notify_labels if rule is not None else ()
     for alert in alerts.values():
-        key = tuple([alert.labels.get(name, "") for name in names]) if rule is not None else (alert.alert_id,)
+        key = tuple([alert.labels.get(name, "") for name in names])
         groups[key].append(alert)
     found = []
     for key, members in groups.items():
         news = _news(members, now_s, repeat_s, silenced, acked or {})
         states = [alert.state for alert in members]
         if news and may_tell(states, [one for _, one in news], now_s, settings.group_interval_s):
-            labels = {name: value for name, value in zip(names, key, strict=False) if value}
+            labels = {name: value for name, value in zip(names, key, strict=True) if value}
             found.append(Announcement(members[0].rule_id, labels, sorted(news, key=_order)))
     return found
 

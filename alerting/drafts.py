@@ -5,7 +5,7 @@ Filled by the evaluator; adopted by it when the transaction is through, thrown a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from alerting.alerts import Alert, row_of, transition_row_of
 from alerting.evaluation import Evaluated, closed, is_forgotten
@@ -43,14 +43,26 @@ class Draft:
         for group in found.dirty:
             self._write(found.alerts[group])
 
-    def close(self, rule_id: str, now_s: float, reason: str) -> None:
-        """End all alerts of a rule."""
-        for alert in self.alerts.pop(rule_id, {}).values():
-            after, transition = closed(alert, now_s, reason)
+    def close(self, rule_id: str, groups: Collection[Group], now_s: float, reason: str) -> None:
+        """End some of the alerts of a rule."""
+        left = dict(self.alerts.pop(rule_id, {}))
+        for group in groups:
+            after, transition = closed(left.pop(group), now_s, reason)
             if transition is not None:
                 self.transitions.append((after, transition))
             self._write(after)
             self.closing[after.alert_id] = after
+        if left:
+            self.alerts[rule_id] = left
+
+    def reopen(self, watches: Mapping[str, Watch]) -> None:
+        """Let rules that are back carry on what people were told of their alerts, and not yet that it is over."""
+        for alert in list(self.closing.values()):
+            watch = watches.get(alert.rule_id)
+            if watch is not None and watch.is_about(alert.labels):
+                group = tuple([alert.labels.get(name, "") for name in watch.rule.labels])
+                self.alerts[alert.rule_id] = {**self.alerts.get(alert.rule_id, {}), group: alert}
+                del self.closing[alert.alert_id]
 
     def tell(self, alert: Alert, news: News, now_s: float, names: Sequence[str]) -> None:
         """Note that an alert was told; `names` are the labels that its rule groups by."""

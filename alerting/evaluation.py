@@ -83,7 +83,7 @@ def closed(alert: Alert, now_s: float, reason: str) -> tuple[Alert, Transition |
     """End an alert whose rule is gone, turned off, or groups by other labels now."""
     state = alert.state
     if state.phase not in (Phase.FIRING, Phase.NO_DATA):
-        return alert._replace(state=replace(state, phase=Phase.RESOLVED)), None
+        return alert._replace(state=replace(state, phase=Phase.RESOLVED, warning=OFF, critical=OFF)), None
     after = replace(
         state,
         phase=Phase.RESOLVED,
@@ -133,10 +133,11 @@ def _note(found: Evaluated, group: Group, alert: Alert, transition: Transition |
 
 
 def by_rule(alerts: Iterable[Alert], labels_of: Mapping[str, tuple[str, ...]]) -> dict[str, dict[Group, Alert]]:
-    """Return alerts by rule and group; of rules that are gone, by all of their labels."""
+    """Return alerts by rule and group; those of rules that are gone or group by other labels now, by their id."""
     found: dict[str, dict[Group, Alert]] = {}
     for alert in alerts:
-        names = labels_of.get(alert.rule_id, tuple(alert.labels))
-        group = tuple([alert.labels.get(name, "") for name in names])
+        names = labels_of.get(alert.rule_id)
+        is_known = names is not None and set(alert.labels) <= set(names)
+        group = tuple([alert.labels.get(name, "") for name in names or ()]) if is_known else (alert.alert_id,)
         found.setdefault(alert.rule_id, {})[group] = alert
     return found

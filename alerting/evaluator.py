@@ -21,7 +21,7 @@ from alerting.evaluation import by_rule, evaluate
 from alerting.evidence import EvidenceFinder
 from alerting.notification import Evidence, Notification, Severity, Told
 from alerting.notifier import Channels, channels_for
-from alerting.observing import Answers, Group, Watch, observe
+from alerting.observing import Answers, Watch, observe
 from alerting.questions import LagQuestion, Question
 from alerting.reading import Reader
 from alerting.report import Report, report_of
@@ -84,6 +84,8 @@ class Evaluator:
         self._evaluated_s: dict[str, float] = {}
         self._resumed_s: float | None = None
         self._frozen: set[str] = set()
+        self._gone: dict[str, Watch | None] = {}
+        """What the rules of the alerts that are closing were, as far as that is known."""
 
     def next_due_s(self) -> float:
         """Return the Unix second at which the next rule is due, as far as the rules are known."""
@@ -137,13 +139,13 @@ class Evaluator:
     def _close_what_is_gone(self, draft: Draft, watches: Mapping[str, Watch], now_s: float) -> None:
         for rule_id, of_rule in list(draft.alerts.items()):
             watch = watches.get(rule_id)
-            if watch is None:
-                draft.close(rule_id, now_s, "the rule was turned off or deleted")
-                continue
-            before = self._watches.get(rule_id, watch)
-            is_regrouped = before.rule.labels != watch.rule.labels or before.rule.signal != watch.rule.signal
-            if is_regrouped or any(set(alert.labels) - set(watch.rule.labels) for alert in of_rule.values()):
-                draft.close(rule_id, now_s, "the rule was changed to another signal or other labels")
+            before = self._watches.get(rule_id) or watch or self._rules.watch_of(rule_id)
+            gone = [group for group, alert in of_rule.items() if not _carries_on(before, watch, alert)]
+            if gone:
+                reason = "the rule was changed" if watch is not None else "the rule was turned off or deleted"
+                draft.close(rule_id, gone, now_s, reason)
+                self._gone[rule_id] = before
+        draft.reopen(watches)
 
     def _is_due(self, watch: Watch, now_s: float) -> bool:
         due_s = self._due_s(watch)
@@ -214,8 +216,10 @@ class Evaluator:
             silenced = _silenced(silences, alerts.values(), now_s)
             found = announcements_of(watch.rule, alerts, now_s, self._settings, silenced, acked)
             told += [(announcement, watch) for announcement in found]
-        closing: dict[Group, Alert] = {(alert_id,): alert for alert_id, alert in draft.closing.items()}
-        told += [(announcement, None) for announcement in announcements_of(None, closing, now_s, self._settings)]
+        for rule_id, closing in by_rule(draft.closing.values(), {}).items():
+            was = self._gone.get(rule_id)
+            found = announcements_of(was.rule if was else None, closing, now_s, self._settings)
+            told += [(announcement, was) for announcement in found]
         evidence = await self._find_evidence(told)
         for announcement, of_rule in told:
             notification = notification_of(announcement, of_rule, evidence, now_s, self._settings)
@@ -262,6 +266,8 @@ class Evaluator:
             del self._tried_s[gone]
             self._evaluated_s.pop(gone, None)
         self._frozen = (self._frozen | judged.frozen) - judged.done
+        closing = {alert.rule_id for alert in draft.closing.values()}
+        self._gone = {rule_id: watch for rule_id, watch in self._gone.items() if rule_id in closing}
         self.report = report
         self.firing_count = draft.firing_count
         self._is_loaded = True
@@ -282,6 +288,11 @@ class _Judged:
         self.failures: dict[str, str] = {}
         self.groups = 0
         self.left_out = 0
+
+
+def _carries_on(before: Watch | None, watch: Watch | None, alert: Alert) -> bool:
+    """Tell whether the rule as it is now goes on with an alert that it had as it was before."""
+    return watch is not None and (before is None or before.is_of_same_thing(watch)) and watch.is_about(alert.labels)
 
 
 def _silenced(silences: Sequence[Silence], alerts: Collection[Alert], now_s: float) -> set[str]:

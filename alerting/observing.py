@@ -57,6 +57,18 @@ class Watch:
         """Return what a group is called, without the labels that it does not have."""
         return {name: value for name, value in zip(self.rule.labels, group, strict=True) if value}
 
+    def is_of_same_thing(self, other: Watch) -> bool:
+        """Tell whether what was found by one can be carried on by the other."""
+        mine, others = self.rule, other.rule
+        return (mine.signal, mine.metric, mine.labels) == (others.signal, others.metric, others.labels)
+
+    def is_about(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether an alert of these labels can be one of the rule."""
+        own = self.rule.labels
+        return set(labels) <= set(own) and all(
+            _matches(labels.get(own[at], ""), wanted) for at, wanted in matchers_of(self.rule.scope, own)
+        )
+
 
 def observe(watch: Watch, answers: Answers, now_s: float) -> dict[Group, Observation]:
     """Return what is found of each group that there is."""

@@ -80,6 +80,12 @@ class RuleBook:
         self._watches = watches
         return list(watches.values())
 
+    def watch_of(self, rule_id: str) -> Watch | None:
+        """Return a rule as it was read last, also if it is turned off; `None` if there is none any more."""
+        known = self._read.get(rule_id)
+        rule = known.rule if known is not None else self._built_in.get(rule_id)
+        return Watch.of(rule, 0, self._settings) if rule is not None else None
+
     async def rule(self, rule_id: str) -> KnownRule:
         """Return one rule. Raises `UnknownRuleError`."""
         found = next((one for one in await self.rules() if one.rule.rule_id == rule_id), None)
