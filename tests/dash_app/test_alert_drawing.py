@@ -1,0 +1,231 @@
+"""What is drawn of alerts, without a browser: the form of rules, marks on charts, the badge, words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alerting.backtest import Backtest, Episode, Replayed
+from alerting.default_rules import DEFAULT_RULES
+from alerting.desk import Past
+from alerting.notification import Severity
+from alerting.rules import Rule
+from alerting.states import Phase, Transition
+from dash_app.alerts.backtest_chart import backtest_figure, headline
+from dash_app.alerts.form import FIELDS, FormError, labels_of, rule_of, values_of
+from dash_app.alerts.words import length
+from dash_app.shared.alert_marks import Band, marked, merged
+from dash_app.shared.alert_news import episodes_of
+from tests.support.alert_world import rule
+
+FULL = Rule.model_validate(
+    {
+        "rule_id": "queue",
+        "name": "Queue <b>",
+        "description": "Look.\nThen act.",
+        "runbook_url": "https://runbooks.example.com/q?a=1,2",
+        "is_enabled": False,
+        "signal": "metric",
+        "metric": {"name": "queue.length", "aggregation": "max", "type": "gauge", "unit": "{item}"},
+        "scope": {"service": "a,b-*", "queue": "x"},
+        "group_by": ["service", "queue"],
+        "comparison": "below",
+        "warning": -1.5,
+        "critical": -20,
+        "window_s": 90,
+        "for_s": 12.5,
+        "keep_firing_for_s": 0,
+        "interval_s": 7,
+        "min_requests": 0,
+        "confidence": 0,
+        "grace_s": 3,
+        "on_no_data": "keep",
+        "no_data_after_s": 33,
+        "repeat_interval_s": 600,
+        "notify_by": ["queue"],
+        "channels": ["on-call", "mail"],
+    }
+)
+
+
+@pytest.mark.parametrize("written", [*DEFAULT_RULES, FULL], ids=lambda one: str(one.rule_id))
+def test_a_rule_survives_the_form(written: Rule) -> None:
+    """What the form shows of a rule says that rule again, with every field."""
+    assert rule_of(values_of(written.model_dump(mode="json"))) == written
+
+
+def test_the_form_has_a_field_for_all_that_a_rule_says() -> None:
+    """Nothing of a rule can be set by API only."""
+    assert {field.name.partition(".")[0] for field in FIELDS} == set(Rule.model_fields)
+
+
+def _form(**changes: Any) -> list[Any]:
+    shown = dict(zip([field.name for field in FIELDS], values_of(rule().model_dump(mode="json")), strict=True))
+    return list((shown | changes).values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"warning": "five"}, "warning", "a number"),
+        ({"scope": "churn"}, "scope", "labels and values"),
+        ({"scope": "colour=red"}, "scope", "there is no label 'colour'"),
+        ({"rule_id": "Not An Id"}, "rule_id", "pattern"),
+        ({"warning": "", "critical": ""}, "warning", "at least one"),
+        ({"critical": "0.01"}, "critical", "further above"),
+        ({"warning": "nan"}, "warning", "finite"),
+        ({"signal": "metric"}, "metric.name", "required"),
+        ({"interval_s": "0"}, "interval_s", "greater than"),
+    ],
+)
+def test_a_mistake_is_told_at_its_field(changes: dict[str, str], field: str, words: str) -> None:
+    """In the words in which the API refuses it."""
+    if changes.get("signal") == "metric":
+        changes = changes | {"metric.unit": "s"}
+    with pytest.raises(FormError) as refused:
+        rule_of(_form(**changes))
+    assert words in refused.value.problems[field].lower()
+
+
+def test_labels_keep_commas_and_equals_signs_of_their_values() -> None:
+    """A comma ends a value only where another label follows."""
+    assert labels_of("service=a,b, route=/x?y=1") == {"service": "a,b", "route": "/x?y=1"}
+    assert labels_of(" ") == {}
+
+
+FIGURE = {"data": [], "layout": {"xaxis": {"range": [100_000, 200_000], "type": "date"}, "shapes": [{"x0": 1}]}}
+
+
+def test_bands_are_drawn_from_firing_to_resolved_within_the_range() -> None:
+    """The whole of what is added to a figure; its other shapes stay."""
+    before = {"data": [], "layout": dict(FIGURE["layout"])}  # type: ignore[call-overload]
+    drawn = marked(FIGURE, [Band(Severity.CRITICAL, 120.0, 150.0, "High <b>"), Band(Severity.WARNING, 10.0, 20.0, "")])
+    assert drawn["layout"]["shapes"] == [
+        {
+            "type": "rect",
+            "xref": "x",
+            "yref": "paper",
+            "x0": 120_000,
+            "x1": 150_000,
+            "y0": 0,
+            "y1": 1,
+            "fillcolor": "rgba(229,72,77,0.13)",
+            "line": {"width": 0},
+            "layer": "below",
+            "label": {"text": "High &lt;b&gt;", "textposition": "top left", "font": {"size": 10}},
+        },
+        {
+            "type": "line",
+            "xref": "x",
+            "yref": "paper",
+            "x0": 120_000,
+            "x1": 120_000,
+            "y0": 0,
+            "y1": 1,
+            "line": {"width": 1.2, "color": "#e5484d"},
+        },
+        {"x0": 1},
+    ]
+    assert before == FIGURE
+    assert marked(FIGURE, []) is FIGURE
+
+
+def test_a_band_that_began_before_the_range_has_no_edge_in_it() -> None:
+    """It is cut, and nothing says that it began there."""
+    shapes = marked(FIGURE, [Band(Severity.WARNING, 50.0, 500.0, "x")])["layout"]["shapes"]
+    assert [(shape.get("type"), shape["x0"], shape.get("x1")) for shape in shapes[:-1]] == [("rect", 100_000, 200_000)]
+
+
+def test_bands_that_overlap_are_one_as_grave_as_the_gravest() -> None:
+    """Also where one lies within an earlier one and a third begins after the inner one ended."""
+    found = merged(
+        [
+            Band(Severity.WARNING, 1, 10, "a"),
+            Band(Severity.CRITICAL, 2, 3, "b"),
+            Band(Severity.WARNING, 5, 12, "a"),
+            Band(Severity.WARNING, 13, 14, "c"),
+        ]
+    )
+    assert found == [Band(Severity.CRITICAL, 1, 12, "2 alerts"), Band(Severity.WARNING, 13, 14, "c")]
+
+
+def _past(at_s: float, before: Phase, after: Phase, severity: Severity | None, alert_id: str = "one") -> Past:
+    change = Transition(at_s, before, after, severity, 1.0, 1.0, 1.0, "", False)
+    return Past((int(at_s * 1000), alert_id, 1), alert_id, "failing", {"service": "shop"}, change)
+
+
+def test_episodes_are_told_by_the_changes_in_the_range_alone() -> None:
+    """One that began before it, one within it that became critical, one that lost its data and goes on."""
+    past = [
+        _past(90, Phase.FIRING, Phase.NO_DATA, Severity.WARNING),
+        _past(80, Phase.PENDING, Phase.FIRING, Severity.WARNING),
+        _past(60, Phase.FIRING, Phase.RESOLVED, None),
+        _past(55, Phase.FIRING, Phase.FIRING, Severity.CRITICAL),
+        _past(50, Phase.INACTIVE, Phase.FIRING, Severity.WARNING),
+        _past(20, Phase.FIRING, Phase.RESOLVED, None),
+    ]
+    found = [(one.severity.value, one.started_s, one.ended_s) for one in episodes_of(past, [], 10, 100)]
+    assert found == [("warning", 10, 20), ("critical", 50, 60), ("warning", 80, 100)]
+
+
+def _backtest(**changes: Any) -> Backtest:
+    fields: dict[str, Any] = {
+        "start_s": 0,
+        "end_s": 180,
+        "step_s": 60,
+        "window_s": 60,
+        "groups": 1,
+        "fired": 1,
+        "firing_s": 60.0,
+        "longest_s": 60.0,
+        "episodes": (Episode({"service": "shop"}, 120.0, None, Severity.CRITICAL, 0.7),),
+        "series": (Replayed({"service": "<shop>"}, (0.05, None, 0.7)),),
+    }
+    return Backtest(**(fields | changes))
+
+
+def test_the_chart_of_a_backtest_has_values_thresholds_and_bands() -> None:
+    """Values stand at the ends of their steps; names are letters, not markup."""
+    figure = backtest_figure(rule(), _backtest())
+    values, warning, critical = figure["data"]
+    assert (values["name"], values["x"], values["y"]) == ("&lt;shop&gt;", [60_000, 120_000, 180_000], [0.05, None, 0.7])
+    assert (warning["y"], critical["y"]) == ([0.1, 0.1], [0.5, 0.5])
+    assert [(shape["type"], shape["x0"], shape["x1"]) for shape in figure["layout"]["shapes"]] == [
+        ("rect", 120_000, 180_000),
+        ("line", 120_000, 120_000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"groups": 0}, "There was nothing to judge in the past 24\u00a0h."),
+        ({"fired": 0}, "It would not have fired in the past 24\u00a0h, of 1 group."),
+        ({}, "It would have fired once in the past 24\u00a0h, of 1 group: 1\u00a0min in all."),
+        (
+            {"fired": 3, "groups": 2, "longest_s": 45.0},
+            "It would have fired 3 times in the past 24\u00a0h, of 2 groups: 1\u00a0min in all, the longest 45\u00a0s.",
+        ),
+    ],
+)
+def test_a_backtest_is_told_in_one_sentence(changes: dict[str, Any], words: str) -> None:
+    """How often, of how many, how long."""
+    assert headline(_backtest(**({"end_s": 86_400} | changes))) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59.6, "1 min"),
+        (200, "3 min 20 s"),
+        (3_600, "1 h"),
+        (7_505, "2 h 5 min"),
+        (277_000, "3 d 4 h"),
+        (-5, "0 s"),
+    ],
+)
+def test_lengths_have_at_most_two_units(seconds: float, words: str) -> None:
+    """As people say them."""
+    assert length(seconds).replace("\u00a0", " ") == words
