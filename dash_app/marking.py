@@ -41,8 +41,8 @@ def with_marks(page: Page, news: AlertNews) -> Page:
 
 
 def _span(page: Page, figures: Mapping[str, Figure]) -> tuple[int, int] | None:
-    ranges = [figures[chart]["layout"]["xaxis"]["range"] for chart in page.watched if chart in figures]
-    if not ranges:
+    ranges = [figures[chart]["layout"]["xaxis"].get("range") for chart in page.watched if chart in figures]
+    if not ranges or None in ranges:
         return None
     return min(low for low, _ in ranges) // 1000, -(-max(high for _, high in ranges) // 1000)
 
@@ -65,7 +65,7 @@ def marked_figures(
                 if one.rule_id in rules
                 and rules[one.rule_id].signal in signals
                 and (environment is None or one.labels.get("environment", environment) == environment)
-                and (service is None or one.labels.get("service", service) == service)
+                and (service is None or one.labels.get("service") == service)
             ]
             done[chart] = marked(figures[chart], bands)
     return done

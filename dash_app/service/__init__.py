@@ -51,6 +51,9 @@ def page(query: Query, resources: ResourceQuery) -> Page:
             "service-latency": LATENCIES,
             "service-heatmap": LATENCIES,
             "service-errors": SHARES,
+            "service-cpu": frozenset({Signal.CPU}),
+            "service-throttling": frozenset({Signal.THROTTLING}),
+            "service-memory": frozenset({Signal.MEMORY}),
         },
         subject=lambda question: question.fields.get("name"),
     )

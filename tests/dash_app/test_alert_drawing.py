@@ -6,17 +6,22 @@ from typing import Any
 
 import pytest
 
+from alerting.alerts import Alert
 from alerting.backtest import Backtest, Episode, Replayed
 from alerting.default_rules import DEFAULT_RULES
-from alerting.desk import Past
-from alerting.notification import Severity
-from alerting.rules import Rule
-from alerting.states import Phase, Transition
+from alerting.desk import OpenAlert, Past
+from alerting.notification import Links, Severity
+from alerting.rules import LATENCIES, SHARES, Rule
+from alerting.states import AlertState, Phase, Side, Transition
+from alerting.wording import summary_of
 from dash_app.alerts.backtest_chart import backtest_figure, headline
 from dash_app.alerts.form import FIELDS, FormError, labels_of, rule_of, values_of
 from dash_app.alerts.words import length
+from dash_app.marking import marked_figures
 from dash_app.shared.alert_marks import Band, marked, merged
+from dash_app.shared.alert_news import Episode as AlertEpisode
 from dash_app.shared.alert_news import episodes_of
+from dash_app.shell.badge import badge_of
 from tests.support.alert_world import rule
 
 FULL = Rule.model_validate(
@@ -229,3 +234,54 @@ def test_a_backtest_is_told_in_one_sentence(changes: dict[str, Any], words: str)
 def test_lengths_have_at_most_two_units(seconds: float, words: str) -> None:
     """As people say them."""
     assert length(seconds).replace("\u00a0", " ") == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.2, "error rate 20 % over the last 30 s, above 10 %"),
+        (0.1, "error rate 10 % over the last 30 s, no longer above 10 %"),
+        (None, "error rate no data over the last 30 s; it fires above 10 %"),
+    ],
+)
+def test_no_sentence_says_beyond_of_what_is_not(value: float | None, words: str) -> None:
+    """An alert goes on firing for a while when its value is back."""
+    assert summary_of(rule(), value, value, 0.1) == words
+
+
+def test_alerts_are_marked_on_the_charts_that_they_concern_alone() -> None:
+    """By the signal of their rule, and the environment and service that are shown; the name is said where it is not."""
+    figures = {name: {**FIGURE, "layout": {"xaxis": {"range": [0, 100_000]}}} for name in ("errors", "latency")}
+    rules = {"failing": rule()}
+    shop = {"service": "shop", "environment": "prod"}
+    episodes = [AlertEpisode("failing", shop, Severity.CRITICAL, 10, 20)]
+
+    def labels(environment: str | None, service: str | None) -> dict[str, list[str]]:
+        scope = (environment, service)
+        drawn = marked_figures(figures, {"errors": SHARES, "latency": LATENCIES}, episodes, rules, scope)
+        return {
+            name: [one["label"]["text"] for one in figure["layout"].get("shapes", []) if "label" in one]
+            for name, figure in drawn.items()
+        }
+
+    assert labels(None, None) == {"errors": ["shop: Failing"], "latency": []}
+    assert labels("prod", "shop") == {"errors": ["Failing"], "latency": []}
+    assert labels("test", None) == labels(None, "churn") == {"errors": [], "latency": []}
+    rules.clear()
+    assert labels(None, None) == {"errors": [], "latency": []}
+
+
+def _open(severity: Severity) -> OpenAlert:
+    state = AlertState(0.0, Phase.FIRING, critical=Side(severity is Severity.CRITICAL), warning=Side(True))
+    return OpenAlert(Alert("one", "failing", {}, state), None, None, None, None, Links(page="", alerts=""))
+
+
+def test_the_badge_says_in_words_what_its_colour_says() -> None:
+    """Nothing fires, warnings alone, and any critical one."""
+    assert badge_of([])["alert-badge"] == {"hidden": True}
+    warnings = badge_of([_open(Severity.WARNING)] * 2)
+    assert warnings["alert-badge"] == {"hidden": False, "className": "badge is-degraded", "title": "2 warnings"}
+    both = badge_of([_open(Severity.CRITICAL), _open(Severity.WARNING)])
+    assert both["alert-badge"]["className"] == "badge is-critical"
+    assert both["alert-badge-number"] == {"children": "2"}
+    assert both["alert-badge-words"] == {"children": " firing: 1 critical, 1 warning"}
