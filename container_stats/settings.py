@@ -44,7 +44,9 @@ Patterns = Annotated[tuple[Annotated[str, AfterValidator(_require_pattern)], ...
 class ContainerSettings(BaseModel, frozen=True, extra="forbid"):
     """Which containers and processes are watched, how often, and where their metrics go."""
 
-    enabled: bool = Field(True, description="Watch containers and processes in `modelwatch up` and `modelwatch demo`.")
+    is_enabled: bool = Field(
+        True, description="Watch containers and processes in `modelwatch up` and `modelwatch demo`."
+    )
     interval_s: float = Field(10.0, ge=1, le=300, description="Time between two samples of everything.")
     engine: str = Field(
         "",

@@ -69,7 +69,7 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
         _add_receiver(made, settings, consumer)
     elif intake is not None and not settings.broker_url:
         raise StartError("the processor needs RabbitMQ to take its data from: set MODELWATCH_BROKER_URL=amqp://...")
-    if parts == {"containers"} or ("containers" in parts and settings.containers.enabled):
+    if parts == {"containers"} or ("containers" in parts and settings.containers.is_enabled):
         _add_containers(made, settings, consumer, history)
     if history and live and parts & {"alerts", "web"}:
         asking = _questions(settings, history, live)

@@ -243,8 +243,8 @@ def _data(settings: Settings) -> Iterator[Finding]:
 
 
 def _containers(settings: Settings) -> Iterator[Finding]:
-    if not settings.containers.enabled:
-        yield Finding("note", "containers", "not watched by `up`: MODELWATCH_CONTAINERS__ENABLED is off")
+    if not settings.containers.is_enabled:
+        yield Finding("note", "containers", "not watched by `up`: MODELWATCH_CONTAINERS__IS_ENABLED is off")
         return
     state, text = asyncio.run(look_for_engine(settings.containers, os.environ.get("DOCKER_HOST", "")))
     yield Finding(state, "containers", text)

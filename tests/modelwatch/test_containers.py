@@ -108,7 +108,7 @@ def test_an_instance_with_host_and_pid_is_a_process() -> None:
 @pytest.mark.parametrize("is_part", [True, False])
 def test_up_watches_unless_it_is_turned_off(is_part: bool, tmp_path: Path) -> None:
     """One setting takes the part out of `up`."""
-    environment = {"MODELWATCH_DATA_DIR": str(tmp_path), "MODELWATCH_CONTAINERS__ENABLED": str(is_part)}
+    environment = {"MODELWATCH_DATA_DIR": str(tmp_path), "MODELWATCH_CONTAINERS__IS_ENABLED": str(is_part)}
     made = assemble_role("up", load(Settings, environment))
     assert ("ContainerStats" in {type(component).__name__ for component in made.components}) == is_part
     assert "containers" in ROLES["up"]
