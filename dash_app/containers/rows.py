@@ -5,7 +5,6 @@ Pure, from a `Snapshot` to what the grid takes; numbers stay numbers for sorting
 
 from __future__ import annotations
 
-from dash_app.containers.choice import group_name
 from dash_app.containers.snapshot import Snapshot
 from dash_app.shared import formatting
 from dash_app.shared.names import visible
@@ -24,8 +23,7 @@ def rows_of(snapshot: Snapshot) -> list[Row]:
             resource_row(one, verdicts.get((one.owner.service, one.identity.name), ()), key_of(one) == choice.resource)
             for one in snapshot.shown
         ]
-    named = {group_name(one, choice.group_by) for one in snapshot.shown}
-    return [_group_row(group, choice.group_by) for group in snapshot.answer.groups if group.name in named]
+    return [_group_row(group, choice.group_by) for group in snapshot.answer.groups]
 
 
 def _by_resource(snapshot: Snapshot) -> dict[tuple[str, str], list[Verdict]]:

@@ -19,7 +19,7 @@ class Snapshot:
 
     choice: Choice
     answer: ResourcesAnswer
-    """All resources of the environment, and their groups if the rows are groups."""
+    """All resources of the environment, and groups of those that are shown if the rows are groups."""
     verdicts: VerdictsAnswer | None
     environments: tuple[str, ...]
 
@@ -37,7 +37,8 @@ async def take_snapshot(resources: ResourceQuery, choice: Choice) -> Snapshot:
     start_s, step_s = end_s - view.range.length_s, view.range.series_step_s
     where = ResourceFilter(environment=view.environment)
     answer, verdicts = await asyncio.gather(
-        resources.resources(start_s, end_s, step_s, choice.group_by, where), resources.recent_verdicts()
+        resources.resources(start_s, end_s, step_s, choice.group_by, where, choice.shows),
+        resources.recent_verdicts(),
     )
     everything = answer
     if view.environment is not None:

@@ -112,18 +112,21 @@ class ResourceQuery:
         step_s: int,
         group_by: ResourceGrouping = "resource",
         where: ResourceFilter = _EVERYTHING,
+        is_grouped: Callable[[Resource], bool] | None = None,
     ) -> ResourcesAnswer:
         """Return the containers and processes that were measured from `start_s` to before `end_s`, in steps.
 
         The start is moved down to a multiple of the step, which is widened to a multiple of what the history keeps of
-        that time. Raises `QuestionError`, or `StorageUnavailableError` when the history does not answer.
+        that time. Groups are of those that `is_grouped` lets pass, of all without it. Raises `QuestionError`, or
+        `StorageUnavailableError` when the history does not answer.
         """
         self._check(start_s, end_s, step_s)
         found = await self._measure(start_s, end_s, step_s)
         chosen = _owned(found, where)
         kept = _largest(chosen, self._settings.max_groups)
         self._check_size(len(kept), found)
-        groups = await asyncio.to_thread(groups_of, kept, group_by) if group_by != "resource" else ()
+        grouped = kept if is_grouped is None else [one for one in kept if is_grouped(one.resource)]
+        groups = await asyncio.to_thread(groups_of, grouped, group_by) if group_by != "resource" else ()
         return ResourcesAnswer(
             found.start_s,
             found.end_s,

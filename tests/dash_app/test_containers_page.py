@@ -117,6 +117,14 @@ async def test_rows_may_be_groups_which_lead_to_their_members(
     assert set(cells) == {"models", "risk", "(none)"}
     assert cells["models"]["name"] == "models3 resources, 1 not live"
     await tab.page.screenshot(path=artifacts / "containers-groups.png")
+    await tab.page.fill("#containers-filter", "churn")
+    await tab.until("#containers-table .ag-row:has-text('2 resources, 1 not live')")
+    churn = next(one for one in (await answer_of(fleet_page)).items if one.identity.name == "churn-1")
+    cells = await cells_of(tab)
+    assert set(cells) == {"models"}
+    assert cells["models"]["memory"] == formatting.size(churn.now.memory_bytes).text, "of those that are shown"
+    await tab.page.fill("#containers-filter", "")
+    await tab.until("#containers-table .service-name:text-is('(none)')")
     await tab.page.click("#containers-table .service:has-text('(none)')")
     await tab.until("#containers-table .service-name:text-is('gunicorn 4101')")
     assert set(await cells_of(tab)) == {HOSTILE, "gunicorn 4100", "gunicorn 4101"}
