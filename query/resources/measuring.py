@@ -102,12 +102,14 @@ def measured(columns: MetricColumns, start_s: int, step_s: int, step_count: int,
         identity = identity_of(source.kind, series) if source is not None and quantity is not None else None
         if source is None or quantity is None or identity is None:
             continue
-        samples = dict(samples_of(series, of_series, start_s, step_s, since_s))
+        # Only increases are told from what was before.
+        known = of_series if _is_running(series) else [point for point in of_series if point[0] >= start_s]
+        samples = dict(samples_of(series, known, start_s, step_s, since_s))
         if not samples:
             continue
         key = identity.kind, identity.id
-        known, told = found.setdefault(key, (identity, {}))
-        found[key] = _merged(known, identity), told
+        so_far, told = found.setdefault(key, (identity, {}))
+        found[key] = _merged(so_far, identity), told
         told.setdefault(quantity, []).append(_Told(series, source, samples))
     return [_measured(identity, told, step_count) for identity, told in found.values()]
 
@@ -183,6 +185,10 @@ def _value_of(series: MetricSeriesKey, sample: Sample) -> float | None:
     if _is_reading(series):
         return sample.total / sample.count
     return sample.total / sample.seconds if sample.seconds > 0 else None
+
+
+def _is_running(series: MetricSeriesKey) -> bool:
+    return series.metric_type == MetricType.SUM and series.temporality == Temporality.CUMULATIVE
 
 
 def _is_reading(series: MetricSeriesKey) -> bool:
