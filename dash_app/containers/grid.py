@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from dash.development.base_component import Component
 
-from dash_app.shared.grid import PHONE_PX, TABLET_PX, course_column, grid, hidden_below, number_column
+from dash_app.shared.grid import PHONE_PX, TABLET_PX, course_column, grid, hidden_below, named_column, number_column
 
 COLUMNS: Final[list[dict[str, Any]]] = [
-    {"field": "name", "headerName": "Name", "cellRenderer": "Named", "flex": 2.2, "minWidth": 104},
+    named_column("Name"),
     hidden_below(TABLET_PX, {"field": "owner", "headerName": "Service", "flex": 1.2, "minWidth": 90}),
     {"field": "state", "headerName": "State", "cellRenderer": "State", "width": 100},
     hidden_below(PHONE_PX, number_column("cpu", "CPU", 84)),

@@ -37,14 +37,17 @@ def _by_resource(snapshot: Snapshot) -> dict[tuple[str, str], list[Verdict]]:
 def _group_row(group: ResourceGroup, grouping: str) -> Row:
     is_live = group.live_count > 0
     ended = group.resource_count - group.live_count
+    name = visible(group.name) if group.name else UNNAMED
+    note = formatting.plural(group.resource_count, "resource") + (f", {ended} not live" if ended else "")
     return {
         "key": f"group:{group.name}",
         # A blank stands for the group of those without a name.
         "link": {"by": "resource", "of": grouping, "only": group.name or " ", "resource": None},
-        "name": visible(group.name) if group.name else UNNAMED,
+        "name": name,
+        "name_text": f"{name}\n{note}",
         "is_blank": not group.name.strip(),
-        "note": formatting.plural(group.resource_count, "resource") + (f", {ended} not live" if ended else ""),
-        "details": visible(group.name) if group.name else UNNAMED,
+        "note": note,
+        "details": name,
         "owner": "",
         "state": "Live" if is_live else "Not live",
         "state_tone": "healthy" if is_live else "no_data",

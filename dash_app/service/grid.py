@@ -9,7 +9,16 @@ from typing import Final
 
 from dash.development.base_component import Component
 
-from dash_app.shared.grid import PHONE_PX, TABLET_PX, Column, course_column, grid, hidden_below, number_column
+from dash_app.shared.grid import (
+    PHONE_PX,
+    TABLET_PX,
+    Column,
+    course_column,
+    grid,
+    hidden_below,
+    named_column,
+    number_column,
+)
 
 COLUMNS: Final[list[Column]] = [
     {"field": "name", "headerName": "Name", "cellRenderer": "Name", "flex": 2.2, "minWidth": 120},
@@ -27,7 +36,7 @@ COLUMNS: Final[list[Column]] = [
 
 
 INSTANCE_COLUMNS: Final[list[Column]] = [
-    {"field": "name", "headerName": "Container or process", "cellRenderer": "Named", "flex": 2.2, "minWidth": 104},
+    named_column("Container or process"),
     hidden_below(TABLET_PX, {"field": "matched", "headerName": "Known by", "flex": 1, "minWidth": 100}),
     {"field": "state", "headerName": "State", "cellRenderer": "State", "width": 100},
     hidden_below(PHONE_PX, number_column("cpu", "CPU", 84)),

@@ -48,6 +48,21 @@ def number_column(field: str, title: str, width: int, tone_field: str | None = N
     return column
 
 
+def named_column(title: str) -> Column:
+    """A name with a note beside it, which is a link. The row's `name_text` changes with everything that is drawn of it.
+
+    Cells are drawn again only when their own value changes, and a note or a link may change without the name.
+    """
+    return {
+        "field": "name",
+        "headerName": title,
+        "valueGetter": {"function": "params.data.name_text"},
+        "cellRenderer": "Named",
+        "flex": 2.2,
+        "minWidth": 104,
+    }
+
+
 def course_column(field: str, title: str, parameters: dict[str, Any]) -> Column:
     """A sparkline over the range."""
     return {

@@ -31,6 +31,7 @@ def resource_row(one: Resource, verdicts: Sequence[Verdict], is_chosen: bool = F
         "key": key_of(one),
         "link": {"resource": None if is_chosen else key_of(one)},
         "name": visible(identity.name),
+        "name_text": "\n".join((visible(identity.name), _note(one), _details(one), str(is_chosen))),
         "is_blank": is_blank(identity.name),
         "note": _note(one),
         "details": _details(one),
