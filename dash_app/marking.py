@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+import structlog
+
 from alerting.rules import Rule, Signal
 from dash_app.shared.alert_marks import Band, marked
 from dash_app.shared.alert_news import AlertNews, Episode
 from dash_app.shared.charts import Figure
 from dash_app.shared.names import visible
 from dash_app.shell.page import Answer, Page, Question
-from telemetry import ModelWatchError
+
+log = structlog.get_logger(__name__)
 
 _LONGEST_NAME: Final = 40
 
@@ -32,7 +35,8 @@ def with_marks(page: Page, news: AlertNews) -> Page:
             return found
         try:
             episodes, rules = await news.episodes(*span), await news.rules()
-        except ModelWatchError:
+        except Exception as error:
+            log.warning("alerts not marked", page=page.name, error=repr(error))
             return found  # the figures are right without them
         scope = (question.view.environment, page.subject(question))
         return replace(found, figures=marked_figures(found.figures, page.watched, episodes, rules, scope))

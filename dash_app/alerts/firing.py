@@ -188,7 +188,11 @@ def _links(one: OpenAlert) -> list[Component]:
     if service := labels.get("service"):
         found.append(PageLink("/service", "The service", "link-button", {"name": service}))
     found.append(PageLink("/alerts", "The rule", "link-button", {"tab": "rules", "rule": one.alert.rule_id}))
-    found.append(PageLink("/alerts", "History of the rule", "link-button", {"tab": "history", "of": one.alert.rule_id}))
+    found.append(
+        PageLink(
+            "/alerts", "History of the rule", "link-button", {"tab": "history", "of": one.alert.rule_id, "before": None}
+        )
+    )
     if rule is not None and rule.runbook_url:
         found.append(
             html.A(

@@ -129,7 +129,10 @@ def editor() -> Component:
     return html.Div(
         [
             html.Div(
-                [html.H2("New rule", id="rule-title"), PageLink("/alerts", "Close", "link-button", {"tab": "rules"})],
+                [
+                    html.H2("New rule", id="rule-title"),
+                    PageLink("/alerts", "Close", "link-button", {"tab": "rules", "rule": None}),
+                ],
                 className="card-head",
             ),
             html.Div([_component(field) for field in FIELDS if field.is_main], className="form-grid"),

@@ -12,17 +12,20 @@
   }
   // What was said of something that somebody did is of no interest elsewhere.
   let isGoing = false;
-  let tab = null;
-  function forgetOutcome() {
+  let before = null;
+  function forget() {
     const { page, fields } = modelwatch.address.current;
-    if (page.name === "alerts" && tab !== null && tab !== fields.tab && !isGoing) {
-      clientside.set_props("alerts-outcome", { children: "" });
+    if (page.name === "alerts" && before !== null) {
+      const isOther = before.alert !== fields.alert;
+      if ((before.tab !== fields.tab || isOther) && !isGoing) clientside.set_props("alerts-outcome", { children: "" });
+      // What was written about one alert must not be said of another.
+      if (isOther) ["alerts-ack-note", "alerts-quiet-why"].forEach((id) => clientside.set_props(id, { value: "" }));
     }
-    tab = page.name === "alerts" ? fields.tab : null;
+    before = page.name === "alerts" ? { tab: fields.tab, alert: fields.alert } : null;
   }
   window.addEventListener("modelwatch-address", () => {
     drawTested();
-    forgetOutcome();
+    forget();
   });
 
   clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {

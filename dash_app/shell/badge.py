@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
 from dash import html
 from dash.development.base_component import Component
 
@@ -14,7 +15,8 @@ from alerting.desk import OpenAlert
 from alerting.notification import Severity
 from dash_app.shared.alert_news import AlertNews
 from dash_app.shell.page import Filling
-from telemetry import ModelWatchError
+
+log = structlog.get_logger(__name__)
 
 BADGE = "alert-badge"
 
@@ -33,7 +35,8 @@ async def badge_now(news: AlertNews) -> Filling:
     """Return what the badge shows. A page that can be answered is not kept back by alerts that cannot."""
     try:
         return badge_of(await news.firing())
-    except ModelWatchError:
+    except Exception as error:
+        log.warning("badge of alerts not known", error=repr(error))
         return _shown("?", "alerts are not known now", "no_data")
 
 

@@ -65,6 +65,10 @@ async def _is_badge_right(tab: Any, system: System) -> bool:
     return await tab.text("#alert-badge-number") == str(len(await _alerts(system)))
 
 
+async def _is_empty(tab: Any, field: str) -> bool:
+    return str(await tab.page.input_value(field)) == ""
+
+
 async def _opened(new_tab: Any, system: System, search: str = "", **options: Any) -> Any:
     tab = await new_tab(**options)
     await tab.open(f"{system.url}/alerts{search}")
@@ -137,6 +141,9 @@ async def test_a_rule_made_on_the_page_is_tested_saved_fires_and_is_dealt_with(
     await tab.page.click("#alerts-quiet")
     await tab.until(f"{entry} .flag:has-text('Silenced')")
     await tab.page.screenshot(path=artifacts / "alerts-firing-dark.png", full_page=True)
+    await tab.page.click(f".alert-entry:has-text('{SHOWN[:8]}'):has-text('Slow')")
+    await eventually(lambda: _is_empty(tab, "#alerts-ack-note"), what="what was written of another alert is gone")
+    assert await tab.text("#alerts-outcome") == ""
     now = next(one for one in await _alerts(system) if one["alert_id"] == alert["alert_id"])
     assert now["ack"]["note"] == "looking at <i>it</i>"
     assert now["silenced_until"]
@@ -170,6 +177,8 @@ async def test_a_rule_is_turned_off_and_changed_by_nobody_else(system: System, n
     await tab.page.click(f"{row} .act")
     await tab.page.click(f"{row} .act.is-asking")
     await tab.until(f"{row} .switch[aria-pressed=true]")
+    await tab.page.click(".rule-editor >> text=Close")
+    await tab.until("#alerts-editor[hidden]")
     assert tab.complaints == []
 
 
