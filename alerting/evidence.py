@@ -7,13 +7,13 @@ one that comes late.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, cast
 
 import structlog
 
 from alerting.notification import Contributor, Evidence
-from alerting.observing import Watch, resource_labels
+from alerting.observing import Watch, matchers_of, matches, resource_labels
 from alerting.questions import RedQuestion, ResourceQuestion
 from alerting.reading import Reader
 from alerting.rules import LATENCIES, RED_LABELS, RED_SIGNALS, RESOURCE_LABELS, RESOURCE_SIGNALS, SHARES, Signal
@@ -49,11 +49,11 @@ class EvidenceFinder:
         return None
 
     async def _find(self, watch: Watch, labels: Mapping[str, str]) -> Evidence | None:
-        service = labels.get("service")
-        if service is None or watch.rule.signal not in RED_SIGNALS | RESOURCE_SIGNALS:
+        labels = {**{name: value for name, value in watch.rule.scope.items() if "*" not in value}, **labels}
+        if "service" not in labels or watch.rule.signal not in RED_SIGNALS | RESOURCE_SIGNALS:
             return None
         window_s = min(watch.rule.seconds, _LONGEST_WINDOW_S)
-        scope = {name: value for name, value in labels.items() if name in RED_LABELS}
+        scope = {*labels, *watch.rule.scope}
         wanted = [name for name in _DIMENSIONS if name not in labels]
         red = {name: RedQuestion(window_s, _fields({*scope, name})) for name in wanted} or {
             "": RedQuestion(window_s, _fields(scope))
@@ -61,7 +61,7 @@ class EvidenceFinder:
         used = ResourceQuestion(_MINUTE_S)
         answers, _ = await self._reader.answers({*red.values(), used})
         totals = {name: cast(WindowTotals, answers[question]) for name, question in red.items() if question in answers}
-        whole = _whole(next(iter(totals.values()), None), scope)
+        whole = _whole(watch, next(iter(totals.values()), None), labels)
         return Evidence(
             window_s=window_s,
             **whole,
@@ -69,14 +69,14 @@ class EvidenceFinder:
                 [
                     found
                     for name, of_name in totals.items()
-                    if name and (found := _contributor(watch, name, of_name, scope)) is not None
+                    if name and (found := _contributor(watch, name, of_name, labels)) is not None
                 ]
             ),
             **_used(cast(ResourcesAnswer, answers[used]), labels) if used in answers else {},
         )
 
 
-def _fields(names: Mapping[str, str] | set[str]) -> tuple[str, ...]:
+def _fields(names: Collection[str]) -> tuple[str, ...]:
     return tuple([label for label in RED_LABELS if label in names])
 
 
@@ -96,17 +96,21 @@ def _used(answer: ResourcesAnswer, labels: Mapping[str, str]) -> dict[str, float
     }
 
 
-def _inside(totals: WindowTotals, scope: Mapping[str, str]) -> list[tuple[str, ...]]:
-    wanted = [(totals.fields.index(cast(GroupBy, name)), value) for name, value in scope.items()]
-    service = scope.get("service")
-    groups = totals.groups() if service is None else totals.groups_with("service", service)
-    return [group for group in groups if all(group[at] == value for at, value in wanted)]
+def _inside(watch: Watch, totals: WindowTotals, labels: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return the groups that have an alert's labels, and are what its rule is about by all that it does not tell."""
+    wanted = [(at, labels[name]) for at, name in enumerate(totals.fields) if name in labels]
+    others = [one for one in matchers_of(watch.rule.scope, totals.fields) if totals.fields[one[0]] not in labels]
+    return [
+        group
+        for group in totals.groups_with("service", labels["service"])
+        if all(group[at] == value for at, value in wanted) and all(matches(group[at], one) for at, one in others)
+    ]
 
 
-def _whole(totals: WindowTotals | None, scope: Mapping[str, str]) -> dict[str, float | int | None]:
+def _whole(watch: Watch, totals: WindowTotals | None, labels: Mapping[str, str]) -> dict[str, float | int | None]:
     if totals is None:
         return {}
-    found = [total for _, total in totals.select((), _inside(totals, scope))]
+    found = [total for _, total in totals.select((), _inside(watch, totals, labels))]
     if not found:
         return {"calls": 0, "errors": 0, "client_errors": 0, "rate_per_s": 0.0}
     total = found[0]
@@ -121,9 +125,9 @@ def _whole(totals: WindowTotals | None, scope: Mapping[str, str]) -> dict[str, f
     }
 
 
-def _contributor(watch: Watch, dimension: str, totals: WindowTotals, scope: Mapping[str, str]) -> Contributor | None:
+def _contributor(watch: Watch, dimension: str, totals: WindowTotals, labels: Mapping[str, str]) -> Contributor | None:
     field = cast(GroupBy, dimension)
-    found = [(name, total) for (name,), total in totals.select((field,), _inside(totals, scope)) if name]
+    found = [(name, total) for (name,), total in totals.select((field,), _inside(watch, totals, labels)) if name]
     if not found:
         return None
     name, top = max(found, key=lambda one: (_weight(watch, one[1]), one[0]))

@@ -66,7 +66,7 @@ class Watch:
         """Tell whether an alert of these labels can be one of the rule."""
         own = self.rule.labels
         return set(labels) <= set(own) and all(
-            _matches(labels.get(own[at], ""), wanted) for at, wanted in matchers_of(self.rule.scope, own)
+            matches(labels.get(own[at], ""), wanted) for at, wanted in matchers_of(self.rule.scope, own)
         )
 
 
@@ -117,7 +117,7 @@ def _chosen(rule: Rule, totals: WindowTotals) -> Sequence[Group]:
     else:
         groups = totals.groups()
     matchers = matchers_of(rule.scope, totals.fields)
-    return [group for group in groups if all(_matches(group[at], wanted) for at, wanted in matchers)]
+    return [group for group in groups if all(matches(group[at], wanted) for at, wanted in matchers)]
 
 
 def matchers_of(scope: Mapping[str, str], labels: Sequence[str]) -> list[Matcher]:
@@ -134,7 +134,8 @@ def pattern_of(text: str) -> re.Pattern[str] | str:
     return re.compile(first + "".join(f"(?>.*?{one})" for one in between if one) + ".*" + last, re.DOTALL)
 
 
-def _matches(value: str, wanted: re.Pattern[str] | str) -> bool:
+def matches(value: str, wanted: re.Pattern[str] | str) -> bool:
+    """Tell whether a value is what `pattern_of` made of what is wanted."""
     return value == wanted if isinstance(wanted, str) else wanted.fullmatch(value) is not None
 
 
@@ -211,7 +212,7 @@ def resource_observations(watch: Watch, usages: Iterable[tuple[Resource, Usage]]
     for resource, usage in usages:
         value = _usage_of(rule.signal, resource, usage)
         labels = resource_labels(resource)
-        if value is None or not all(_matches(labels[RESOURCE_LABELS[at]], wanted) for at, wanted in matchers):
+        if value is None or not all(matches(labels[RESOURCE_LABELS[at]], wanted) for at, wanted in matchers):
             continue
         group = tuple([labels[name] for name in rule.labels])
         found[group] = worst(found.get(group, value), value)
@@ -256,5 +257,5 @@ def _scoped(watch: Watch, values: Mapping[Group, float]) -> dict[Group, Observat
     return {
         group: Observation(value, value)
         for group, value in values.items()
-        if all(_matches(group[at], wanted) for at, wanted in matchers)
+        if all(matches(group[at], wanted) for at, wanted in matchers)
     }

@@ -89,6 +89,26 @@ async def test_a_scope_lets_through_what_it_names(
     assert set(await world.phases()) == expected
 
 
+@pytest.mark.parametrize("production", ["prod", "pro*"])
+@pytest.mark.parametrize("group_by", [("service",), ("route",)])
+async def test_evidence_is_of_what_the_rule_is_about(
+    history: SqlHistory, clock: ManualClock, production: str, group_by: tuple[str, ...]
+) -> None:
+    """Its figures and its contributors are those of the scope: another environment's calls are not among them."""
+    scope = {"service": "shop", "environment": production}
+    world = await world_of(history, clock, rule(scope=scope, group_by=group_by))
+    await world.calls(10, errors=10, http_route="/*", deployment_environment="prod", service_version="1")
+    await world.calls(90, http_route="/*", deployment_environment="staging", service_version="2")
+    await world.calls(90, http_route="/buy", deployment_environment="staging", service_version="2")
+    await world.round(1)
+    (item,) = (await world.told())[0].items
+    assert item.value == 1.0
+    assert item.evidence is not None
+    assert (item.evidence.calls, item.evidence.errors) == (10, 10)
+    versions = [one.name for one in item.evidence.contributors if one.dimension == "version"]
+    assert versions == ["1"]
+
+
 async def test_two_errors_in_three_requests_wake_nobody(history: SqlHistory, clock: ManualClock) -> None:
     """With the rule as it comes: too few to judge by; and of a few more, the bound is what counts."""
     world = await world_of(
