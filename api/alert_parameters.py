@@ -12,9 +12,11 @@ from alerting.states import Phase
 from api.parameters import Time
 
 _LABEL: Final = 256
+_TEXT: Final = r"^[^\x00]*$"
+"""PostgreSQL can be asked for no text with NUL in it."""
 _HISTORY_KEY: Final = r"^\d{1,15}\.[0-9a-f]{24}\.\d{1,12}$"
 
-_DELIVERY_KEY: Final = r"^\d{1,15}\.[0-9a-f]{1,64}\..+$"
+_DELIVERY_KEY: Final = r"^\d{1,15}\.[0-9a-f]{1,64}\.[^\x00]+$"
 
 
 def delivery_key(text: str) -> DeliveryKey:
@@ -32,8 +34,12 @@ def history_key(text: str) -> HistoryKey:
 class OpenAlertsParameters(BaseModel, extra="forbid"):
     """The parameters of `/api/v1/alerts`."""
 
-    service: str | None = Field(None, max_length=_LABEL, description="Only of this service.", examples=["churn"])
-    rule: str | None = Field(None, max_length=_LABEL, description="Only of this rule.", examples=["high-latency"])
+    service: str | None = Field(
+        None, max_length=_LABEL, pattern=_TEXT, description="Only of this service.", examples=["churn"]
+    )
+    rule: str | None = Field(
+        None, max_length=_LABEL, pattern=_TEXT, description="Only of this rule.", examples=["high-latency"]
+    )
     severity: Severity | None = Field(None, description="Only of this severity.", examples=["critical"])
     state: Phase | None = Field(None, description="Only in this state.", examples=["firing"])
     limit: int = Field(500, ge=1, le=5_000, description="The most items to answer with.", examples=[500])
@@ -42,9 +48,11 @@ class OpenAlertsParameters(BaseModel, extra="forbid"):
 class AlertHistoryParameters(BaseModel, extra="forbid"):
     """The parameters of `/api/v1/alerts/history`."""
 
-    rule: str | None = Field(None, max_length=_LABEL, description="Only of this rule.", examples=["high-latency"])
+    rule: str | None = Field(
+        None, max_length=_LABEL, pattern=_TEXT, description="Only of this rule.", examples=["high-latency"]
+    )
     alert: str | None = Field(
-        None, max_length=_LABEL, description="Only of this alert.", examples=["5f0c4a1de8a5b1c2d3e4f506"]
+        None, max_length=_LABEL, pattern=_TEXT, description="Only of this alert.", examples=["5f0c4a1de8a5b1c2d3e4f506"]
     )
     start: Time | None = Field(None, description="Only from then on.", examples=["2026-11-22T09:00:00Z"])
     end: Time | None = Field(None, description="Only before then.", examples=["2026-11-22T10:00:00Z"])
@@ -60,7 +68,9 @@ class AlertHistoryParameters(BaseModel, extra="forbid"):
 class AlertDeliveriesParameters(BaseModel, extra="forbid"):
     """The parameters of `/api/v1/alert-notifications`."""
 
-    channel: str | None = Field(None, max_length=_LABEL, description="Only to this channel.", examples=["on-call"])
+    channel: str | None = Field(
+        None, max_length=_LABEL, pattern=_TEXT, description="Only to this channel.", examples=["on-call"]
+    )
     before: str | None = Field(
         None,
         pattern=_DELIVERY_KEY,

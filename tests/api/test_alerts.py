@@ -229,6 +229,22 @@ async def test_a_page_of_another_origin_changes_nothing(served: Served, headers:
     assert plain.status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("route", "parameter", "value"),
+    [
+        ("alerts", "service", "%00"),
+        ("alerts/history", "rule", "a%00"),
+        ("alerts/history", "alert", "%00"),
+        ("alert-notifications", "channel", "%00"),
+        ("alert-notifications", "before", "1.ab.%00"),
+    ],
+)
+async def test_a_text_with_nul_in_it_is_refused_by_name(served: Served, route: str, parameter: str, value: str) -> None:
+    """PostgreSQL can be asked for no such text: that is the asker's mistake, and no failure of ours."""
+    answer = await served.client.get(f"/api/v1/{route}?{parameter}={value}")
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, parameter)
+
+
 async def test_a_body_has_a_bound(served: Served) -> None:
     """Whether its length is told beforehand or not."""
 
