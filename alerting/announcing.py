@@ -16,6 +16,7 @@ from alerting.notification import AlertItem, Evidence, Links, Notification, Seve
 from alerting.observing import Group, Watch
 from alerting.rules import Rule
 from alerting.settings import AlertingSettings
+from alerting.states import Phase
 from alerting.telling import News, may_tell, news_of, rank
 from alerting.wording import summary_of
 
@@ -153,12 +154,13 @@ def _item(
 
 def links_of(alert: Alert, settings: AlertingSettings) -> Links:
     """Return the addresses of the service at the time of the alert, and of the alert."""
-    base = settings.page_url.rstrip("/")
+    base, state = settings.page_url.rstrip("/"), alert.state
+    began_s = state.since_s if state.phase == Phase.PENDING else state.started_s
     fields = {
         "range": "1h",
         "env": alert.labels.get("environment"),
         "service": alert.labels.get("service"),
-        "at": str(round(alert.state.started_s)),
+        "at": str(round(began_s)),
     }
     search = urlencode({name: value for name, value in fields.items() if value})
     return Links(page=f"{base}/?{search}", alerts=f"{base}/alerts?alert={alert.alert_id}")

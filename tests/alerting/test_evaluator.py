@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from alerting.acks import Ack
+from alerting.alerts import Alert
+from alerting.announcing import links_of
 from alerting.notification import Severity
 from alerting.rules import MetricChoice, Signal
+from alerting.settings import AlertingSettings
 from alerting.silences import Silence
+from alerting.states import AlertState, Phase
 from storage.alert_documents import AckRow
 from storage.alert_rounds import LeaseLostError
 from storage.history import SqlHistory
@@ -107,6 +111,14 @@ async def test_evidence_is_of_what_the_rule_is_about(
     assert (item.evidence.calls, item.evidence.errors) == (10, 10)
     versions = [one.name for one in item.evidence.contributors if one.dimension == "version"]
     assert versions == ["1"]
+
+
+@pytest.mark.parametrize(("phase", "at_s"), [(Phase.PENDING, 500), (Phase.FIRING, 200), (Phase.NO_DATA, 200)])
+def test_an_alert_links_to_the_time_that_it_is_about(phase: Phase, at_s: int) -> None:
+    """To when it began to fire; while it is pending to when it became bad, not to when it fired the last time."""
+    state = AlertState(first_seen_s=100, phase=phase, since_s=500, started_s=200)
+    alert = Alert("id", "failing", {"service": "shop"}, state)
+    assert links_of(alert, AlertingSettings()).page == f"/?range=1h&service=shop&at={at_s}"
 
 
 async def test_two_errors_in_three_requests_wake_nobody(history: SqlHistory, clock: ManualClock) -> None:
