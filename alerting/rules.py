@@ -18,6 +18,7 @@ DAY_S: Final = 86_400
 _LABEL_CHARS: Final = 256
 _MAX_LABELS: Final = 8
 _KNOWN_FOR_S: Final = 3_600
+_LONGEST_WINDOW_S: Final = 31 * DAY_S
 
 
 class Signal(StrEnum):
@@ -98,7 +99,7 @@ class Rule(BaseModel):
     window_s: int | None = Field(
         None,
         ge=1,
-        le=31 * DAY_S,
+        le=_LONGEST_WINDOW_S,
         description="Over how long it is measured. Without it a minute; for `restarts` ten. For `absence`, how far "
         "back a group is known: an hour, or four times the threshold.",
     )
@@ -187,7 +188,7 @@ class Rule(BaseModel):
         if self.window_s is not None:
             return self.window_s
         if self.signal == Signal.ABSENCE:
-            return max(_KNOWN_FOR_S, 4 * round(self.largest_threshold))
+            return max(_KNOWN_FOR_S, min(4 * round(self.largest_threshold), _LONGEST_WINDOW_S))
         return 600 if self.signal == Signal.RESTARTS else 60
 
     @property
@@ -224,6 +225,8 @@ def _check_thresholds(rule: Rule) -> None:
         raise ValueError("warning: thresholds of this signal are not negative")
     if rule.signal in (Signal.ABSENCE, Signal.PIPELINE_LAG) and rule.comparison != "above":
         raise ValueError("comparison: of this signal, only above is bad")
+    if rule.signal == Signal.ABSENCE and 2 * max(thresholds) > _LONGEST_WINDOW_S:
+        raise ValueError("warning: of this signal, thresholds are at most half of 31 days: 1339200 s")
     if rule.signal in SHARES and rule.comparison == "below":
         raise ValueError("comparison: of error rates, only above is bad")
 

@@ -30,6 +30,7 @@ GOOD: dict[str, Any] = {"rule_id": "r", "name": "R", "signal": "error_rate", "wa
         ({"warning": 1}, "critical: a rate is never above 1"),
         ({"comparison": "below"}, "comparison: of error rates, only above"),
         ({"signal": "latency_p95", "warning": -1}, "warning: thresholds of this signal are not negative"),
+        ({"signal": "absence", "warning": 1e15}, "warning: of this signal, thresholds are at most half of 31 days"),
         ({"signal": "metric"}, "metric: must be given"),
         ({"metric": {"name": "x"}}, "metric: must be given"),
         ({"signal": "metric", "metric": {"name": "x"}, "scope": {"shard": "a*"}}, "scope: of metrics"),
