@@ -14,7 +14,7 @@ from alerting.questions import LagQuestion, Question, RedQuestion, ResourceQuest
 from alerting.settings import AlertingSettings
 from alerting.trust import Pipeline
 from query import GroupBy, MetricQuery, Query, QuestionError, ResourceQuery
-from telemetry import NowNs
+from telemetry import NowNs, PermanentError
 
 _NS_PER_S: Final = 1_000_000_000
 _AT_ONCE: Final = 3
@@ -56,7 +56,7 @@ class Reader:
             async with room:
                 try:
                     answers[question] = await self._answer(question)
-                except QuestionError as error:
+                except PermanentError as error:  # nobody may ask that, or the database cannot be asked it
                     refused[question] = str(error)
 
         ended = await asyncio.gather(*map(ask, questions), return_exceptions=True)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from alerting.notification import Severity
+from alerting.notification import Severity, Told
 from alerting.rules import MetricChoice, Signal
+from alerting.states import Phase
 from processor.component import build_metric_decoder
 from processor.settings import ProcessorSettings
 from storage.history import SqlHistory
@@ -126,3 +127,82 @@ async def test_a_metric_whose_unit_changes_is_refused_by_name(history: SqlHistor
     await world.round(5)
     assert {alert.rule_id: alert.state.value for alert in await world.alerts()} == {"of-seconds": 2.0}
     assert "units 'ms', 's'" in world.evaluator.report.failures["of-any"]
+
+
+async def test_a_question_that_the_database_can_never_answer_fails_its_own_rule_alone(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """A label with NUL in it, which PostgreSQL refuses: that rule may fail and says so, the others go on."""
+    odd = rule(
+        rule_id="odd",
+        signal=Signal.METRIC,
+        metric=MetricChoice(name="wait"),
+        warning=1,
+        critical=None,
+        scope={"shard": "a\0"},
+    )
+    world = await AlertWorld(history, clock, odd, rule()).begin()
+    await send(world, gauge(number_point(5.0, shard="a"), name="wait"), service="shop")
+    await world.calls(5, errors=5)
+    await world.round(5)
+    assert await world.phases() == {"shop": "firing"}
+    assert set(world.evaluator.report.failures) <= {"odd"}
+
+
+class Machine:
+    """Containers that report as `container_stats` does: what is set, as long as it is set."""
+
+    def __init__(self, world: AlertWorld) -> None:
+        self.world = world
+        self.start_ns = world.clock()
+        self.cpu_s = self.periods = self.throttled = 0.0
+        self.restarts = 0
+
+    async def report(self, *, busy: float, throttled: float, memory: float, restarts: int) -> None:
+        """Go on for ten seconds with these shares of the limits, and with this many restarts."""
+        self.cpu_s += 10 * busy
+        self.periods += 100
+        self.throttled += 100 * throttled
+        self.restarts += restarts
+        totals = {
+            "container.cpu.time": self.cpu_s,
+            "container.cpu.throttling_data.periods": self.periods,
+            "container.cpu.throttling_data.throttled_periods": self.throttled,
+        }
+        metrics = [total(number_point(value), name=name) for name, value in totals.items()]
+        for metric in metrics:
+            metric.sum.data_points[0].start_time_unix_nano = self.start_ns
+        readings = {
+            "container.cpu.limit": 1.0,
+            "container.memory.working_set": 100 * memory,
+            "container.memory.usage.limit": 100.0,
+            "container.restarts": float(self.restarts),
+        }
+        metrics += [gauge(number_point(value), name=name) for name, value in readings.items()]
+        await send(self.world, *metrics, container__id="c" * 64, container__name="model", host__name="h1")
+
+
+async def test_each_rule_for_resources_that_is_there_from_the_start_fires_and_is_resolved(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """A container that uses up its CPU and its quota, nearly fills its memory and restarts, and then recovers."""
+    world = await AlertWorld(history, clock, default_rules=True).begin()
+    machine = Machine(world)
+    ill = {"busy": 1.0, "throttled": 0.9, "memory": 0.97}
+    well = {"busy": 0.1, "throttled": 0.0, "memory": 0.3}
+    for _ in range(8):
+        await machine.report(**well, restarts=0)
+        await world.round(10)
+    assert await world.alerts() == []
+    for number in range(20):
+        await machine.report(**ill, restarts=int(number < 5))
+        await world.round(10)
+    rules = {"high-cpu", "cpu-throttled", "high-memory", "restarting"}
+    firing = {alert.rule_id: alert.state for alert in await world.alerts() if alert.state.phase == Phase.FIRING}
+    assert {rule_id: state.severity for rule_id, state in firing.items()} == dict.fromkeys(rules, Severity.CRITICAL)
+    for _ in range(75):
+        await machine.report(**well, restarts=0)
+        await world.round(10)
+    assert {alert.rule_id for alert in await world.alerts() if alert.state.phase == Phase.FIRING} == set()
+    told = [(one.rule_id, one.state) for one in await world.told()]
+    assert {(rule_id, state) for rule_id in rules for state in (Told.FIRING, Told.RESOLVED)} == set(told)
