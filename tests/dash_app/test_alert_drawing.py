@@ -11,11 +11,16 @@ from alerting.backtest import Backtest, Episode, Replayed
 from alerting.default_rules import DEFAULT_RULES
 from alerting.desk import OpenAlert, Past
 from alerting.notification import Links, Severity
+from alerting.report import Report
+from alerting.rulebook import KnownRule
 from alerting.rules import LATENCIES, SHARES, Rule
 from alerting.states import AlertState, Phase, Side, Transition
 from alerting.wording import summary_of
+from dash_app.alerts.answer import trust
 from dash_app.alerts.backtest_chart import backtest_figure, headline
+from dash_app.alerts.firing import firing_list
 from dash_app.alerts.form import FIELDS, FormError, labels_of, rule_of, values_of
+from dash_app.alerts.snapshot import AlertsView, Snapshot
 from dash_app.alerts.words import length
 from dash_app.marking import marked_figures
 from dash_app.shared.alert_marks import Band, marked, merged
@@ -285,3 +290,38 @@ def test_the_badge_says_in_words_what_its_colour_says() -> None:
     assert both["alert-badge"]["className"] == "badge is-critical"
     assert both["alert-badge-number"] == {"children": "2"}
     assert both["alert-badge-words"] == {"children": " firing: 1 critical, 1 warning"}
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        (Report(at_s=990.0), ""),
+        (Report(), ""),
+        (
+            Report(at_s=900.0),
+            "Nobody has evaluated alerts for 1 min 40 s. Start modelwatch alerts, or look at its log.",
+        ),
+        (
+            Report(at_s=999.0, frozen_reason="a processor is 40 s behind", frozen_since_s=940.0),
+            "Alerts have been frozen for 1 min: a processor is 40 s behind. "
+            "Until then nothing fires and nothing is resolved, except by pipeline-behind.",
+        ),
+    ],
+)
+def test_the_page_says_when_it_cannot_be_trusted(report: Report, words: str) -> None:
+    """Frozen, or evaluated by nobody; nothing where all is well or nothing ever was."""
+    snapshot = Snapshot(AlertsView(), 1_000.0, report, [], [])
+    assert trust(snapshot).replace("\u00a0", " ") == words
+
+
+def test_nothing_fires_is_told_only_where_rules_are_evaluated() -> None:
+    """No rule, no round yet, and the good news are three things."""
+    known = [KnownRule(rule(), 1, False, 0)]
+    off = [KnownRule(rule(is_enabled=False), 1, False, 0)]
+
+    def told(report: Report, rules: list[KnownRule]) -> str:
+        return str(firing_list(Snapshot(AlertsView(), 1_000.0, report, [], rules))[0])
+
+    assert "No rule was evaluated yet" in told(Report(), known)
+    assert "No rule is turned on" in told(Report(at_s=999.0), off)
+    assert "Nothing fires" in told(Report(at_s=999.0), known)
