@@ -6,7 +6,7 @@ Pure; used by the pages whose charts show what rules watch, and by the editor of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from alerting.notification import Severity
@@ -15,6 +15,8 @@ from dash_app.shared.charts import Figure
 
 _COLOURS: Final = {Severity.CRITICAL: palette.SERVER_ERRORS, Severity.WARNING: palette.CLIENT_ERRORS}
 _MOST_BANDS: Final = 60
+_LETTERS: Final = 75
+"""How many letters fit across a chart of a third of a screen's width; names that do not fit would cover others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,14 @@ def marked(figure: Figure, bands: Sequence[Band]) -> Figure:
     """
     low_ms, high_ms = figure["layout"]["xaxis"]["range"]
     shapes = []
-    for band in merged(bands)[-_MOST_BANDS:]:
+    shown = merged(bands)[-_MOST_BANDS:]
+    for band in shown:
         start_ms, end_ms = max(1000 * band.started_s, low_ms), min(1000 * band.ended_s, high_ms)
         if start_ms > high_ms or end_ms < low_ms:
             continue
+        has_room = (end_ms - start_ms) * _LETTERS >= (high_ms - low_ms) * len(band.label)
+        if len(shown) > 1 and not has_room:
+            band = replace(band, label="")
         shapes.append(_area(band, start_ms, end_ms, is_late=start_ms - low_ms > high_ms - start_ms))
         if 1000 * band.started_s >= low_ms:
             shapes.append(_edge(band, start_ms))
