@@ -72,6 +72,7 @@ class Dispatcher:
         self._sent_ms: dict[str, deque[int]] = {name: deque() for name in self._channels}
         self._alone: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
+        self._looked_ms = 0
         for name in _COUNTED:
             counters.declare(name, channel=sorted(self._channels))
 
@@ -100,6 +101,7 @@ class Dispatcher:
 
     async def look(self) -> None:
         """Begin to send what is due to channels that are free, until every one of them has something to do."""
+        await self._follow_the_clock()
         while (leader := self._leadership()) is not None:
             busy = {*self._sending, *(name for name in self._channels if self._has_had_its_fill(name))}
             rows = await self._outbox.due(self._now_ms(), _AT_ONCE, tuple(sorted(busy)))
@@ -111,6 +113,13 @@ class Dispatcher:
                 task = asyncio.create_task(self._send(channel, parcel, leader), name=f"notification to {channel}")
                 self._sending[channel] = task
                 task.add_done_callback(lambda _done, channel=channel: self._sent(channel))  # type: ignore[misc]
+
+    async def _follow_the_clock(self) -> None:
+        """Let a clock that was put back delay nothing: what was due soon would be due long after."""
+        now_ms, leader = self._now_ms(), self._leadership()
+        if leader is not None and now_ms < self._looked_ms:
+            await self._outbox.put_back(*leader, now_ms, self._looked_ms - now_ms)
+        self._looked_ms = now_ms
 
     async def drained(self) -> None:
         """Return when nothing is being sent."""

@@ -55,6 +55,11 @@ _SETTLE: Final = text(
     "UPDATE alert_outbox SET status = :status, detail = :detail, due_ms = :due_ms, finished_ms = :finished_ms "
     "WHERE notification_id = :notification_id AND channel = :channel AND status = 'waiting'"
 )
+_PUT_BACK: Final = text(
+    "UPDATE alert_outbox SET due_ms = due_ms - :by_ms, "
+    "created_ms = CASE WHEN created_ms > :now_ms THEN created_ms - :by_ms ELSE created_ms END "
+    "WHERE status = 'waiting' AND due_ms > :now_ms"
+)
 _LATEST: Final = (
     f"{_COLUMNS} WHERE (created_ms, notification_id, channel) < (:before_ms, :before_id, :before_channel){{}} "
     "ORDER BY created_ms DESC, notification_id DESC, channel DESC LIMIT :limit"
@@ -114,6 +119,15 @@ class AlertOutbox:
             for row in rows
         ]
         await self._database.write(lambda connection: connection.execute(_SETTLE, values) and None)
+
+    async def put_back(self, holder: str, fence: int, now_ms: int, by_ms: int) -> None:
+        """Let what waits wait no longer than before, as the clock was put back by so much. Raises `LeaseLostError`."""
+
+        def write(connection: Connection) -> None:
+            renew(connection, holder, fence)
+            connection.execute(_PUT_BACK, {"now_ms": now_ms, "by_ms": by_ms})
+
+        await self._database.write(write)
 
     async def post(self, row: OutboxRow) -> None:
         """Put something into the outbox that no change of a state is told by, such as a test of a channel."""

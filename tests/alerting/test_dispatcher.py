@@ -100,6 +100,22 @@ async def test_what_failed_is_tried_again_later_and_later(office: Office) -> Non
     assert (await office.rows())["mail/n1"].status == "sent"
 
 
+async def test_a_clock_that_is_put_back_delays_nothing(office: Office) -> None:
+    """What waits is sent as soon as it would have been, in its order, and holds back nothing that comes after it."""
+    mail = RecordingNotifier(RetryableError("busy"))
+    await office.post("mail", "n1")
+    dispatcher = office.dispatcher(mail=mail)
+    await look(dispatcher)
+    await office.post("mail", "n2")
+    office.clock.advance(-3_600)
+    await office.post("mail", "n3")
+    await look(dispatcher)
+    assert mail.attempts == 1
+    office.clock.advance(3)
+    await look(dispatcher)
+    assert [told.notification_id for told in mail.told] == ["n1", "n2", "n3"]
+
+
 async def test_a_hint_to_wait_longer_is_honoured(office: Office) -> None:
     """A target that names a time is not asked before it."""
     mail = RecordingNotifier(RetryableError("later", retry_after_s=30))
