@@ -240,7 +240,8 @@ def _usage_of(signal: Signal, resource: Resource, usage: Usage) -> float | None:
     if signal == Signal.MEMORY:
         return usage.memory_share
     if signal == Signal.THROTTLING:
-        return usage.throttled_share
+        # No period counts while nothing wants to run: who waits for nothing is not made to wait.
+        return 0.0 if usage.periods_per_s == 0 else usage.throttled_share
     return None if resource.new_restarts is None else float(resource.new_restarts)
 
 

@@ -161,7 +161,7 @@ class Machine:
     async def report(self, *, busy: float, throttled: float, memory: float, restarts: int) -> None:
         """Go on for ten seconds with these shares of the limits, and with this many restarts."""
         self.cpu_s += 10 * busy
-        self.periods += 100
+        self.periods += 100 if busy else 0
         self.throttled += 100 * throttled
         self.restarts += restarts
         totals = {
@@ -182,14 +182,18 @@ class Machine:
         await send(self.world, *metrics, container__id="c" * 64, container__name="model", host__name="h1")
 
 
+@pytest.mark.parametrize("busy", [0.0, 0.1])
 async def test_each_rule_for_resources_that_is_there_from_the_start_fires_and_is_resolved(
-    history: SqlHistory, clock: ManualClock
+    history: SqlHistory, clock: ManualClock, busy: float
 ) -> None:
-    """A container that uses up its CPU and its quota, nearly fills its memory and restarts, and then recovers."""
+    """A container that uses up its CPU and its quota, nearly fills its memory and restarts, and then recovers.
+
+    While it does nothing at all, no period of its quota counts: it is throttled no more, and that is known.
+    """
     world = await AlertWorld(history, clock, default_rules=True).begin()
     machine = Machine(world)
     ill = {"busy": 1.0, "throttled": 0.9, "memory": 0.97}
-    well = {"busy": 0.1, "throttled": 0.0, "memory": 0.3}
+    well = {"busy": busy, "throttled": 0.0, "memory": 0.3}
     for _ in range(8):
         await machine.report(**well, restarts=0)
         await world.round(10)
