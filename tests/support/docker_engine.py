@@ -37,6 +37,8 @@ class DockerEngine(PrivateServer):
         self._program = find_program("dockerd", "nothing: it must be installed", "/usr/sbin/dockerd")
         super().__init__("docker", 0)
         self.socket = str(self.directory / "docker.sock")
+        # A namespace of containerd may not begin or end with what the name of a temporary folder may.
+        self._namespace = self.directory.name.replace("_", "0")
         self._client = self._new_client()
 
     @property
@@ -56,7 +58,12 @@ class DockerEngine(PrivateServer):
                 "--exec-opt",
                 "native.cgroupdriver=cgroupfs",
             ),
-            *("--containerd-namespace", path.name, "--containerd-plugins-namespace", f"{path.name}-plugins"),
+            *(
+                "--containerd-namespace",
+                self._namespace,
+                "--containerd-plugins-namespace",
+                f"{self._namespace}-plugins",
+            ),
             *("--shutdown-timeout", "1"),
         ]
 
@@ -147,7 +154,7 @@ class DockerEngine(PrivateServer):
         own = []
         for process in psutil.process_iter(["cmdline"]):
             words = process.info["cmdline"] or ()
-            if any(str(self.directory) in word for word in words) or self.directory.name in words:
+            if any(str(self.directory) in word for word in words) or self._namespace in words:
                 own.append(process)
         return own
 
