@@ -19,7 +19,7 @@ from query.metric_samples import Sample, samples_of
 from query.question import QuestionError, check_range, check_step
 from query.settings import QuerySettings
 from query.shared_answers import Kept, SharedAnswers
-from query.tiers import finest_width_s, fitting_width_s
+from query.tiers import finest_width_s, fitting_width_s, look_back
 from storage.metric_ports import MetricFilter, MetricHistory, label_of
 from storage.ports import KeptTier, TooManyPointsError
 from telemetry import NowNs
@@ -27,8 +27,6 @@ from telemetry.metric_points import MetricColumns
 from telemetry.metric_series import MetricSeriesKey, labels_of
 
 _NS_PER_S: Final = 1_000_000_000
-_LOOK_BACK_S: Final = 300
-"""How far before the start points are read that increases are told from: senders report every minute or oftener."""
 _MAX_LABELS: Final = 8
 _EVERYTHING: Final = MetricFilter()
 _LISTED_FOR_S: Final = 5.0
@@ -107,7 +105,7 @@ class MetricQuery:
         start_s = max(end_s - window_s, 0)
         start_s = floor_to(start_s, finest_width_s(tiers, start_s))
         width_s = tiers[0].width_s
-        steps = _Steps(start_s, end_s, end_s - start_s, _look_back(tiers, start_s, width_s), width_s)
+        steps = _Steps(start_s, end_s, end_s - start_s, look_back(tiers, start_s, width_s), width_s)
         return (await self._answer_in(steps, where, tuple(group_by), aggregation))[0]
 
     async def _answer_list(self, start_s: int, end_s: int, where: MetricFilter) -> Kept[MetricsAnswer]:
@@ -132,7 +130,7 @@ class MetricQuery:
         tiers = await self._history.kept()
         step_s = widened(start_s, step_s, partial(finest_width_s, tiers))
         start_s, end_s = floor_to(start_s, step_s), self._end_in(tiers, end_s)
-        since_s = _look_back(tiers, start_s, step_s)
+        since_s = look_back(tiers, start_s, step_s)
         steps = _Steps(start_s, end_s, step_s, since_s, fitting_width_s(tiers, step_s))
         return await self._answer_in(steps, where, group_by, aggregation)
 
@@ -175,12 +173,6 @@ class MetricQuery:
     def _holds_for(self, seconds: float) -> Callable[[], bool]:
         now_ns = self._now_ns()
         return lambda: 0 <= self._now_ns() - now_ns < seconds * _NS_PER_S
-
-
-def _look_back(tiers: Sequence[KeptTier], start_s: int, width_s: int) -> int:
-    """Return where to begin to read, which is with a whole bucket of those that are left of that time."""
-    since_s = max(start_s - ceil_to(_LOOK_BACK_S, width_s), 0)
-    return floor_to(since_s, finest_width_s(tiers, since_s))
 
 
 def _one_metric(columns: MetricColumns) -> MetricSeriesKey | None:

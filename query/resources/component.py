@@ -11,11 +11,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
 
-from query.blocks import ceil_to, floor_to
+from query.blocks import ceil_to, floor_to, widened
 from query.component import Query
 from query.question import QuestionError, check_range, check_step
 from query.resources.answers import (
@@ -39,7 +40,7 @@ from query.resources.summing import Limited, groups_of, latest_of, mean_of, sum_
 from query.resources.verdicts import LENGTH_S, STEP_S, Observed, memory_left_s, verdicts_of
 from query.settings import QuerySettings
 from query.shared_answers import Kept, SharedAnswers
-from query.tiers import finest_width_s, fitting_width_s
+from query.tiers import finest_width_s, fitting_width_s, look_back
 from storage.instance_ports import InstanceHistory
 from storage.metric_ports import MetricFilter, MetricHistory
 from storage.ports import KeptTier, SeriesFilter, TooManyPointsError
@@ -48,8 +49,6 @@ from telemetry import ModelWatchError, NowNs, SeenInstance
 log = structlog.get_logger(__name__)
 
 _NS_PER_S: Final = 1_000_000_000
-_LOOK_BACK_S: Final = 300
-"""How far before the start points are read that increases are told from: senders report every minute or oftener."""
 _AHEAD_S: Final = 600
 """Series may have been noted so long before the time of their points, as data may be dated ahead."""
 _INSTANCE_LOOK_BACK_S: Final = 3_600
@@ -244,9 +243,9 @@ class ResourceQuery:
         self, start_s: int, end_s: int, step_s: int, names: tuple[str, ...], still_holds: Callable[[], bool]
     ) -> Kept[_Found]:
         tiers = await self._history.kept()
-        step_s = ceil_to(step_s, finest_width_s(tiers, start_s))
+        step_s = widened(start_s, step_s, partial(finest_width_s, tiers))
         start_s, end_s = floor_to(start_s, step_s), self._end_in(tiers, end_s)
-        since_s = max(start_s - ceil_to(_LOOK_BACK_S, step_s), 0)
+        since_s = look_back(tiers, start_s, step_s)
         where = MetricFilter(metric_names=names, noted_since_s=since_s - _AHEAD_S)
         try:
             columns, instances = await asyncio.gather(
