@@ -34,11 +34,11 @@ def name_of(rule: Rule) -> str:
 
 
 def value_text(value: float | None, unit: str) -> str:
-    """Return a value with its unit: 350 ms, 4.2 %, 12.5/s."""
+    """Return a value with its unit: 350 ms, 10 min, 4.2 %, 12.5/s."""
     if value is None:
         return "no data"
     if unit == "s":
-        return "0 s" if value == 0 else duration_text(value) if value > 0 else f"{value:.4g} s"
+        return duration_text(value) if value >= 0 else f"{value:.4g} s"
     if unit == "1":
         return f"{100 * value:.3g} %"
     if unit == "/s":

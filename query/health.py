@@ -13,6 +13,8 @@ from query.settings import QuerySettings
 
 _SEVERITY = {Status.CRITICAL: 0, Status.DEGRADED: 1, Status.HEALTHY: 2, Status.NO_DATA: 3}
 
+_LONG_UNITS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
+
 
 def severity_rank(status: Status) -> int:
     """Return a number by which the worst status sorts first, and silence last."""
@@ -79,10 +81,15 @@ def _exceeded(value: float, degraded: float, critical: float) -> tuple[Status | 
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration for people: seconds from 1 s on, milliseconds below, three significant digits."""
-    if seconds >= 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds:.3g} s" if seconds >= 0.9995 else f"{1000 * seconds:.3g} ms"
+    """Return a duration for people: 350 ms, 1.92 s, 10 min, 2 h 5 min; three significant digits, or two units."""
+    if seconds == 0:
+        return "0 s"
+    if seconds < 59.95:
+        return f"{seconds:.3g} s" if seconds >= 0.9995 else f"{1000 * seconds:.3g} ms"
+    whole = round(seconds)
+    size, unit, part, part_unit = next(units for units in _LONG_UNITS if whole >= units[0])
+    rest = whole % size // part
+    return f"{whole // size} {unit}" + (f" {rest} {part_unit}" if rest else "")
 
 
 def _window_text(settings: QuerySettings) -> str:

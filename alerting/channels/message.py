@@ -228,12 +228,7 @@ def _time(second: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    whole = max(round(seconds), 0)
-    for unit_s, unit, part_s, part in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= unit_s:
-            rest = whole % unit_s // part_s
-            return f"{whole // unit_s} {unit}" + (f" {rest} {part}" if rest else "")
-    return f"{whole} s"
+    return duration_text(max(round(seconds), 0))
 
 
 def _link(url: str) -> str:

@@ -5,6 +5,7 @@ Pure; used by the modules that draw the lists.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,8 +16,11 @@ from alerting.notification import Severity
 from alerting.states import Phase
 from dash_app.shared.components import Moment
 from dash_app.shared.names import is_blank, visible
+from query.health import duration_text
 
 _LONGEST: Final = 120
+_BETWEEN: Final = re.compile(r"(\d) (\w)")
+"""What is between a number and its unit, where no line may break."""
 TONES: Final = {Severity.CRITICAL: "critical", Severity.WARNING: "degraded", None: "no_data"}
 _STATES: Final = {
     Phase.INACTIVE: "Inactive",
@@ -71,15 +75,7 @@ def state_pill(severity: Severity | None, phase: Phase) -> Component:
 
 def length(seconds: float) -> str:
     """Return a length of time in its two largest units: "45 s", "3 min 20 s", "2 h 5 min", "3 d 4 h"."""
-    whole = max(round(seconds), 0)
-    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-    index = next((number for number, (size, _) in enumerate(units) if whole >= size), len(units) - 1)
-    parts: list[str] = []
-    for size, unit in units[index : index + 2]:
-        if (count := whole // size) or not parts:
-            parts.append(f"{count}\u00a0{unit}")
-        whole %= size
-    return " ".join(parts)
+    return _BETWEEN.sub("\\1\u00a0\\2", duration_text(max(round(seconds), 0)))
 
 
 def moment(second: float) -> Component:

@@ -59,10 +59,23 @@ def test_evidence_names_the_window_that_was_set() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0, "0 ms"), (0.00123, "1.23 ms"), (0.9996, "1 s"), (1.92, "1.92 s"), (99.6, "100 s"), (1_234.5, "1234 s")],
+    [
+        (0.0, "0 s"),
+        (0.00123, "1.23 ms"),
+        (0.9996, "1 s"),
+        (1.92, "1.92 s"),
+        (59.94, "59.9 s"),
+        (59.97, "1 min"),
+        (99.6, "1 min 40 s"),
+        (600.0, "10 min"),
+        (1_234.5, "20 min 34 s"),
+        (7_500.0, "2 h 5 min"),
+        (7_230.0, "2 h"),
+        (273_600.0, "3 d 4 h"),
+    ],
 )
 def test_durations_are_written_for_people(seconds: float, text: str) -> None:
-    """Three significant digits, never in powers of ten."""
+    """Three significant digits below a minute, two units from there on; never in powers of ten."""
     assert duration_text(seconds) == text
 
 
