@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -48,6 +48,11 @@ RED_LABELS: Final[tuple[str, ...]] = get_args(GroupBy)
 
 RESOURCE_LABELS: Final = ("service", "instance", "environment", "container", "image", "project", "host", "pid")
 """What containers and processes are told apart by; the service is joined to them where that can be told."""
+
+_NUMBERS: Final = (
+    *("warning", "critical", "window_s", "for_s", "keep_firing_for_s", "interval_s", "min_requests", "confidence"),
+    *("grace_s", "no_data_after_s", "repeat_interval_s"),
+)
 
 OnNoData = Literal["tell", "resolve", "keep"]
 _Seconds = Annotated[float, Field(ge=0, le=7 * DAY_S, allow_inf_nan=False)]
@@ -139,6 +144,16 @@ class Rule(BaseModel):
     channels: tuple[str, ...] = Field(
         (), max_length=50, description="The channels that it is told to; without any, all channels."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_truths(cls, given: Any) -> Any:
+        # Pydantic takes true for 1, and YAML takes yes for true.
+        fields = given if isinstance(given, Mapping) else {}
+        truth = next((field for field in _NUMBERS if isinstance(fields.get(field), bool)), None)
+        if truth is not None:
+            raise ValueError(f"{truth}: must be a number, not {str(fields[truth]).lower()}")
+        return given
 
     @field_validator("scope")
     @classmethod

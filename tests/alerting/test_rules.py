@@ -170,3 +170,14 @@ def test_no_pattern_takes_longer_than_its_length_and_the_value_s(pattern: str) -
     made = pattern_of(pattern)
     assert not isinstance(made, str)
     assert made.fullmatch("a" * 256) is None
+
+
+@pytest.mark.parametrize("field", ["warning", "critical", "window_s", "for_s", "min_requests", "repeat_interval_s"])
+def test_true_is_no_number(field: str) -> None:
+    """Nor is the yes of YAML, which is the same; the message names the field."""
+    given = {"rule_id": "r", "name": "r", "signal": "error_rate", "warning": 0.1, field: True}
+    with pytest.raises(ValidationError, match=f"{field}: must be a number, not true"):
+        Rule.model_validate(given)
+    lines = "\n".join(f"  {name}: {'yes' if value is True else value}" for name, value in given.items())
+    with pytest.raises(RuleFileError, match=f"{field}: must be a number, not true"):
+        rules_of("rules:\n- " + lines.strip())
