@@ -92,14 +92,12 @@ def _order(spoken: Spoken) -> tuple[int, int, str]:
 def notification_of(
     announcement: Announcement,
     watch: Watch | None,
-    evidence: Mapping[str, Evidence | None],
     now_s: float,
     settings: AlertingSettings,
 ) -> Notification:
-    """Return the notification; `evidence` goes by the id of the alert."""
+    """Return the notification with all of its alerts, without evidence; each channel gets its part."""
     rule = watch.rule if watch is not None else None
     news = announcement.news
-    shown = news[: settings.max_items]
     return Notification(
         notification_id=_id_of(announcement),
         created_s=now_s,
@@ -113,14 +111,25 @@ def notification_of(
         group_labels=announcement.labels,
         state=max((one.told for _, one in news), key=_GRAVITY.__getitem__),
         severity=max((one.severity for _, one in news), key=rank),
-        items=tuple([_item(alert, one, watch, evidence.get(alert.alert_id), settings) for alert, one in shown]),
-        left_out=len(news) - len(shown),
+        items=tuple([_item(alert, one, watch, settings) for alert, one in news]),
     )
 
 
-def _item(
-    alert: Alert, news: News, watch: Watch | None, evidence: Evidence | None, settings: AlertingSettings
-) -> AlertItem:
+def shortened(notification: Notification, max_items: int) -> Notification:
+    """Return the notification with no more alerts than that, and how many are left out."""
+    left_out = len(notification.items) - max_items
+    if left_out <= 0:
+        return notification
+    return notification.model_copy(update={"items": notification.items[:max_items], "left_out": left_out})
+
+
+def with_evidence(notification: Notification, evidence: Mapping[str, Evidence | None]) -> Notification:
+    """Return the notification with what was found; `evidence` goes by the id of the alert."""
+    items = [item.model_copy(update={"evidence": evidence.get(item.alert_id)}) for item in notification.items]
+    return notification.model_copy(update={"items": tuple(items)})
+
+
+def _item(alert: Alert, news: News, watch: Watch | None, settings: AlertingSettings) -> AlertItem:
     state = alert.state
     threshold = watch.conditions.threshold(news.severity) if watch is not None else None
     if threshold is None and watch is not None:
@@ -147,7 +156,6 @@ def _item(
         reason="still firing" if news.is_repeat else state.reason,
         is_repeat=news.is_repeat,
         is_flapping=state.is_flapping,
-        evidence=evidence,
         links=links_of(alert, settings),
     )
 

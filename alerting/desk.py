@@ -21,7 +21,7 @@ from alerting.report import Report, report_of
 from alerting.rulebook import KnownRule, RuleBook
 from alerting.settings import AlertingSettings
 from alerting.silences import Silence, Silences, silenced_by
-from alerting.states import OPEN, Transition
+from alerting.states import OPEN, Phase, Transition
 from storage.alert_documents import AckRow
 from storage.alert_outbox import ChannelCount
 from storage.alert_store import AlertStore
@@ -113,11 +113,12 @@ class AlertDesk:
         return sorted(found, key=_by_gravity)
 
     async def evidence(self, one: OpenAlert) -> Evidence | None:
-        """Return what else is known of an alert now, as a notification would tell it. Never raises."""
+        """Return what else is known of an alert, as of when it began to fire, or now if it is pending. Never raises."""
         if one.rule is None:
             return None
-        watch = Watch.of(one.rule.rule, one.rule.revision, self._settings)
-        return await self._evidence.find(watch, one.alert.labels)
+        watch, state = Watch.of(one.rule.rule, one.rule.revision, self._settings), one.alert.state
+        at_s = None if state.phase == Phase.PENDING else state.started_s
+        return await self._evidence.find(watch, one.alert.labels, at_s)
 
     async def history(
         self,

@@ -15,12 +15,12 @@ import structlog
 
 from alerting.acks import acks_of, severities_of
 from alerting.alerts import Alert, alert_of
-from alerting.announcing import Announcement, announcements_of, notification_of
+from alerting.announcing import Announcement, announcements_of, notification_of, shortened, with_evidence
 from alerting.drafts import AlertsByRule, Draft
 from alerting.evaluation import by_rule, evaluate
 from alerting.evidence import EvidenceFinder
 from alerting.notification import Evidence, Notification, Severity, Told
-from alerting.notifier import Channels, channels_for
+from alerting.notifier import Channels, parts_for
 from alerting.observing import Answers, Watch, observe
 from alerting.questions import LagQuestion, Question
 from alerting.reading import Reader
@@ -39,8 +39,10 @@ log = structlog.get_logger(__name__)
 _NS_PER_S: Final = 1e9
 _MS_PER_S: Final = 1_000
 _INLINE_GROUPS: Final = 500
+_Part = tuple[str, Notification, Watch | None]
+"""A channel, what goes there, and the rule that it is of, as far as that is known."""
 _SHOWN_EVIDENCE: Final = 3
-"""Alerts of a notification that evidence is asked for; the others have their numbers."""
+"""Alerts of a notification to a channel that evidence is asked for; the others have their numbers."""
 _MOST_EVIDENCE: Final = 20
 """Alerts of a round that it is asked for."""
 
@@ -220,10 +222,10 @@ class Evaluator:
             was = self._gone.get(rule_id)
             found = announcements_of(was.rule if was else None, closing, now_s, self._settings)
             told += [(announcement, was) for announcement in found]
-        evidence = await self._find_evidence(told)
+        parts = [part for announcement, of_rule in told for part in self._parts(announcement, of_rule, now_s)]
+        evidence = await self._find_evidence(parts)
+        draft.outbox += [_row_of(channel, with_evidence(part, evidence)) for channel, part, _ in parts]
         for announcement, of_rule in told:
-            notification = notification_of(announcement, of_rule, evidence, now_s, self._settings)
-            draft.outbox += self._post(notification, of_rule)
             for alert, news in announcement.news:
                 draft.tell(alert, news, now_s, of_rule.rule.labels if of_rule is not None else ())
 
@@ -236,25 +238,26 @@ class Evaluator:
         }
         return severities_of(acks_of(await self._store.documents.acks()), states) if states else {}
 
-    async def _find_evidence(self, told: Sequence[tuple[Announcement, Watch | None]]) -> dict[str, Evidence | None]:
-        """Ask for the evidence of some alerts of each announcement, of all at once: a storm must not take longer."""
-        asked = [
-            (alert, watch)
-            for announcement, watch in told
-            if watch is not None
-            for alert in [alert for alert, news in announcement.news if news.told == Told.FIRING][:_SHOWN_EVIDENCE]
-        ][:_MOST_EVIDENCE]
-        found = await asyncio.gather(*(self._evidence.find(watch, alert.labels) for alert, watch in asked))
-        return dict(zip([alert.alert_id for alert, _ in asked], found, strict=True))
-
-    def _post(self, notification: Notification, watch: Watch | None) -> list[OutboxRow]:
-        created_ms = round(notification.created_s * _MS_PER_S)
-        document = notification.model_dump_json()
+    def _parts(self, announcement: Announcement, watch: Watch | None, now_s: float) -> list[_Part]:
+        """Return what goes to which channel: of all alerts those that are for it, and of these the first."""
+        notification = notification_of(announcement, watch, now_s, self._settings)
         wanted = watch.rule.channels if watch is not None else ()
         return [
-            OutboxRow(notification.notification_id, channel, created_ms, created_ms, 0, "waiting", "", 0, document)
-            for channel in channels_for(notification, self._channels, wanted)
+            (channel, shortened(part, self._settings.max_items), watch)
+            for channel, part in parts_for(notification, self._channels, wanted)
         ]
+
+    async def _find_evidence(self, parts: Sequence[_Part]) -> dict[str, Evidence | None]:
+        """Ask for the evidence of some alerts of each part, of all at once: a storm must not take longer."""
+        asked = {
+            item.alert_id: (watch, item.labels)
+            for _, part, watch in parts
+            if watch is not None
+            for item in [item for item in part.items if item.state == Told.FIRING][:_SHOWN_EVIDENCE]
+        }
+        chosen = list(asked)[:_MOST_EVIDENCE]
+        found = await asyncio.gather(*(self._evidence.find(*asked[alert_id]) for alert_id in chosen))
+        return dict(zip(chosen, found, strict=True))
 
     def _adopt(self, draft: Draft, watches: Mapping[str, Watch], judged: _Judged, report: Report, now_s: float) -> None:
         """Let what was written be what is so."""
@@ -288,6 +291,12 @@ class _Judged:
         self.failures: dict[str, str] = {}
         self.groups = 0
         self.left_out = 0
+
+
+def _row_of(channel: str, part: Notification) -> OutboxRow:
+    created_ms = round(part.created_s * _MS_PER_S)
+    document = part.model_dump_json()
+    return OutboxRow(part.notification_id, channel, created_ms, created_ms, 0, "waiting", "", 0, document)
 
 
 def _carries_on(before: Watch | None, watch: Watch | None, alert: Alert) -> bool:

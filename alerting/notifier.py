@@ -25,18 +25,19 @@ class Notifier(Protocol):
         ...
 
 
-def everything(_notification: Notification) -> bool:
-    """Accept any notification."""
-    return True
+def everything(notification: Notification) -> Notification | None:
+    """Take any notification whole."""
+    return notification
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A notifier by its name, and what it is for."""
+    """A notifier by its name, and what it is for; `part_for` is given all alerts of a notification."""
 
     name: str
     notifier: Notifier
-    accepts: Callable[[Notification], bool] = everything
+    part_for: Callable[[Notification], Notification | None] = everything
+    """What of a notification is for the channel, `None` if nothing is."""
     kind: str = ""
     """What takes the notifications to people, such as `slack` or `webhook`; nothing secret."""
     max_per_minute: int = 60
@@ -48,10 +49,13 @@ class Channel:
 Channels = Sequence[Channel]
 
 
-def channels_for(notification: Notification, channels: Channels, wanted: Sequence[str] = ()) -> list[str]:
-    """Return the names of the channels that a notification goes to: those that the rule names, or else all.
+def parts_for(
+    notification: Notification, channels: Channels, wanted: Sequence[str] = ()
+) -> list[tuple[str, Notification]]:
+    """Return by channel what of a notification goes there: to the channels that the rule names, or else to all.
 
-    All, too, when none of those that it names is there any more: better told too widely than to nobody.
+    To all, too, when none of those that it names is there any more: better told too widely than to nobody.
     """
     named = [channel for channel in channels if channel.name in wanted] or channels
-    return [channel.name for channel in named if channel.accepts(notification)]
+    parts = [(channel.name, channel.part_for(notification)) for channel in named]
+    return [(name, part) for name, part in parts if part is not None]

@@ -43,8 +43,10 @@ class Reader:
         self._pipeline = pipeline
         self._now_ns = now_ns
 
-    async def answers(self, questions: Collection[Question]) -> tuple[dict[Question, Answer], dict[Question, str]]:
-        """Return the answers, and why others have none: they may not be asked like that.
+    async def answers(
+        self, questions: Collection[Question], at_s: int | None = None
+    ) -> tuple[dict[Question, Answer], dict[Question, str]]:
+        """Return the answers as of `at_s` or now, and why others have none: they may not be asked like that.
 
         Raises `StorageUnavailableError`.
         """
@@ -55,7 +57,9 @@ class Reader:
         async def ask(question: Question) -> None:
             async with room:
                 try:
-                    answers[question] = await self._answer(question)
+                    answers[question] = await self._answer(
+                        question, self._now_ns() // _NS_PER_S if at_s is None else at_s
+                    )
                 except PermanentError as error:  # nobody may ask that, or the database cannot be asked it
                     refused[question] = str(error)
 
@@ -65,12 +69,11 @@ class Reader:
                 raise error
         return answers, refused
 
-    async def _answer(self, question: Question) -> Answer:
+    async def _answer(self, question: Question, now_s: int) -> Answer:
         if isinstance(question, LagQuestion):
             if self._pipeline is None:
                 raise QuestionError("signal", "the lag of the pipeline is known to the evaluator only")
             return self._pipeline.lag_s
-        now_s = self._now_ns() // _NS_PER_S
         if isinstance(question, RedQuestion):
             fields = cast(tuple[GroupBy, ...], question.fields)
             end_s = now_s - question.settle_s + 1

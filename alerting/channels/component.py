@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from alerting.channels.apprise_notifier import AppriseNotifier
-from alerting.channels.filtering import accepts
+from alerting.channels.filtering import part_for
 from alerting.channels.settings import WEBHOOK_SCHEMES, ChannelSettings, scheme_of
 from alerting.notifier import Channel, Notifier
 from alerting.settings import AlertingSettings
@@ -45,7 +45,7 @@ def _channel(
         allowed = [str(network) for network in settings.allowed_networks]
         notifier = AppriseNotifier(channel, allowed, settings.send_timeout_s)
     together = _PAGED_TOGETHER if isinstance(notifier, AppriseNotifier) and notifier.is_pager else _TOGETHER
-    return Channel(channel.name, notifier, partial(accepts, channel), kind, channel.max_per_minute, together)
+    return Channel(channel.name, notifier, partial(part_for, channel), kind, channel.max_per_minute, together)
 
 
 def _is_webhook(channel: ChannelSettings) -> bool:

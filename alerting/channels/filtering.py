@@ -19,6 +19,11 @@ def accepts(settings: ChannelSettings, notification: Notification) -> bool:
     return notification.is_test or any(_is_for(settings, notification, item) for item in notification.items)
 
 
+def part_for(settings: ChannelSettings, notification: Notification) -> Notification | None:
+    """Return what of a notification is for the channel, `None` if nothing is."""
+    return narrowed(settings, notification) if accepts(settings, notification) else None
+
+
 def narrowed(settings: ChannelSettings, notification: Notification) -> Notification:
     """Return the notification with only what is for the channel."""
     if notification.is_test:

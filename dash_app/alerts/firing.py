@@ -15,7 +15,7 @@ from alerting.desk import OpenAlert, Past
 from alerting.notification import Evidence
 from alerting.rules import SHARES
 from alerting.states import Phase
-from alerting.wording import name_of, summary_of, value_text
+from alerting.wording import name_of, summary_of, value_text, window_text
 from dash_app.alerts.snapshot import Snapshot
 from dash_app.alerts.words import labels_line, length, moment, severity_pill, shown, state_pill, title_of
 from dash_app.shared import formatting
@@ -149,7 +149,7 @@ def detail(snapshot: Snapshot) -> list[Component]:
     return [
         head,
         html.Div(_facts(one, snapshot), className="alert-facts"),
-        *_evidence(snapshot.evidence, one.rule is not None and one.rule.rule.signal in SHARES),
+        *_evidence(snapshot.evidence, one),
         *past_list(snapshot.past, snapshot),
     ]
 
@@ -202,11 +202,11 @@ def _links(one: OpenAlert) -> list[Component]:
     return found
 
 
-def _evidence(found: Evidence | None, is_about_errors: bool) -> list[Component]:
-    """Return the figures of the window as they are now, and who contributes most."""
+def _evidence(found: Evidence | None, one: OpenAlert) -> list[Component]:
+    """Return the figures of the window at the end of which the alert began to fire, and who contributed most."""
     if found is None:
         return []
-    whole = "errors" if is_about_errors else "calls"
+    whole = "errors" if one.rule is not None and one.rule.rule.signal in SHARES else "calls"
     parts = []
     if found.calls is not None:
         parts.append(f"{formatting.plural(found.calls, 'call')}")
@@ -234,8 +234,10 @@ def _evidence(found: Evidence | None, is_about_errors: bool) -> list[Component]:
         )
         for one in found.contributors
     ]
-    now = html.Div([html.Dt("Now"), html.Dd(", ".join(parts) or "nothing measured")])
-    return [html.H3("Evidence"), html.Div([now, *rows], className="alert-facts")]
+    over = window_text(found.window_s).removeprefix("the ").capitalize()
+    figures = html.Div([html.Dt(over), html.Dd(", ".join(parts) or "nothing measured")])
+    when: list[Any] = ["Evidence from ", moment(one.alert.state.started_s)] if is_firing(one) else ["Evidence by now"]
+    return [html.H3(when), html.Div([figures, *rows], className="alert-facts")]
 
 
 def past_list(past: Sequence[Past], snapshot: Snapshot) -> list[Component]:

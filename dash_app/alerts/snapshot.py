@@ -52,7 +52,7 @@ class Snapshot:
     past: list[Past] = field(default_factory=list)
     """The latest transitions of the chosen alert."""
     evidence: Evidence | None = None
-    """What is known of the chosen alert now."""
+    """What was measured when the chosen alert began to fire; now, while it is pending."""
 
     @property
     def chosen(self) -> OpenAlert | None:

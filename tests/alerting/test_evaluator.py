@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,11 @@ import pytest
 from alerting.acks import Ack
 from alerting.alerts import Alert
 from alerting.announcing import links_of
-from alerting.notification import Severity
+from alerting.channels.filtering import part_for
+from alerting.channels.settings import ChannelSettings
+from alerting.desk import AlertDesk
+from alerting.notification import Notification, Severity
+from alerting.notifier import Channel
 from alerting.rules import MetricChoice, Signal
 from alerting.settings import AlertingSettings
 from alerting.silences import Silence
@@ -20,6 +25,7 @@ from storage.history import SqlHistory
 from storage.ports import StorageUnavailableError
 from tests.support.alert_world import AlertWorld, rule
 from tests.support.doubles import ManualClock
+from tests.support.notifications import RecordingNotifier
 
 
 async def world_of(history: SqlHistory, clock: ManualClock, *rules: Any, **settings: Any) -> AlertWorld:
@@ -68,6 +74,29 @@ async def test_each_group_is_an_alert_and_those_of_a_service_are_told_together(
     assert sorted(await world.news()) == ["firing critical 4", "firing warning 1"]
     shop = next(one for one in await world.told() if one.group_labels == {"service": "shop"})
     assert (shop.left_out, shop.severity) == (6, Severity.CRITICAL)
+
+
+async def test_a_channel_looks_at_all_alerts_and_not_only_at_those_that_are_named(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """Of ten routes, one warning among nine that are critical: the channel of that route is told of it alone."""
+    of_one = ChannelSettings.model_validate({"name": "one", "url": "json://x/", "labels": {"route": "/mild"}})
+    nobody = ChannelSettings.model_validate({"name": "nobody", "url": "json://x/", "labels": {"route": "/other"}})
+    channels = [Channel("all", RecordingNotifier())]
+    channels += [Channel(one.name, RecordingNotifier(), partial(part_for, one)) for one in (of_one, nobody)]
+    world = await AlertWorld(
+        history, clock, rule(group_by=("service", "route")), channels=channels, max_items=4
+    ).begin()
+    for number in range(9):
+        await world.calls(5, errors=5, http_route=f"/r{number}")
+    await world.calls(5, errors=1, http_route="/mild")
+    await world.round(1)
+    rows = {row.channel: Notification.model_validate_json(row.document) for row in await world.store.outbox.latest(10)}
+    assert set(rows) == {"all", "one"}
+    assert (len(rows["all"].items), rows["all"].left_out, rows["all"].severity) == (4, 6, Severity.CRITICAL)
+    (told,) = rows["one"].items
+    assert (told.labels["route"], rows["one"].severity, rows["one"].left_out) == ("/mild", Severity.WARNING, 0)
+    assert told.evidence is not None, "found for what is told, not for what others are told"
 
 
 @pytest.mark.parametrize(
@@ -426,3 +455,21 @@ async def test_a_new_group_has_its_grace_once(history: SqlHistory, clock: Manual
         await world.calls(10, errors=10)
         await world.round(5)
     assert set((await world.phases()).values()) == {"firing"}
+
+
+async def test_evidence_on_the_page_is_of_when_the_alert_began_to_fire(history: SqlHistory, clock: ManualClock) -> None:
+    """Twenty minutes later other routes fail: who contributed then stays, with the figures of then."""
+    world = await world_of(history, clock, rule())
+    await world.calls(10, errors=8, http_route="/then")
+    await world.round(1)
+    for _ in range(20):
+        clock.advance(60)
+        await world.calls(50, errors=50, http_route="/now")
+        await world.round(1)
+    desk = AlertDesk(world.settings, world.store, world.asking, clock)
+    (one,) = await desk.open_alerts()
+    assert one.alert.state.value == 1.0
+    found = await desk.evidence(one)
+    assert found is not None
+    assert (found.calls, found.errors) == (10, 8)
+    assert [(contributor.dimension, contributor.name) for contributor in found.contributors] == [("route", "/then")]
