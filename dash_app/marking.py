@@ -38,7 +38,8 @@ def with_marks(page: Page, news: AlertNews) -> Page:
         except Exception as error:
             log.warning("alerts not marked", page=page.name, error=repr(error))
             return found  # the figures are right without them
-        scope = (question.view.environment, page.subject(question))
+        subject = page.subject(question) if found.subject is None else found.subject
+        scope = (question.view.environment, subject)
         return replace(found, figures=marked_figures(found.figures, page.watched, episodes, rules, scope))
 
     return replace(page, answer=answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alerting.rules import Signal
 from dash_app.containers.answer import answer_of
 from dash_app.containers.choice import Choice, choice_of
 from dash_app.containers.layout import layout
@@ -37,6 +38,11 @@ def page(resources: ResourceQuery) -> Page:
         controls=CONTROLS,
         note="Cards and tables: as measured last; sparklines and charts: over the range",
         charts=("containers-cpu", "containers-memory", "containers-throttling"),
+        watched={
+            "containers-cpu": frozenset({Signal.CPU}),
+            "containers-memory": frozenset({Signal.MEMORY}),
+            "containers-throttling": frozenset({Signal.THROTTLING}),
+        },
     )
 
 

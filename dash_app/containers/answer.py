@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from dash_app.containers import cards
+from dash_app.containers.choice import Choice
 from dash_app.containers.rows import rows_of
 from dash_app.containers.snapshot import Snapshot
 from dash_app.shared import resource_charts as charts
@@ -15,6 +16,7 @@ from dash_app.shared.legend import legend
 from dash_app.shared.names import visible
 from dash_app.shell.page import Answer
 from dash_app.shell.view import search_of
+from query import Resource
 
 _LEGEND_NAMES: Final = 3
 
@@ -52,7 +54,15 @@ def answer_of(snapshot: Snapshot) -> Answer:
         end_s=answer.end_s,
         newest_s=max(one.last_seen_s for one in answer.items),
         environments=environments,
+        subject=_subject(choice, chosen),
     )
+
+
+def _subject(choice: Choice, chosen: Resource | None) -> str | None:
+    """Return the service whose alerts concern what is charted; `None` if those of all do."""
+    if chosen is not None:
+        return chosen.owner.service
+    return choice.only if choice.of == "service" else None
 
 
 def _why_empty(snapshot: Snapshot) -> str:
