@@ -28,7 +28,7 @@ def services_document(answer: ServicesAnswer) -> Json:
         "start": rfc_3339(answer.start_s),
         "end": rfc_3339(answer.end_s),
         "items": [_service(item) for item in answer.items],
-        "total": _total(answer.total),
+        "total": {**_total(answer.total), "apdex": answer.total.apdex},
     }
 
 
@@ -61,6 +61,7 @@ def _service(summary: ServiceSummary) -> Json:
         "environments": list(summary.environments),
         "instance_count": summary.instance_count,
         **_total(summary.total),
+        "apdex": summary.total.apdex,
         "last_seen": rfc_3339(summary.last_seen_s),
         "status": summary.status.value,
         "problems": problems,

@@ -28,6 +28,7 @@ SERVICES_EXAMPLE: Final[dict[str, Any]] = {
             "environments": ["production"],
             "instance_count": 2,
             **_TOTAL,
+            "apdex": 0.91,
             "last_seen": "2026-11-22T09:59:58Z",
             "status": "critical",
             "problems": [
@@ -41,7 +42,7 @@ SERVICES_EXAMPLE: Final[dict[str, Any]] = {
             ],
         }
     ],
-    "total": _TOTAL,
+    "total": {**_TOTAL, "apdex": 0.91},
 }
 
 RED_EXAMPLE: Final[dict[str, Any]] = {

@@ -43,6 +43,15 @@ class Total(Counts):
     rate_per_s: Seconds = Field(description="Calls divided by the seconds from `start` to `end`.")
 
 
+class ServiceTotal(Total):
+    """RED and Apdex over the whole time of the answer."""
+
+    apdex: Ratio | None = Field(
+        description="(satisfied + tolerating / 2) / calls: those that succeeded within the target in full, within "
+        "four times that by half. The target is 0.5 s, or as set for the service; `null` without calls."
+    )
+
+
 class ProblemFound(Document):
     """A recognised kind of trouble with its evidence."""
 
@@ -55,7 +64,7 @@ class ProblemFound(Document):
     evidence: str = Field(examples=["P95 1.92 s over the last minute, above 1 s"])
 
 
-class Service(Total):
+class Service(ServiceTotal):
     """One service over the window."""
 
     service: str = Field(
@@ -76,7 +85,7 @@ class Services(Document):
     start: Time
     end: Time
     items: list[Service]
-    total: Total = Field(description="All services together, percentiles from the merged histograms.")
+    total: ServiceTotal = Field(description="All services together, percentiles from the merged histograms.")
 
 
 class Point(Counts):

@@ -60,7 +60,8 @@ class RedTotal:
     """RED over a span of time. `client_errors` are calls of status class 4xx, which are no errors of the service.
 
     Percentiles are `None` without calls; `rate_per_s` is calls divided by the time asked about; `busy_s` is the sum of
-    all durations, the time that went into the calls.
+    all durations, the time that went into the calls. `apdex` (query/apdex.py) is told by the target of the service;
+    where many are one, of each call by that of its own. It is `None` without calls, and where it is not asked for.
     """
 
     calls: int
@@ -72,6 +73,7 @@ class RedTotal:
     p95_s: float | None
     p99_s: float | None
     busy_s: float = 0.0
+    apdex: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -20,6 +21,7 @@ from query.answers import (
     ServicesAnswer,
     ServiceSummary,
 )
+from query.apdex import apdex_of
 from query.blocks import Block
 from query.cells import Cell, Cells, sum_of_cells, total_of
 from query.grouping import GroupKey, labels_of
@@ -60,18 +62,26 @@ def _red_series(labels: dict[str, str], row: list[Cell | None], empty: list[RedS
 
 
 def breakdown_answer(
-    window: Block, columns: Sequence[Cells], group_by: Sequence[GroupBy], settings: QuerySettings
+    window: Block,
+    columns: Sequence[Cells],
+    group_by: Sequence[GroupBy],
+    settings: QuerySettings,
+    service: str | None = None,
 ) -> BreakdownAnswer:
-    """Make the answer from the cells of blocks that cover the window; beyond `max_groups` the smallest become one."""
+    """Make the answer from the cells of blocks that cover the window; beyond `max_groups` the smallest become one.
+
+    All of it is about the `service`, if one is named.
+    """
     cells_of: defaultdict[GroupKey, list[Cell]] = defaultdict(list)
     for column in folded(columns, settings.max_groups):
         for key, cell in column.items():
             cells_of[key].append(cell)
     seconds = window.end_s - window.start_s
-    items = [
-        GroupTotal(labels_of(group_by, key), total_of(sum_of_cells(cells), seconds))
-        for key, cells in sorted(cells_of.items())
-    ]
+    items = []
+    for key, cells in sorted(cells_of.items()):
+        labels, total = labels_of(group_by, key), sum_of_cells(cells)
+        score = apdex_of(total, settings.apdex_target_of(labels.get("service", service)))
+        items.append(GroupTotal(labels, replace(total_of(total, seconds), apdex=score)))
     return BreakdownAnswer(window.start_s, window.end_s, tuple(items))
 
 
@@ -99,8 +109,14 @@ def services_answer(
         recent_sum = sum_of_cells(cell for _, cell in in_recent.get(service, ()))
         summaries.append(_summary(service, {key for key, _ in cells}, total, window, recent_sum, recent, settings))
     summaries.sort(key=lambda summary: (severity_rank(summary.status), summary.service))
-    overall = total_of(sum_of_cells(sums), window.end_s - window.start_s)
+    overall = replace(total_of(sum_of_cells(sums), window.end_s - window.start_s), apdex=_apdex_of_all(summaries))
     return ServicesAnswer(window.start_s, window.end_s, tuple(summaries), overall)
+
+
+def _apdex_of_all(summaries: Sequence[ServiceSummary]) -> float | None:
+    """Return the score of all calls together, each told by the target of its own service."""
+    calls = sum(one.total.calls for one in summaries)
+    return sum((one.total.apdex or 0.0) * one.total.calls for one in summaries) / calls if calls else None
 
 
 def _by_service(blocks: Iterable[Block], columns: Iterable[Cells], within: Block) -> CellsByService:
@@ -139,7 +155,9 @@ def _summary(
         versions=() if is_mixed else tuple(sorted({version for _, version, _, _ in keys if version})),
         environments=() if is_mixed else tuple(sorted({environment for _, _, environment, _ in keys if environment})),
         instance_count=len({(of_service, instance) for of_service, _, _, instance in keys}),
-        total=total_of(total, window.end_s - window.start_s),
+        total=replace(
+            total_of(total, window.end_s - window.start_s), apdex=apdex_of(total, settings.apdex_target_of(service))
+        ),
         last_seen_s=total.last_s,
         status=status_of(recent_total, problems),
         problems=problems,

@@ -16,6 +16,7 @@ from query.answers import RedStep, RedTotal
 from query.blocks import Block
 from query.grouping import GroupKey
 from telemetry import ExponentialHistogram, RedColumns, RedPoint, SeriesKey
+from telemetry.exponential_histogram import EMPTY
 from telemetry.histogram_groups import merge_groups
 
 _NS_PER_S: Final = 1e9
@@ -33,6 +34,8 @@ class Cell:
     errors: int
     client_errors: int
     durations: ExponentialHistogram
+    failed: ExponentialHistogram = EMPTY
+    """Those of them that are known to be of calls that failed, which is where all calls of a point did."""
 
     @cached_property
     def step(self) -> RedStep:
@@ -69,15 +72,17 @@ def cells_of(
     calls = columns.calls[rows]
     is_client_error = np.array([series.http_status_class == _CLIENT_ERROR_CLASS for series in columns.series])
     client_errors = np.where(is_client_error[columns.series_index[rows]], calls, 0)
+    cell_of_row = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
+    errors = columns.errors[rows]
+    has_failed = np.flatnonzero((errors == calls) & (errors > 0))
     sums = zip(
         np.maximum.reduceat(columns.start_s[rows], starts).tolist(),
         np.add.reduceat(calls, starts).tolist(),
-        np.add.reduceat(columns.errors[rows], starts).tolist(),
+        np.add.reduceat(errors, starts).tolist(),
         np.add.reduceat(client_errors, starts).tolist(),
+        merge_groups(list(map(columns.durations.__getitem__, rows.tolist())), cell_of_row, len(starts)),
         merge_groups(
-            list(map(columns.durations.__getitem__, rows.tolist())),
-            np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows))),
-            len(starts),
+            list(map(columns.durations.__getitem__, rows[has_failed].tolist())), cell_of_row[has_failed], len(starts)
         ),
         strict=True,
     )
@@ -100,6 +105,7 @@ def sum_of_cells(cells: Iterable[Cell]) -> Cell | None:
         sum(cell.errors for cell in cells),
         sum(cell.client_errors for cell in cells),
         ExponentialHistogram.merge(cell.durations for cell in cells),
+        ExponentialHistogram.merge(cell.failed for cell in cells),
     )
 
 

@@ -186,7 +186,7 @@ class Query:
         still_holds = self._holds(source, asked)
         columns = await self._derivation.cells(source, blocks, group_by, where)
         answer = await off_loop_if(
-            _is_large(columns), lambda: breakdown_answer(asked, columns, group_by, self._settings)
+            _is_large(columns), lambda: breakdown_answer(asked, columns, group_by, self._settings, where.service_name)
         )
         return answer, still_holds
 

@@ -5,7 +5,7 @@ Read by `query/component.py`; part of the settings tree in `modelwatch/`.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -78,7 +78,22 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
         0.05, gt=0, lt=1, description="Error rate, 0 to 1, above which a service is surely critical."
     )
 
+    apdex_target_s: float = Field(
+        0.5,
+        ge=0.001,
+        le=3_600,
+        description="Seconds within which an answer satisfies: the T of Apdex; up to four times that it is tolerated.",
+    )
+    apdex_targets_s: dict[str, Annotated[float, Field(ge=0.001, le=3_600)]] = Field(
+        default={},
+        description='The same for services of their own, by name, such as {"summarizer": 8}.',
+    )
+
     resources: ResourceSettings = ResourceSettings()
+
+    def apdex_target_of(self, service: str | None) -> float:
+        """Return the seconds within which an answer of a service satisfies."""
+        return self.apdex_targets_s.get(service or "", self.apdex_target_s)
 
     @model_validator(mode="after")
     def _thresholds_rise(self) -> Self:

@@ -111,6 +111,17 @@ class ExponentialHistogram:
         positions = np.searchsorted(cumulative, ranks)
         return [self._estimate_s(int(index)) for index in records["index"][positions]]
 
+    def count_within(self, limit_s: float) -> float:
+        """Return how many durations are at most `limit_s`; of the bucket that it lies in, a part in proportion."""
+        records = self._records()
+        place = math.log2(limit_s) * 2**SCALE
+        inside = float(records["count"][records["index"] + 1 <= place].sum(dtype=np.int64))
+        cut = math.floor(place)
+        low_s, high_s = (math.exp2(edge / 2**SCALE) for edge in (cut, cut + 1))
+        partial = records["count"][records["index"] == cut].sum(dtype=np.int64) if cut < OVERFLOW_INDEX else 0
+        share: float = max(limit_s - low_s, 0.0) / (high_s - low_s)
+        return inside + share * float(partial)
+
     def to_bytes(self) -> bytes:
         """Return the form at rest: sum, minimum, maximum as little-endian int64, then the buckets."""
         return _HEADER.pack(self.sum_ns, self.min_ns, self.max_ns) + self.buckets

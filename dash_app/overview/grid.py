@@ -37,6 +37,7 @@ COLUMNS: Final[list[Column]] = [
         PHONE_PX,
         course_column("latency", "P95 latency", {"toneField": "latency_tone", "colour": "accent", "isFromZero": True}),
     ),
+    hidden_below(TABLET_PX, number_column("apdex", "Apdex", 78)),
     number_column("errors", "Errors %", 94, "errors_tone"),
     hidden_below(
         PHONE_PX,

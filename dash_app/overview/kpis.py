@@ -25,6 +25,8 @@ def kpis_of(snapshot: Snapshot) -> tuple[Kpi, ...]:
         kpis.request_rate(measured),
         kpis.latency(measured, "P50"),
         kpis.latency(measured, "P95"),
+        kpis.latency(measured, "P99"),
+        kpis.apdex(measured),
         kpis.error_rate(measured),
         kpis.client_errors(measured),
         _unhealthy(snapshot.services.items),

@@ -17,7 +17,7 @@ from dash_app.shared.chart_card import chart_card
 from dash_app.shared.components import CsvButton, attributes
 from dash_app.shared.legend import legend
 
-_SKELETON_CARDS: Final = 6
+_SKELETON_CARDS: Final = 8
 
 
 def layout() -> Component:

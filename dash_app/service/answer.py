@@ -63,6 +63,7 @@ def _filling(snapshot: Snapshot, details: Details) -> Filling:
         kpis.latency(measured, "P50"),
         kpis.latency(measured, "P95"),
         kpis.latency(measured, "P99"),
+        kpis.apdex(measured),
         kpis.error_rate(measured),
         kpis.client_errors(measured),
     )

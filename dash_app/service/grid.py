@@ -29,6 +29,7 @@ COLUMNS: Final[list[Column]] = [
     number_column("p95", "P95", 88),
     hidden_below(TABLET_PX, number_column("p99", "P99", 88)),
     hidden_below(PHONE_PX, course_column("latency", "P95 latency", {"colour": "accent", "isFromZero": True})),
+    hidden_below(TABLET_PX, number_column("apdex", "Apdex", 78)),
     number_column("errors", "Errors %", 88),
     hidden_below(PHONE_PX, number_column("blame", "Of errors %", 98) | {"headerTooltip": "Share of all errors"}),
     hidden_below(PHONE_PX, course_column("failures", "Errors", {"colour": "critical", "isFromZero": True})),

@@ -19,7 +19,7 @@ from dash_app.shared.chart_card import chart_card
 from dash_app.shared.components import CsvButton, attributes
 from dash_app.shared.legend import legend
 
-_SKELETON_CARDS: Final = 6
+_SKELETON_CARDS: Final = 7
 _RESOURCE_CARDS: Final = 4
 
 

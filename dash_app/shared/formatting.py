@@ -72,6 +72,13 @@ def percent(ratio: float | None) -> Figure:
     return Figure(f"{share:.2f}" if share < 9.995 else f"{share:.1f}" if ratio < 1 else "100", "%")
 
 
+def apdex(score: float | None) -> Figure:
+    """Return an Apdex with two decimals, as its specification writes it; never rounded up to 1."""
+    if score is None:
+        return Figure(NOTHING, "")
+    return Figure("1.00" if score >= 1 else f"{min(score, 0.99):.2f}", "")
+
+
 def size(value_bytes: float | None) -> Figure:
     """Return a number of bytes in the binary unit that gives one to four digits before the point."""
     if value_bytes is None:

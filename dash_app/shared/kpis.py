@@ -18,6 +18,7 @@ Colour = Literal["accent", "critical", "degraded"]
 
 _NOTEWORTHY_SHARE: Final = 0.05
 _NOTEWORTHY_RATIO: Final = 0.001
+_NOTEWORTHY_SCORE: Final = 0.01
 _LARGEST_SHARE: Final = 9.995
 
 
@@ -121,6 +122,42 @@ def latency(measured: Measured, name: Literal["P50", "P95", "P99"]) -> Kpi:
         "accent",
         f"{share} of the requests over {measured.words} were answered within this time",
     )
+
+
+def apdex(measured: Measured) -> Kpi:
+    """Return how content callers are with the speed of answers."""
+    score = measured.total.apdex
+    return Kpi(
+        "apdex",
+        "Apdex",
+        formatting.apdex(score),
+        _rating(score),
+        _points(measured),
+        (),
+        "accent",
+        f"How fast requests over {measured.words} were answered, from 0 to 1: those within the target count in full, "
+        "those within four times that by half, others and failed ones not at all",
+    )
+
+
+_RATINGS: Final = ((0.94, "excellent"), (0.85, "good"), (0.7, "fair"), (0.5, "poor"))
+"""From which score on (Apdex Technical Specification 1.1)."""
+
+
+def _rating(score: float | None) -> str:
+    if score is None:
+        return ""
+    return next((name for least, name in _RATINGS if score >= least), "unacceptable")
+
+
+def _points(measured: Measured) -> Change | None:
+    earlier, later = (half.apdex for half in measured.halves)
+    if earlier is None or later is None:
+        return None
+    change = later - earlier
+    is_noteworthy = abs(change) >= _NOTEWORTHY_SCORE
+    tone = _tone(change, is_noteworthy, is_rise_bad=False)
+    return Change(_with_arrow(f"{change:+.2f}", change, is_noteworthy), tone)
 
 
 def timed_steps(overall: RedAnswer) -> list[tuple[RedStep, int]]:

@@ -26,6 +26,8 @@ def red_cells(total: RedTotal, steps: Sequence[RedStep], answer: RedAnswer) -> R
         "p95_text": formatting.duration(total.p95_s).text,
         "p99": total.p99_s,
         "p99_text": formatting.duration(total.p99_s).text,
+        "apdex": total.apdex,
+        "apdex_text": formatting.apdex(total.apdex).text,
         "errors": total.error_rate if total.calls else None,
         "errors_text": formatting.percent(total.error_rate if total.calls else None).number,
         "traffic": [round(step.calls / step_seconds(answer, step.time_s), 3) for step in steps],

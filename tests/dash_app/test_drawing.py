@@ -137,6 +137,8 @@ async def test_changes_compare_the_halves_of_the_range(snapshot: Snapshot) -> No
         "requests": "▲ +25.0 %",
         "p50": "▲ ×50.0",
         "p95": "● +0.0 %",
+        "p99": "● +0.0 %",
+        "apdex": "● +0.00",
         "error-rate": "▲ +5.00 pp",
         "client-errors": "● +0.00 pp",
         "unhealthy": "2 critical",
