@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from telemetry import Counters, Signal
+from telemetry import Counters, KeptAs, Signal
 from telemetry.counters import CounterName
 
 Source = Literal["receiver", "exporter", "processor", "rabbit_source", "containers"]
@@ -58,6 +58,8 @@ _SERIES: Final[Mapping[Source, Mapping[CounterName, LabelValues]]] = {
         "processor_invalid_items": _BY_SIGNAL,
         "processor_discarded_items": _BY_SIGNAL,
         "processor_discarded_points": _ALONE,
+        "processor_kept_spans": {"kept_as": tuple(KeptAs)},
+        "processor_unkept_spans": _ALONE,
     },
     "rabbit_source": {
         "rabbit_source_dead_lettered_batches": _ALONE,

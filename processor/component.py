@@ -17,6 +17,7 @@ from processor.reading import Reading
 from processor.red_series_limits import RedSeriesLimits
 from processor.settings import ProcessorSettings
 from processor.span_columns import SpanDecoder
+from processor.trace_keeper import TraceKeeper
 from storage.ports import History, LiveFeed
 from telemetry import Counters, NowNs
 
@@ -36,6 +37,8 @@ def build(
         now_ns,
         counters,
     )
+    keeper = TraceKeeper(settings.traces, settings.text_limit_chars, now_ns)
+    counters.observe("processor_trace_ratio", lambda: keeper.ratio)
     counters.observe("processor_series", lambda: limits.series_count)
     counters.observe("processor_overflowing_services", lambda: limits.overflowing_count)
     counters.observe("processor_metric_series", lambda: metric_limits.series_count)
@@ -48,6 +51,7 @@ def build(
             build_metric_decoder(settings),
             limits,
             metric_limits,
+            keeper,
             now_ns=now_ns,
             max_future_ns=int(settings.max_future_s * 1e9),
             max_late_ns=int(settings.max_late_s * 1e9),

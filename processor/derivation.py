@@ -152,6 +152,14 @@ def series_of(kind: SpanKind, resource: Attributes, attributes: Attributes, text
     )
 
 
+def plain_series_of(kind: SpanKind, resource: Attributes, text_limit_chars: int) -> SeriesKey:
+    """Return what the resource alone tells of a span, such as one of a kind that no series is kept of."""
+    any_model = {names.MODEL_NAME: "any"}
+    series = series_of(kind, resource, any_model, text_limit_chars)
+    assert series is not None  # a span with a model has one
+    return series._replace(model_name=text_of(resource.get(names.MODEL_NAME), text_limit_chars))
+
+
 def is_error(kind: SpanKind, status_code: int, attributes: Attributes) -> bool:
     """Tell whether a span failed: its status is ERROR, or the code of HTTP or gRPC says so.
 

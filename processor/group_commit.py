@@ -5,6 +5,7 @@ Called by the intake for one group at a time. All that decides whether a batch c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,7 +15,7 @@ import structlog
 from processor.reading import Contents, Decoded, Reading
 from processor.span_columns import SpanColumns
 from storage.ports import AlreadyCommittedError, History, LiveFeed
-from telemetry import Batch, Counters, ModelWatchError, PermanentError, RetryableError
+from telemetry import Batch, Counters, KeptSpan, ModelWatchError, PermanentError, RetryableError
 
 RunInWorker = Callable[..., Awaitable[Any]]
 """Calls a function with arguments in the worker thread and returns its result."""
@@ -84,6 +85,7 @@ class GroupCommit:
                 if contents.points:
                     await self._live.publish(contents.points)
                 self._remember(remaining)
+                self._count_spans(remaining.values(), contents.spans)
                 return _Result(stored=set(remaining))
         return _Result()
 
@@ -113,6 +115,12 @@ class GroupCommit:
         """Let the live feed begin anew if it may lack any of these; it knows nothing of metrics anyway."""
         if any(isinstance(decoded, SpanColumns) for decoded in unseen):
             await self._live.reset()
+
+    def _count_spans(self, decoded: Iterable[Decoded], kept: Sequence[KeptSpan]) -> None:
+        for kept_as, count in Counter(span.kept_as for span in kept).items():
+            self._counters.add("processor_kept_spans", count, kept_as=kept_as)
+        stored = sum(one.stored_count for one in decoded if isinstance(one, SpanColumns))
+        self._counters.add("processor_unkept_spans", max(stored - len(kept), 0))
 
     def _remember(self, batch_ids: Iterable[bytes]) -> None:
         self._shown_ids.update(dict.fromkeys(batch_ids))

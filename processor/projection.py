@@ -44,6 +44,7 @@ _MESSAGES: Final[Messages] = {
     "ResourceSpans": ((1, "resource", _BYTES, True), (2, "scope_spans", "ScopeSpans", True)),
     "ScopeSpans": ((2, "spans", "Span", True),),
     "Span": (
+        (1, "trace_id", _BYTES, False),
         (5, "name", _BYTES, False),
         (6, "kind", _Field.TYPE_INT32, False),
         (7, "start_time_unix_nano", _Field.TYPE_FIXED64, False),

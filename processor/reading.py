@@ -15,7 +15,8 @@ from processor.metric_decoder import DecodedMetrics, MetricDecoder
 from processor.metric_series_limits import MetricSeriesLimits
 from processor.red_series_limits import RedSeriesLimits
 from processor.span_columns import SpanColumns, SpanDecoder
-from telemetry import Batch, NowNs, PermanentError, RedPoint, ServiceInstance, Signal
+from processor.trace_keeper import TraceKeeper
+from telemetry import Batch, KeptSpan, NowNs, PermanentError, RedPoint, ServiceInstance, Signal
 from telemetry.metric_points import MetricPoint, merge_metric_points
 
 Decoded = SpanColumns | DecodedMetrics
@@ -30,6 +31,7 @@ class Contents(NamedTuple):
     points: list[RedPoint]
     metrics: list[MetricPoint]
     instances: frozenset[ServiceInstance]
+    spans: list[KeptSpan]
 
 
 class Reading:
@@ -41,6 +43,7 @@ class Reading:
         metric_decoder: MetricDecoder,
         limits: RedSeriesLimits,
         metric_limits: MetricSeriesLimits,
+        keeper: TraceKeeper,
         *,
         now_ns: NowNs,
         max_future_ns: int,
@@ -50,6 +53,7 @@ class Reading:
         self._metric_decoder = metric_decoder
         self._limits = limits
         self._metric_limits = metric_limits
+        self._keeper = keeper
         self._now_ns = now_ns
         self._max_future_ns = max_future_ns
         self._max_late_ns = max_late_ns
@@ -67,7 +71,9 @@ class Reading:
             point for one in decoded if isinstance(one, DecodedMetrics) for point in one.points
         )
         instances = frozenset[ServiceInstance]().union(*(one.instances for one in decoded))
-        return Contents(self._limits.bounded(aggregate(spans)), self._metric_limits.bounded(metrics), instances)
+        kept = self._keeper.keep([one.seen for one in spans if one.seen is not None])
+        points = self._limits.bounded(aggregate(spans))
+        return Contents(points, self._metric_limits.bounded(metrics), instances, kept)
 
     def _decode(self, batch: Batch, earliest_ns: int, latest_ns: int) -> Decoded | PermanentError:
         try:

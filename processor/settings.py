@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from processor.trace_settings import TraceSettings
+
 
 class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
     """How batches become committed RED points."""
@@ -134,3 +136,4 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
         description="Most seconds that a stop waits for the commit of what is in hand; what is not committed by then "
         "is handed back as retryable.",
     )
+    traces: TraceSettings = TraceSettings()

@@ -20,7 +20,7 @@ from processor.projection import load_projection
 from telemetry import PermanentError, SeriesKey, ServiceInstance, SpanKind
 from telemetry.conventions import HTTP_TARGET_OLD, HTTP_URL_OLD, URL_PATH
 
-_EXCLUDED: Final = -1
+EXCLUDED: Final = -1
 _SKIPPED: Final = -2
 """Outcomes of spans without a series: left out by a rule, or of a kind that none is kept of."""
 
@@ -28,6 +28,23 @@ _Combination = tuple[Resource | Attribute | int | str, ...]
 
 _PATH_KEYS: Final = (URL_PATH, HTTP_TARGET_OLD, HTTP_URL_OLD)
 _NOT_FOUND: Final = 404
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeenSpans:
+    """All spans of a batch of a kind that is understood, a row each, as the projection parsed them.
+
+    `outcome` is twice the index of a span's series, plus one for an error, or below zero without a series. Times that
+    are impossible or too late are not `is_timely`. `resources` are those of the rows from a place on.
+    """
+
+    spans: Sequence[Any]
+    resources: Sequence[tuple[int, Resource]]
+    series: Sequence[SeriesKey]
+    outcome: NDArray[np.int64]
+    start_ns: NDArray[np.uint64]
+    end_ns: NDArray[np.uint64]
+    is_timely: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +71,8 @@ class SpanColumns:
     clamped_count: int = 0
     instances: frozenset[ServiceInstance] = frozenset()
     """Those that the spans came from, as far as they are named."""
+    seen: SeenSpans | None = None
+    """The spans themselves, from which records of traces are made."""
 
     @property
     def stored_count(self) -> int:
@@ -117,11 +136,15 @@ class SpanDecoder:
         ends_ns: list[int] = []
         # Everything the inner loop touches is a local name: it runs for each span of each service watched.
         add_outcome, add_start, add_end = outcomes.append, starts_ns.append, ends_ns.append
+        seen: list[Any] = []
+        add_seen = seen.append
+        resources: list[tuple[int, Resource]] = []
         known_outcome, derive, attribute_of = self._outcomes.get, self._derive, self._attribute_of.get
         for resource_spans in request.resource_spans:
             resource = self._resources[b"".join(resource_spans.resource)]
             if resource.instance is not None:
                 instances.add(resource.instance)
+            resources.append((len(seen), resource))
             for scope_spans in resource_spans.scope_spans:
                 spans = scope_spans.spans
                 item_count += len(spans)
@@ -136,8 +159,15 @@ class SpanDecoder:
                     add_outcome(derive(span, *combination) if outcome is None else outcome)
                     add_start(span.start_time_unix_nano)
                     add_end(span.end_time_unix_nano)
-        columns = _columns_of(self._series, outcomes, starts_ns, ends_ns, item_count, earliest_end_ns, latest_end_ns)
-        return replace(columns, instances=frozenset(instances))
+                    add_seen(span)
+        outcome_of_row = np.array(outcomes, dtype=np.int64)
+        # OTLP's times are unsigned 64-bit; only what lies between 2000 and `latest_end_ns` is sure to fit a signed one.
+        start_ns, end_ns = np.array(starts_ns, dtype=np.uint64), np.array(ends_ns, dtype=np.uint64)
+        is_possible = (np.minimum(start_ns, end_ns) >= derivation.EARLIEST_UNIX_NANO) & (end_ns <= latest_end_ns)
+        is_timely = is_possible & (end_ns >= np.uint64(max(earliest_end_ns, 0)))
+        all_seen = SeenSpans(seen, resources, self._series, outcome_of_row, start_ns, end_ns, is_timely)
+        columns = _columns_of(all_seen, is_possible, item_count)
+        return replace(columns, instances=frozenset(instances), seen=all_seen)
 
     def _derive(self, span: Any, resource: Resource, kind: int, status_code: int, *attributes: Attribute) -> int:
         """Return twice the series index, plus one for an error: both in one number keep the inner loop short.
@@ -185,7 +215,7 @@ class SpanDecoder:
 
     def _outcome_of(self, series: SeriesKey, is_error: bool) -> int:
         if self._is_excluded(series):
-            return _EXCLUDED
+            return EXCLUDED
         index = self._series_indexes.setdefault(series, len(self._series))
         if index == len(self._series):
             self._series.append(series)
@@ -198,31 +228,18 @@ class SpanDecoder:
         self._outcomes: dict[_Combination, int] = {}
 
 
-def _columns_of(
-    series: Sequence[SeriesKey],
-    outcomes: list[int],
-    starts_ns: list[int],
-    ends_ns: list[int],
-    item_count: int,
-    earliest_end_ns: int,
-    latest_end_ns: int,
-) -> SpanColumns:
-    outcome = np.array(outcomes, dtype=np.int64)
-    # OTLP's times are unsigned 64-bit; only what lies between 2000 and `latest_end_ns` is sure to fit a signed one.
-    start_ns = np.array(starts_ns, dtype=np.uint64)
-    end_ns = np.array(ends_ns, dtype=np.uint64)
+def _columns_of(seen: SeenSpans, is_possible: NDArray[np.bool_], item_count: int) -> SpanColumns:
+    outcome, start_ns, end_ns = seen.outcome, seen.start_ns, seen.end_ns
     has_series = outcome >= 0
-    is_possible = (np.minimum(start_ns, end_ns) >= derivation.EARLIEST_UNIX_NANO) & (end_ns <= latest_end_ns)
-    is_late = end_ns < np.uint64(max(earliest_end_ns, 0))
-    is_kept = has_series & is_possible & ~is_late
+    is_kept = has_series & seen.is_timely
     invalid_count = int(np.count_nonzero(has_series & ~is_possible))
-    late_count = int(np.count_nonzero(has_series & is_possible & is_late))
-    excluded_count = int(np.count_nonzero(outcome == _EXCLUDED))
+    late_count = int(np.count_nonzero(has_series & is_possible & ~seen.is_timely))
+    excluded_count = int(np.count_nonzero(outcome == EXCLUDED))
     if not is_kept.all():
         outcome, start_ns, end_ns = outcome[is_kept], start_ns[is_kept], end_ns[is_kept]
     is_clamped = start_ns > end_ns
     return SpanColumns(
-        series=series,
+        series=seen.series,
         series_index=outcome >> 1,
         end_ns=end_ns.astype(np.int64),
         duration_ns=np.where(is_clamped, 0, end_ns - start_ns).astype(np.int64),

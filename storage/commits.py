@@ -1,10 +1,10 @@
-"""Committing batch ids, RED points and metrics in one transaction: exact beside any number of other writers.
+"""Committing what came of batches in one transaction: exact beside any number of other writers.
 
 The writing half of the history; runs in a worker thread, within a transaction that `database.py` began.
 
 Every transaction takes its locks in one order (batch ids, then series and points of each kind, then marks, then
-instances of services, each sorted), so that writers wait for each other and never in a circle. Points of a kind take
-three round trips for each `KEYS_PER_QUERY` of them:
+instances of services, then kept spans, each sorted), so that writers wait for each other and never in a circle.
+Points of a kind take three round trips for each `KEYS_PER_QUERY` of them:
 
 1. Claim: insert the rows, in their order; where one exists, `DO UPDATE ... WHERE false` locks it and changes nothing.
    `RETURNING` names the rows that were new and are done.
@@ -32,7 +32,16 @@ from storage.dialects import Dialect
 from storage.instance_catalog import INSTANCE_VALUES
 from storage.metric_rows import sum_metric_rows
 from storage.ports import AlreadyCommittedError
-from storage.schema import batches, metric_points, metric_series, red_points, rollups_due, series, service_instances
+from storage.schema import (
+    batches,
+    kept_spans,
+    metric_points,
+    metric_series,
+    red_points,
+    rollups_due,
+    series,
+    service_instances,
+)
 from storage.series_catalog import SeriesCatalog
 from storage.table_writing import Insert, Read, Rows, Write
 from telemetry import RedPoint, SeriesKey, merge_red_points
@@ -86,6 +95,7 @@ class CommitStatements:
     metrics: PointStatements
     mark: Write
     note_instances: Write
+    note_spans: Insert
 
 
 class Part(NamedTuple):
@@ -105,6 +115,7 @@ def commit_statements(dialect: Dialect) -> CommitStatements:
         metrics=_point_statements(dialect, metric_series, metric_points, sum_metric_rows),
         mark=marking(dialect),
         note_instances=dialect.writing.renew(service_instances, *INSTANCE_VALUES),
+        note_spans=dialect.writing.note(kept_spans),
     )
 
 
@@ -169,9 +180,10 @@ def commit(
     parts: Sequence[Part],
     marks: Sequence[Mark],
     instances: Rows,
+    spans: Rows,
     now_s: int,
 ) -> None:
-    """Write everything or raise; `batch_ids`, `marks` and `instances` are sorted and without repeats.
+    """Write everything or raise; `batch_ids`, `marks`, `instances` and `spans` are sorted and without repeats.
 
     Raises `AlreadyCommittedError`; the caller's transaction rolls back on any error.
     """
@@ -187,6 +199,8 @@ def commit(
         statements.mark(connection, marks)
     if instances:
         statements.note_instances(connection, instances)
+    for chunk in _chunks(spans, KEYS_PER_QUERY):
+        statements.note_spans(connection, chunk)  # one that came in two batches is kept once
 
 
 def _note_batches(connection: Connection, statements: CommitStatements, batch_ids: Sequence[bytes], now_s: int) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy import URL, Connection, select
@@ -29,10 +31,14 @@ from storage.reads import call_totals, oldest_s, read_held, read_points
 from storage.sanitising import clean_filter, clean_text
 from storage.series_catalog import MetricSeriesCatalog, SeriesCatalog
 from storage.settings import StorageSettings
+from storage.span_rows import span_rows_of
 from storage.summaries import are_enough_for
 from storage.table_writing import Rows
 from storage.tiers import FINEST, MEDIUM, floor_to, tiers_of
-from telemetry import NowNs, RedColumns, RedPoint, SeenInstance, ServiceInstance, StartError
+from storage.trace_ports import FoundSpans, FoundTrace, Order, Place, SpanFilter
+from storage.trace_reads import count_spans, find_spans, oldest_span_s, read_trace
+from storage.trace_retention import TraceTable
+from telemetry import KeptSpan, NowNs, RedColumns, RedPoint, SeenInstance, ServiceInstance, StartError
 from telemetry.metric_points import MetricColumns, MetricPoint
 from telemetry.metric_series import MetricSeriesKey
 
@@ -51,6 +57,7 @@ class SqlHistory:
         self._now_ns = now_ns
         self.database = Database(dialect, url, settings)
         self.tiers = tiers_of(settings)
+        self.traces = TraceTable(settings)
         self.writer = new_token()
         """By what this process's marks are told from those of others."""
         self._statements = commit_statements(dialect)
@@ -87,14 +94,17 @@ class SqlHistory:
         points: Sequence[RedPoint],
         metrics: Sequence[MetricPoint] = (),
         instances: Collection[ServiceInstance] = (),
+        spans: Sequence[KeptSpan] = (),
     ) -> None:
         """See `storage.ports.History.commit`."""
-        if not batch_ids and not points and not metrics and not instances:
+        if not batch_ids and not points and not metrics and not instances and not spans:
             return
         now_s = self._now_ns() // _NS_PER_S
         to_note = self._instance_catalog.to_note(instances, now_s)
         rows = [instance_row(row_id, instance, now_s) for row_id, instance in to_note.items()]
-        job = partial(self._commit, sorted(set(batch_ids)), points, now_s, metrics=metrics, instance_rows=rows)
+        job = partial(
+            self._commit, sorted(set(batch_ids)), points, now_s, metrics=metrics, instance_rows=rows, spans=spans
+        )
         noted = await self.database.write(job)
         self.catalog.noted(noted[0], now_s)
         self._metric_catalog.noted(noted[1], now_s)
@@ -106,6 +116,29 @@ class SqlHistory:
         service_name = None if service_name is None else clean_text(service_name, self._settings.max_field_chars)
         limit = self._settings.max_instances
         return await self.database.read(lambda connection: read_instances(connection, since_s, service_name, limit))
+
+    async def find_spans(self, where: SpanFilter, order: Order, limit: int, after: Place | None = None) -> FoundSpans:
+        """See `storage.trace_ports.TraceHistory.find_spans`."""
+        dialect, most = self.database.dialect, self._settings.max_found_spans
+        where = self._cleaned(where)
+        return await self.database.read(
+            lambda connection: find_spans(connection, dialect, where, order, limit, after, most)
+        )
+
+    async def count_spans(self, where: SpanFilter, limit: int) -> int:
+        """See `storage.trace_ports.TraceHistory.count_spans`."""
+        dialect, where = self.database.dialect, self._cleaned(where)
+        return await self.database.read(lambda connection: count_spans(connection, dialect, where, limit))
+
+    async def trace(self, trace_id: bytes, limit: int) -> FoundTrace:
+        """See `storage.trace_ports.TraceHistory.trace`."""
+        dialect = self.database.dialect
+        return await self.database.read(lambda connection: read_trace(connection, dialect, trace_id, limit))
+
+    async def oldest_span_s(self) -> int | None:
+        """See `storage.trace_ports.TraceHistory.oldest_span_s`."""
+        dialect = self.database.dialect
+        return await self.database.read(lambda connection: oldest_span_s(connection, dialect))
 
     async def read_metrics(
         self, start_s: int, end_s: int, where: MetricFilter, width_s: int | None = None
@@ -181,6 +214,7 @@ class SqlHistory:
         connection: Connection,
         metrics: Sequence[MetricPoint] = (),
         instance_rows: Rows = (),
+        spans: Sequence[KeptSpan] = (),
     ) -> tuple[set[int], set[int]]:
         """Commit; return the ids of the series that were noted, of RED points and of metrics."""
         width_s, statements = self._settings.resolution_s, self._statements
@@ -193,8 +227,17 @@ class SqlHistory:
         due = sorted({floor_to(row.start_s, due_s) for of_kind in (rows, metric_rows) for row in of_kind})
         marks = [Mark(due_s, start_s, self.writer, now_s, new_token()) for start_s in due]
         parts = [Part(statements.red, rows, noting), Part(statements.metrics, metric_rows, metrics_noting)]
-        commit(connection, statements, batch_ids, parts, marks, instance_rows, now_s)
+        span_rows = span_rows_of(spans, self._settings.max_field_chars)
+        commit(connection, statements, batch_ids, parts, marks, instance_rows, span_rows, now_s)
         return to_note
+
+    def _cleaned(self, where: SpanFilter) -> SpanFilter:
+        texts: dict[str, Any] = {
+            name: clean_text(text, self._settings.max_field_chars)
+            for name in where.__slots__
+            if isinstance(text := getattr(where, name), str)
+        }
+        return replace(where, **texts)
 
     async def _migrate_when_it_answers(self) -> None:
         dialect = self.database.dialect

@@ -13,18 +13,14 @@ import structlog
 from sqlalchemy import Connection, func, insert, inspect, select, update
 
 from storage.alert_migration import ALERT_STEP
+from storage.migration_words import OnPostgres
 from storage.schema import schema_version
+from storage.trace_migration import TRACE_STEP
 from telemetry import StartError
 
 log = structlog.get_logger(__name__)
 
 Step = Sequence[str]
-
-
-class OnPostgres(str):
-    """A statement that SQLite has no use for."""
-
-    __slots__ = ()
 
 
 _POINTS: Final = """CREATE TABLE {} (
@@ -186,6 +182,7 @@ STEPS: Final[Sequence[Step]] = (
         _SUMMED_SINCE.format("red_points_coarse", 2),
     ),
     ("CREATE TABLE last_round (seen_s BIGINT NOT NULL PRIMARY KEY, doubted_from_s BIGINT NOT NULL)",),
+    TRACE_STEP,
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 

@@ -1,4 +1,4 @@
-"""The partitions of the tiers' tables on PostgreSQL: made ahead, and dropped whole when all they hold is old.
+"""The partitions of tables on PostgreSQL: made ahead, and dropped whole when all they hold is old.
 
 Every table has a partition for the rest: whatever lies before, between and beyond the others goes there, so that no
 commit ever fails for a missing partition. Run by `upkeep.py`; the names of partitions tell their ranges.
@@ -7,9 +7,10 @@ commit ever fails for a missing partition. Run by `upkeep.py`; the names of part
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, text
 
 from storage.tiers import Tier, floor_to
 
@@ -23,6 +24,21 @@ _CHILDREN: Final = text(
 )
 _LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '500ms'"
 """Whoever waits for an exclusive lock makes all others wait behind: better to give up and come again."""
+
+
+class Partitioned(Protocol):
+    """Tables whose partitions are made and dropped together: a tier, or the kept spans."""
+
+    @property
+    def tables(self) -> Sequence[Table]: ...
+
+    @property
+    def partition_s(self) -> int:
+        """The time that one partition holds."""
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether rows are changed after they were written."""
 
 
 class Partition(NamedTuple):
@@ -41,7 +57,7 @@ def partitions_of(connection: Connection, table: str) -> list[Partition]:
     return sorted(parts, key=lambda part: part.end_s)
 
 
-def extend_partitions(connection: Connection, tier: Tier, now_s: int) -> int:
+def extend_partitions(connection: Connection, tier: Partitioned, now_s: int) -> int:
     """Make the partitions for now and the time ahead that are missing; return how many were made.
 
     They adjoin the last one, whatever the width was then. After a long pause they begin anew at the present.
@@ -49,7 +65,7 @@ def extend_partitions(connection: Connection, tier: Tier, now_s: int) -> int:
     return sum(_extend(connection, tier, table.name, now_s) for table in tier.tables)
 
 
-def drop_partitions(connection: Connection, tier: Tier, from_s: int, to_s: int) -> int:
+def drop_partitions(connection: Connection, tier: Partitioned, from_s: int, to_s: int) -> int:
     """Drop the partitions that end by `to_s` and what the rest holds of [from_s, to_s); return how many were dropped.
 
     The caller holds `lock_out`.
@@ -65,7 +81,7 @@ def drop_partitions(connection: Connection, tier: Tier, from_s: int, to_s: int) 
     return dropped
 
 
-def lock_out(connection: Connection, tier: Tier) -> None:
+def lock_out(connection: Connection, tier: Partitioned) -> None:
     """Wait for all who read or write the tier, half a second at most, and keep others out until the transaction ends.
 
     What they committed is seen by the statements that follow.
@@ -75,7 +91,7 @@ def lock_out(connection: Connection, tier: Tier) -> None:
     connection.exec_driver_sql(f"LOCK TABLE ONLY {names} IN ACCESS EXCLUSIVE MODE")
 
 
-def droppable_to(connection: Connection, tier: Tier, limit_s: int) -> int:
+def droppable_to(connection: Connection, tier: Partitioned, limit_s: int) -> int:
     """Return the latest time up to which everything before `limit_s` can go without cutting a partition in two."""
     parts = [part for table in tier.tables for part in partitions_of(connection, table.name)]
     while cut := next((part for part in parts if (part.start_s or 0) < limit_s < part.end_s), None):
@@ -95,7 +111,7 @@ def adopt_first(connection: Connection, tier: Tier, end_s: int) -> None:
     connection.exec_driver_sql(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM (MINVALUE) TO ({end_s})")
 
 
-def _extend(connection: Connection, tier: Tier, table: str, now_s: int) -> int:
+def _extend(connection: Connection, tier: Partitioned, table: str, now_s: int) -> int:
     width_s = tier.partition_s
     end_s = max((part.end_s for part in partitions_of(connection, table)), default=0)
     start_s = max(end_s, floor_to(now_s, width_s))
@@ -108,10 +124,10 @@ def _extend(connection: Connection, tier: Tier, table: str, now_s: int) -> int:
     return made
 
 
-def _make(connection: Connection, tier: Tier, table: str, start_s: int, end_s: int) -> None:
+def _make(connection: Connection, tier: Partitioned, table: str, start_s: int, end_s: int) -> None:
     name, rest = f"{table}_{start_s}_{end_s}", f"{table}_rest"
     # Free space in each page keeps the rewriting of the current bucket within the page, without new index entries.
-    storage = " WITH (fillfactor = 70)" if tier.rank == 0 else ""
+    storage = " WITH (fillfactor = 70)" if tier.is_rewritten else ""
     connection.exec_driver_sql(_LOCK_TIMEOUT)
     # Commits go on meanwhile, unless it is the rest that they write to.
     connection.exec_driver_sql(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL){storage}")

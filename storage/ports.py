@@ -13,6 +13,7 @@ from storage.live_window import CallTotal, LiveWindow
 from telemetry import (
     REQUEST_KINDS,
     Component,
+    KeptSpan,
     PermanentError,
     RedColumns,
     RedPoint,
@@ -93,10 +94,12 @@ class History(Component, Protocol):
         points: Sequence[RedPoint],
         metrics: Sequence[MetricPoint] = (),
         instances: Collection[ServiceInstance] = (),
+        spans: Sequence[KeptSpan] = (),
     ) -> None:
         """Add `points` and `metrics` (1 s buckets, any order, repeats allowed) and note `batch_ids`, all or nothing.
 
         `instances` are those that the data came from: that they were heard of now is noted twice a minute for each.
+        `spans` are kept as they are; one that is there already stays.
 
         Returning means durable. Raises `AlreadyCommittedError` when any of the ids was committed before,
         `StorageUnavailableError` when trying again may help, `PermanentError` when the data itself is refused.

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
 
-from telemetry import SeriesKey, ServiceInstance
+from telemetry import KeptSpan, SeriesKey, ServiceInstance
 from telemetry.metric_series import MetricSeriesKey
 
 METADATA: Final = MetaData()
@@ -96,6 +96,19 @@ service_instances: Final = Table(
 )
 """`row_id` is `telemetry.service_instance.service_instance_id_of`. Writers renew `last_seen_s`, and what may change of
 an instance, twice a minute while they hear of it."""
+
+_SPAN_NUMBERS: Final = frozenset({"start_s", "end_ns", "duration_ns", "http_status_code", "is_error"})
+_SPAN_BYTES: Final = frozenset({"trace_id", "span_id", "parent_span_id", "detail"})
+_SPAN_KEY: Final = frozenset(KeptSpan._fields[:4])
+
+
+def _span_column(field: str) -> Column[Any]:
+    kind = BigInteger if field in _SPAN_NUMBERS else LargeBinary if field in _SPAN_BYTES else Text
+    return Column(field, kind, primary_key=field in _SPAN_KEY, nullable=False, autoincrement=False)
+
+
+kept_spans: Final = Table("kept_spans", METADATA, *map(_span_column, KeptSpan._fields))
+"""Spans as they were, a row each; the key begins with their time, by which they are found, partitioned and deleted."""
 
 tiers: Final = Table(
     "tiers",

@@ -60,6 +60,20 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
     max_instances: int = Field(
         20_000, ge=1, description="Most instances of all services that are remembered, the latest."
     )
+    traces_retention_s: int = Field(
+        3 * DAY_S, ge=60, description="Age in seconds at which kept spans, of which traces are made, are deleted."
+    )
+    max_traces_bytes: int = Field(
+        2 * 2**30,
+        ge=2**20,
+        description="Bytes that kept spans may take up in the database, about; beyond it the oldest are deleted before "
+        "their age.",
+    )
+    max_found_spans: int = Field(
+        100_000,
+        ge=1_000,
+        description="Most kept spans that one search looks at; the answer tells how to go on from there.",
+    )
     rollup_interval_s: float = Field(
         5.0, gt=0, description="Seconds between two looks for buckets to roll up into the next tier."
     )

@@ -52,6 +52,11 @@ class Tier:
     """The time that one partition holds on PostgreSQL; a multiple of `unit_s`."""
 
     @property
+    def is_rewritten(self) -> bool:
+        """Whether commits add to rows that exist; coarser ones are written whole."""
+        return self.rank == FINEST
+
+    @property
     def tables(self) -> tuple[Table, ...]:
         """All tables."""
         summaries = () if self.summary_table is None else (self.summary_table,)

@@ -134,8 +134,8 @@ class Upkeep:
         """
         now_s = self._now_s()
         if self._dialect.is_partitioned:
-            for tier in self._tiers:
-                await self._write(partial(extend_partitions, tier=tier, now_s=now_s))
+            for tables in (*self._tiers, self._history.traces):
+                await self._write(partial(extend_partitions, tier=tables, now_s=now_s))
         cutoffs = cutoffs_at(now_s, self._tiers, self._settings)
         total = sum([await self._retire(tier.rank, cutoffs.points_s[tier.rank]) for tier in self._tiers])
         remove = partial(delete_expired, cutoffs=cutoffs, max_rows=self._settings.retention_chunk_rows)
@@ -151,6 +151,7 @@ class Upkeep:
         if crowding := await self._write(keep_latest):
             total += crowding
             self._counters.add("storage_expired_rows", crowding)
+        total += await self._shorten_traces(now_s)
         await self._thin(now_s)
         if total:
             log.info("old data deleted", rows=total)
@@ -221,12 +222,35 @@ class Upkeep:
             self._space = await self._database.read(self._dialect.measure)
             if not self._guard.is_too_full(self._space):
                 return
+            if await self._thin_traces():
+                continue
             for tier in self._tiers:
                 if await self._thin_tier(tier.rank, now_s):
                     break
             else:
                 log.error("the database is too large, and nothing is left that may be deleted")
                 return
+
+    async def _shorten_traces(self, now_s: int) -> int:
+        """Delete kept spans that are too old, and the oldest of those that take up too much; return how many rows."""
+        traces, total = self._history.traces, 0
+        find = partial(traces.cutoff_s, dialect=self._dialect, now_s=now_s)
+        before_s = await self._database.read(find, _STEP_TIMEOUT_S)
+        while True:
+            gone = await self._write(partial(traces.delete_before, dialect=self._dialect, before_s=before_s))
+            total += gone.rows
+            self._counters.add("storage_expired_rows", gone.rows)
+            self._counters.add("storage_dropped_partitions", gone.partitions)
+            if not gone.has_more:
+                return total
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _thin_traces(self) -> bool:
+        """Delete the oldest kept spans, as space is short: figures are worth more. Tell whether any went."""
+        gone = await self._write(partial(self._history.traces.delete_oldest, dialect=self._dialect))
+        self._counters.add("storage_expired_rows", gone.rows)
+        self._counters.add("storage_dropped_partitions", gone.partitions)
+        return bool(gone.rows or gone.partitions)
 
     async def _thin_tier(self, rank: int, now_s: int) -> bool:
         find = partial(

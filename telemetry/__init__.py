@@ -8,6 +8,7 @@ from telemetry.component import Component, Consumer, NowNs
 from telemetry.counters import Counters, Figures
 from telemetry.errors import ModelWatchError, PermanentError, RetryableError, StartError
 from telemetry.exponential_histogram import ExponentialHistogram
+from telemetry.kept_span import KeptAs, KeptSpan
 from telemetry.red_columns import RedColumns
 from telemetry.red_point import RedPoint, merge_red_points
 from telemetry.series import REQUEST_KINDS, SeriesKey, SpanKind
@@ -22,6 +23,8 @@ __all__ = [
     "Counters",
     "ExponentialHistogram",
     "Figures",
+    "KeptAs",
+    "KeptSpan",
     "ModelWatchError",
     "NowNs",
     "PermanentError",

@@ -57,6 +57,8 @@ CounterName = Literal[
     "processor_late_items",  # set aside because they ended longer ago than late data is taken in
     "processor_discarded_items",  # taken and not kept: log records
     "processor_discarded_points",  # not items: stored metric items, by series and second, beyond the limit of series
+    "processor_kept_spans",  # stored spans of which a record is kept for traces, by `kept_as`
+    "processor_unkept_spans",  # stored spans of which none is
     "rabbit_source_dead_lettered_batches",
     "rabbit_source_requeued_batches",
     "rabbit_source_lone_attempts",  # at batches that came back too often, made while nothing else was worked on
@@ -99,6 +101,7 @@ GaugeName = Literal[
     "processor_overflowing_services",
     "processor_metric_series",
     "processor_metric_overflowing_services",
+    "processor_trace_ratio",
     "receiver_in_flight_requests",
     "receiver_in_flight_bytes",
     "exporter_connected",
@@ -155,6 +158,8 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "processor_late_items": "Items set aside because they ended too long ago.",
         "processor_invalid_items": "Items set aside because they are impossible by themselves.",
         "processor_discarded_items": "Items that were taken and are not kept: log records.",
+        "processor_kept_spans": "Stored spans of which a record is kept for traces, by what it is kept for.",
+        "processor_unkept_spans": "Stored spans that count in figures and of which no record is kept for traces.",
         "processor_discarded_points": "Points of metrics beyond the limit of series that could not be added up.",
         "rabbit_source_dead_lettered_batches": "Batches moved to the queue of dead letters.",
         "rabbit_source_requeued_batches": "Batches given back to RabbitMQ unfinished at a stop.",
@@ -203,6 +208,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "processor_overflowing_services": "Services with more series than are kept apart now.",
         "processor_metric_series": "Series of metrics that the processor keeps apart now.",
         "processor_metric_overflowing_services": "Services with more series of metrics than are kept apart now.",
+        "processor_trace_ratio": "Share of all traces that this processor keeps now, errors and slow requests aside.",
         "receiver_in_flight_requests": "Requests being read or waiting for the next stage now.",
         "receiver_in_flight_bytes": "Bytes of the requests in flight now.",
         "exporter_connected": "1 while the exporter has a connection to RabbitMQ; added up over workers.",

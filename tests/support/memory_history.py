@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from storage.live_window import CallTotal, LiveWindow
 from storage.metric_ports import MetricFilter
 from storage.ports import AlreadyCommittedError, KeptTier, SeriesFilter, StorageUnavailableError
-from telemetry import RedColumns, RedPoint, SeenInstance, ServiceInstance, merge_red_points
+from telemetry import KeptSpan, RedColumns, RedPoint, SeenInstance, ServiceInstance, merge_red_points
 from telemetry.metric_points import MetricColumns, MetricPoint, merge_metric_points
 from telemetry.metric_series import MetricSeriesKey
 
@@ -21,6 +21,7 @@ class MemoryHistory:
         self.resolution_s = resolution_s
         self.points: list[RedPoint] = []
         self.metrics: list[MetricPoint] = []
+        self.spans: list[KeptSpan] = []
         self.seen_instances: list[SeenInstance] = []
         self.batch_ids: set[bytes] = set()
         self.is_down = False
@@ -37,6 +38,7 @@ class MemoryHistory:
         points: Sequence[RedPoint],
         metrics: Sequence[MetricPoint] = (),
         instances: Collection[ServiceInstance] = (),
+        spans: Sequence[KeptSpan] = (),
     ) -> None:
         await self.check()
         known = self.batch_ids & set(batch_ids)
@@ -45,6 +47,7 @@ class MemoryHistory:
         self.batch_ids |= set(batch_ids)
         self.points = merge_red_points([*self.points, *points], self.resolution_s)
         self.metrics = merge_metric_points([*self.metrics, *metrics], self.resolution_s)
+        self.spans += spans
 
     async def instances(self, since_s: int, service_name: str | None = None) -> list[SeenInstance]:
         await self.check()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from storage.ports import StorageUnavailableError
-from telemetry import RedPoint, ServiceInstance
+from telemetry import KeptSpan, RedPoint, ServiceInstance
 from telemetry.metric_points import MetricPoint
 from tests.support.memory_history import MemoryFeed, MemoryHistory
 
@@ -33,6 +33,7 @@ class ScriptedHistory(MemoryHistory):
         points: Sequence[RedPoint],
         metrics: Sequence[MetricPoint] = (),
         instances: Collection[ServiceInstance] = (),
+        spans: Sequence[KeptSpan] = (),
     ) -> None:
         self.attempts.append(list(batch_ids))
         await self.gate.wait()
@@ -40,7 +41,7 @@ class ScriptedHistory(MemoryHistory):
             raise self.errors.pop(0)
         if self.refused_id in batch_ids:
             raise self.refusal
-        await super().commit(batch_ids, points, metrics, instances)
+        await super().commit(batch_ids, points, metrics, instances, spans)
         if self.late_errors:
             raise self.late_errors.pop(0)
 
