@@ -92,6 +92,12 @@ CounterName = Literal[
     "container_stats_failed_samples",
     "container_stats_missed_samples",  # of a running container, of which the engine told nothing in time
     "container_stats_engine_reconnects",
+    # dash_app: open pages that are fed over WebSockets
+    "pages_pushed_answers",  # each made once, for all pages that ask the same
+    "pages_sent_updates",
+    "pages_sent_bytes",  # as sent, compressed
+    "pages_skipped_updates",  # not sent, because the page had not shown the one before yet
+    "pages_refused_connections",
     # modelwatch: a receiver of several processes
     "worker_restarts",
 ]
@@ -121,6 +127,8 @@ GaugeName = Literal[
     "alerting_is_evaluator",
     "alerting_firing",
     "alerting_round_seconds",
+    "pages_connections",
+    "pages_questions",
 ]
 FigureName = CounterName | GaugeName
 
@@ -202,6 +210,13 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "alerting_is_evaluator": "1 while this process is the one that evaluates alerts.",
         "alerting_firing": "Alerts that are firing now, as the process that evaluates them knows.",
         "alerting_round_seconds": "Seconds that the last round of evaluation took.",
+        "pages_pushed_answers": "Answers made for open pages, each once for all pages that ask the same.",
+        "pages_sent_updates": "Updates sent to open pages over their WebSockets.",
+        "pages_sent_bytes": "Bytes of the updates sent to open pages, as they are sent.",
+        "pages_skipped_updates": "Updates left out because a page had not shown the one before.",
+        "pages_refused_connections": "WebSockets of pages that were refused, by reason.",
+        "pages_connections": "WebSockets of open pages now; hidden and paused pages keep theirs.",
+        "pages_questions": "Different questions that open pages follow now.",
         "storage_clock_skew_s": "Seconds that this machine's clock is ahead of PostgreSQL's; negative behind it.",
         "worker_restarts": "Worker processes of the receiver that ended by themselves and were started again.",
         "processor_series": "Series that the processor keeps apart now.",
