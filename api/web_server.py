@@ -21,6 +21,8 @@ from telemetry import StartError
 _START_TIMEOUT_S: Final = 30.0
 _EXTRA_STOP_S: Final = 2.0
 """What a stop may take beyond its grace: uvicorn's own ticks and the app's shutdown."""
+_LONGEST_MESSAGE_BYTES: Final = 131_072
+"""Of a WebSocket, from a client; each of those has its own limit, which is not larger."""
 
 _log = structlog.get_logger(__name__)
 
@@ -73,6 +75,9 @@ class WebServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            # What is sent to pages is compressed once for all of them; what they send is small.
+            ws_per_message_deflate=False,
+            ws_max_size=_LONGEST_MESSAGE_BYTES,
             timeout_graceful_shutdown=self._shutdown_s,
         )
         server = _Server(config)

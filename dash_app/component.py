@@ -12,11 +12,15 @@ from typing import Final
 
 import fastapi
 from dash import Dash
+from starlette.routing import WebSocketRoute
 
 from dash_app.pages import Sources, pages_of
+from dash_app.push.connection import MayConnect
+from dash_app.push.route import PATH, PushRoute, everybody
 from dash_app.settings import DashSettings
 from dash_app.shared.alert_news import AlertNews
 from dash_app.shell import callbacks
+from dash_app.shell.answering import Answering
 from dash_app.shell.badge import badge_now
 from dash_app.shell.document import document
 from dash_app.shell.layout import layout
@@ -26,8 +30,11 @@ from dash_app.shell.same_origin import SameOrigin
 _ASSETS: Final = Path(__file__).parent / "assets"
 
 
-def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources) -> Dash:
-    """Add the pages to `app`, which has its own routes already and keeps answering all other paths."""
+def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources, may_connect: MayConnect = everybody) -> Dash:
+    """Add the pages to `app`, which has its own routes already and keeps answering all other paths.
+
+    `may_connect` says who may have a WebSocket, beyond that it must be a page of ours that opens it.
+    """
     news = AlertNews(sources.alerts) if sources.alerts is not None else None
     pages = pages_of(sources, news)
     dash = Dash(
@@ -38,7 +45,7 @@ def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources) -> Das
         update_title=None,  # type: ignore[arg-type]  # documented: leaves the title alone
         assets_folder=str(_ASSETS),
         assets_ignore=r"color-scheme\.js",
-        index_string=document(pages, settings),
+        index_string=document(pages, settings, PATH if settings.is_push_enabled else None),
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         add_log_handler=False,
         prevent_initial_callbacks=True,
@@ -49,7 +56,11 @@ def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources) -> Das
     dash.init_app(app)
     dash.layout = layout(pages, settings)
     bar = partial(badge_now, news) if news is not None else None
-    callbacks.register(dash, pages, settings, sources.now_ns, bar)
+    answering = Answering(pages, settings, sources.now_ns, bar)
+    callbacks.register(dash, pages, answering)
+    if settings.is_push_enabled:
+        push = PushRoute(answering, settings, sources.counters, sources.now_ns, may_connect)
+        app.router.routes.append(WebSocketRoute(PATH, push.serve))
     app.add_middleware(SameOrigin)
     app.add_middleware(
         PageDocuments, paths=frozenset(page.path for page in pages), policy=content_security_policy(dash.csp_hashes())

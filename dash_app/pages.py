@@ -6,7 +6,7 @@ A page is a folder with one function that makes its `Page`; see "Add a page" in 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from alerting.channels.desk import ChannelDesk
 from alerting.desk import AlertDesk
@@ -15,7 +15,7 @@ from dash_app.marking import with_marks
 from dash_app.shared.alert_news import AlertNews
 from dash_app.shell.page import Page
 from query import Query, ResourceQuery
-from telemetry import NowNs
+from telemetry import Counters, NowNs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Sources:
     alerts: AlertDesk | None = None
     """Without it there is no page of alerts, no badge, and no marks."""
     channels: ChannelDesk | None = None
+    counters: Counters = field(default_factory=Counters)
 
 
 def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...]:

@@ -26,3 +26,22 @@ class DashSettings(BaseModel, frozen=True, extra="forbid"):
     answer_timeout_s: float = Field(
         5.0, gt=0, le=60, description="Seconds without an answer after which the page says so and greys its figures."
     )
+    is_push_enabled: bool = Field(
+        True,
+        description="Feed open pages over a WebSocket each; without it, and where none can be had, they ask by HTTP.",
+    )
+    max_connections: int = Field(
+        256, ge=1, le=10_000, description="WebSockets of open pages at once; pages beyond that ask by HTTP."
+    )
+    max_question_bytes: int = Field(
+        65_536, ge=1_024, le=131_072, description="Largest message that an open page may send over its WebSocket."
+    )
+    max_questions_per_s: float = Field(
+        20.0, gt=0, le=1_000, description="Questions a second that one WebSocket may ask; more of them wait their turn."
+    )
+    recheck_interval_s: float = Field(
+        15.0,
+        gt=0,
+        le=3_600,
+        description="Seconds after which a WebSocket that is in use is asked again whether it may be.",
+    )

@@ -253,7 +253,7 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
         reachable = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         scheme = "https" if settings.receiver.tls_cert_file else "http"
         dash = dash.model_copy(update={"otlp_endpoint": f"{scheme}://{reachable}:{settings.receiver.grpc_port}"})
-    mount_pages(app, dash, Sources(query, resources, alerts=desk, channels=channels))
+    mount_pages(app, dash, Sources(query, resources, alerts=desk, channels=channels, counters=made.counters))
     api = settings.api
     server = made.add(
         WebServer(

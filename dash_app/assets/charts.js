@@ -31,10 +31,12 @@
   }
 
   modelwatch.charts = {
-    draw: function (figures) {
-      latest = figures;
-      const first = Object.values(figures).find(isOverTime);
+    draw: function (changed, isWhole) {
+      if (Object.keys(changed).length === 0 && !isWhole) return;
+      latest = isWhole ? changed : { ...latest, ...changed };
+      const first = Object.values(latest).find(isOverTime);
       const isLocal = !modelwatch.address.isUtc() && (!first || isSteady(first.layout.xaxis.range));
+      const figures = isLocal === isShownLocal ? changed : latest;
       Object.entries(figures).forEach(([id, figure]) => clientside.set_props(id, { figure: fitted(figure, isLocal) }));
       const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
       const reason = modelwatch.address.isUtc() ? "" : ", since the clocks change within this range";
@@ -59,7 +61,7 @@
   };
 
   window.addEventListener("modelwatch-address", () => {
-    if (latest) modelwatch.charts.draw(latest);
+    if (latest) modelwatch.charts.draw(latest, true);
   });
 
   // What is dragged over becomes the range of the whole page, in finer steps; a double click leads back to now.

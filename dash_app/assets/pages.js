@@ -24,10 +24,11 @@
     clientside.set_props("environment-box", { hidden: environments.length === 0 });
   };
 
+  // Of an answer that is not whole, what is not in it is as before.
   modelwatch.fill = function (answer) {
     modelwatch.showEnvironments(answer.environments || environments, true);
     Object.entries({ ...answer.bar, ...answer.filling }).forEach(([id, properties]) => clientside.set_props(id, properties));
-    if (answer.figures) modelwatch.charts.draw(answer.figures);
+    if (answer.figures) modelwatch.charts.draw(answer.figures, answer.is_whole);
   };
 
   clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {

@@ -1,5 +1,6 @@
 // The pulse of the page: once a second it decides whether to ask for new figures, and says how the page is doing.
-// One question is under way at a time; a hidden or paused page asks nothing; silence is noticed and explained.
+// A question is followed over the WebSocket of push.js, which feeds the page from then on; without one it is asked by
+// HTTP, one at a time. A hidden or paused page is neither fed nor asks; silence is noticed and explained.
 (function () {
   "use strict";
   const modelwatch = (window.modelwatch = window.modelwatch || {});
@@ -11,7 +12,9 @@
     number: 0, // of the latest question
     page: null, // whose it was
     search: null, // what it asked for
+    width: 0, // of its charts when it asked
     askedAt: 0,
+    receivedAt: 0,
     waitingSince: null, // when the oldest question without an answer was asked
     receipt: null, // the latest
     filled: null, // the latest that came with figures
@@ -32,6 +35,7 @@
   function take(receipt) {
     if (!receipt || receipt === state.receipt || receipt.ask !== state.number) return;
     state.receipt = receipt;
+    state.receivedAt = Date.now();
     state.waitingSince = null;
     state.isReachable = true;
     state.isRefused = false;
@@ -49,10 +53,14 @@
         const wasReachable = state.isReachable;
         state.isReachable = isReachable;
         if (isReachable && (!wasReachable || state.isRefused)) forgetQuestion();
-        // Not only with the next beat.
-        if (isReachable !== wasReachable) clientside.set_props("is-reachable", { data: isReachable });
+        if (isReachable) modelwatch.push.hurry();
+        if (isReachable !== wasReachable) nudge();
       });
   }
+
+  // Not only with the next beat.
+  let nudges = 0;
+  const nudge = () => state.number && clientside.set_props("nudge", { data: (nudges += 1) }); // there is nothing before
 
   // The server of now never got the question, so it is asked anew, and the waiting begins anew.
   function forgetQuestion() {
@@ -80,19 +88,32 @@
     if (document.hidden || !modelwatch.isShown(page)) return false;
     if (page !== state.page || search !== state.search) return true;
     if (isPaused) return false;
+    if (modelwatch.push.isOpen()) {
+      return !modelwatch.push.isFed(state.number) || modelwatch.charts.width() !== state.width;
+    }
     // A question may get lost with a server that restarts. Asking again costs little: the server answers equal
     // questions together.
     if (state.waitingSince !== null) return now - state.askedAt >= 2000 * modelwatch.facts.answerTimeoutS;
     return now - state.askedAt >= 1000 * (state.receipt ? state.receipt.pace_s : 1) - SLACK_MS;
   }
 
+  // Returns the question if it is to be asked by HTTP.
   function ask(page, search, now) {
-    state.number += 1;
-    state.page = page;
-    state.search = search;
-    state.askedAt = now;
+    const width = modelwatch.charts.width();
+    const isSame = page === state.page && search === state.search;
+    Object.assign(state, { number: state.number + 1, page: page, search: search, width: width, askedAt: now });
     if (state.waitingSince === null) state.waitingSince = now;
-    return { number: state.number, page: page, search: search, width: modelwatch.charts.width() };
+    const question = { number: state.number, page: page, search: search, width: width };
+    if (!modelwatch.push.isOpen()) return question;
+    modelwatch.push.follow(question, isSame);
+    return clientside.no_update;
+  }
+
+  // An update that is due and does not come is waited for like an answer.
+  function expect(now) {
+    if (state.waitingSince !== null || !state.receipt || !modelwatch.push.isFed(state.number)) return;
+    const dueAt = state.receivedAt + 1000 * state.receipt.pace_s;
+    if (now - dueAt > SLACK_MS) state.waitingSince = dueAt;
   }
 
   // Returns [class, name of the state, notice].
@@ -130,7 +151,32 @@
   // A hidden page is slowed down by the browser, so what seemed to take long there means nothing.
   document.addEventListener("visibilitychange", () => {
     if (state.waitingSince !== null) state.waitingSince = Date.now();
+    if (document.hidden) modelwatch.push.stop();
+    else {
+      modelwatch.push.hurry();
+      nudge();
+    }
   });
+
+  // An answer that comes after another question was asked, or for a page that was left, is of no use.
+  function show(answer) {
+    if (!answer || answer.receipt.ask !== state.number || !modelwatch.isShown(answer.page)) return false;
+    modelwatch.fill(answer);
+    clientside.set_props("receipt", { data: answer.receipt });
+    return true;
+  }
+
+  modelwatch.pulse = {
+    nudge: nudge,
+    show: show,
+
+    // The WebSocket that fed the page is gone, and perhaps the server.
+    cut: function () {
+      if (state.waitingSince === null) state.waitingSince = Date.now();
+      state.isRefused = true;
+      probe();
+    },
+  };
 
   const pulse = {
     beat: function (_beats, _address, receipt, clicks) {
@@ -140,6 +186,8 @@
       const search = modelwatch.address.asked();
       turnTo(page);
       take(receipt);
+      if (document.hidden || (isPaused && state.waitingSince === null)) modelwatch.push.stop();
+      else expect(now);
       const isSilent = state.waitingSince !== null && now - state.waitingSince >= PROBE_AFTER_MS;
       if (isSilent || !state.isReachable) probe();
       const question = shouldAsk(page, search, isPaused, now) ? ask(page, search, now) : clientside.no_update;
@@ -156,11 +204,8 @@
       ];
     },
 
-    // An answer that comes after another question was asked, or for a page that was left, is of no use.
     receive: function (answer) {
-      if (!answer || answer.receipt.ask !== state.number || !modelwatch.isShown(answer.page)) return;
-      modelwatch.fill(answer);
-      clientside.set_props("receipt", { data: answer.receipt });
+      show(answer && { ...answer, is_whole: true });
     },
   };
   clientside.modelwatch = Object.assign(clientside.modelwatch || {}, pulse);

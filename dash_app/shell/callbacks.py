@@ -7,54 +7,26 @@ restarts.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import structlog
 from dash import ClientsideFunction, Dash, Input, Output, State
 
-from dash_app.settings import DashSettings
-from dash_app.shell.page import Answer, Control, Filling, Page, Question
-from dash_app.shell.receipt import Receipt, receipt_of, receipt_of_failure
+from dash_app.shell.answering import Answering, Document
+from dash_app.shell.page import Control, Page
 from dash_app.shell.top_bar import CONTROLS
-from dash_app.shell.view import fields_of, view_of
-from telemetry import ModelWatchError, NowNs
-
-_Answer = dict[str, Any]
 
 
-def register(
-    app: Dash,
-    pages: Sequence[Page],
-    settings: DashSettings,
-    now_ns: NowNs,
-    bar: Callable[[], Awaitable[Filling]] | None = None,
-) -> None:
-    """Give the app its callbacks. `bar` is what the bar shows on every page, whatever comes of the page itself."""
-    log = structlog.get_logger(__name__)
-    by_name = {page.name: page for page in pages}
+def register(app: Dash, pages: Sequence[Page], answering: Answering) -> None:
+    """Give the app its callbacks."""
 
-    async def answer(asked: dict[str, Any] | None) -> _Answer | None:
+    async def answer(asked: dict[str, Any] | None) -> Document | None:
         """Answer `{"number": n, "page": "overview", "search": "?range=1h", "width": 500}` with all that is shown."""
-        page = by_name.get(str((asked or {}).get("page")))
-        if asked is None or page is None:
-            return None
-        number, search = int(asked.get("number", 0)), str(asked.get("search", ""))
-        view = view_of(search, int(asked.get("width", 0)))
-        try:
-            found = await page.answer(Question(view, fields_of(search)))
-            return _document(page, receipt_of(number, found, view, now_ns() / 1e9, settings.refresh_interval_s), found)
-        except Exception as error:
-            is_known = isinstance(error, ModelWatchError)
-            log.warning("page not answered", page=page.name, view=search, error=repr(error), exc_info=not is_known)
-            failure = receipt_of_failure(number, _words(error), now_ns() / 1e9, settings.refresh_interval_s)
-            return {"page": page.name, "receipt": failure}
+        given = asked or {}
+        question = answering.asked(str(given.get("page")), str(given.get("search", "")), int(given.get("width", 0)))
+        return None if question is None else await answering.answer(question, int(given.get("number", 0)))
 
-    async def answer_with_bar(asked: dict[str, Any] | None) -> _Answer | None:
-        found = await answer(asked)
-        return found if found is None or bar is None else {**found, "bar": await bar()}
-
-    app.callback(Output("answer", "data"), Input("question", "data"), prevent_initial_call=True)(answer_with_bar)
+    app.callback(Output("answer", "data"), Input("question", "data"), prevent_initial_call=True)(answer)
     opening: list[Output | Input | State] = [
         Output("content", "children"),
         Input("address", "data"),
@@ -69,22 +41,6 @@ def register(
         if page.charts:
             _react(app, "zoom", [Input(chart, "relayoutData") for chart in page.charts])
         page.register(app)
-
-
-def _document(page: Page, receipt: Receipt, answer: Answer) -> _Answer:
-    document: _Answer = {"page": page.name, "receipt": receipt, "environments": sorted(answer.environments)}
-    if receipt["state"] == "filled":
-        note = {"figures-note": {"children": page.note}}
-        document |= {"filling": {**answer.filling, **note}, "figures": answer.figures}
-    return document
-
-
-def _words(error: Exception) -> str:
-    """Return what a reader may see: our own errors are written for people, others go to the log only."""
-    if not isinstance(error, ModelWatchError):
-        return "ModelWatch made a mistake; its log says more."
-    message = str(error)
-    return f"{message[:1].upper()}{message[1:]}{'' if message.endswith(('.', '?', '!')) else '.'}"
 
 
 def _react(app: Dash, function: str, arguments: Sequence[Output | Input | State], *, at_once: bool = False) -> None:
@@ -115,7 +71,7 @@ def _reactions() -> list[tuple[str, list[Output | Input | State]]]:
                 Input("address", "data"),
                 Input("receipt", "data"),
                 Input("live", "n_clicks"),
-                Input("is-reachable", "data"),
+                Input("nudge", "data"),
             ],
         ),
         # Without an output: Dash lets a callback wait for all that may still change its inputs, and the pulse must not

@@ -35,11 +35,12 @@ _DOCUMENT: Final = """<!DOCTYPE html>
 </html>"""
 
 
-def document(pages: Sequence[Page], settings: DashSettings) -> str:
+def document(pages: Sequence[Page], settings: DashSettings, push_path: str | None = None) -> str:
     """Return the document with Dash's placeholders."""
     facts = {
         "staleAfterS": settings.stale_after_s,
         "answerTimeoutS": settings.answer_timeout_s,
+        "pushPath": push_path,
         "controls": _controls(CONTROLS),
         "pages": [
             {

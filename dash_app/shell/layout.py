@@ -58,7 +58,7 @@ def _machinery(pages: Sequence[Page], settings: DashSettings) -> list[Component]
         dcc.Store(id="question"),
         dcc.Store(id="answer"),
         dcc.Store(id="receipt"),
-        dcc.Store(id="is-reachable"),
+        dcc.Store(id="nudge"),
     ]
 
 

@@ -349,6 +349,7 @@ async def test_view_is_in_the_address(busy: ServedPage, new_tab: Any) -> None:
     assert await other.page.input_value("#service-filter") == "mod"
 
 
+@pytest.mark.parametrize("served", [SETTINGS.model_copy(update={"is_push_enabled": False})], indirect=True)
 async def test_questions_do_not_pile_up(busy: ServedPage, new_tab: Any) -> None:
     """While an answer takes its time no other is asked for; a paused page and a hidden one ask nothing."""
     tab = await new_tab()

@@ -16,7 +16,7 @@ from dash_app.component import mount
 from dash_app.pages import Sources
 from dash_app.settings import DashSettings
 from query import Query, ServicesAnswer
-from telemetry import ExponentialHistogram, RedPoint, SeriesKey
+from telemetry import Counters, ExponentialHistogram, RedPoint, SeriesKey
 from tests.support.ports import free_port
 from tests.support.query_world import World, make_world
 from tests.support.waiting import eventually
@@ -80,6 +80,7 @@ class ServedPage:
     query: WatchedQuery
     app: fastapi.FastAPI
     port: int
+    counters: Counters
     _server: _Server | None = None
     _task: asyncio.Task[None] | None = None
 
@@ -89,7 +90,12 @@ class ServedPage:
 
     async def start(self) -> None:
         config = uvicorn.Config(
-            self.app, host="127.0.0.1", port=self.port, log_level="error", timeout_graceful_shutdown=1
+            self.app,
+            host="127.0.0.1",
+            port=self.port,
+            log_level="error",
+            timeout_graceful_shutdown=1,
+            ws_per_message_deflate=False,
         )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve())
@@ -124,8 +130,10 @@ def served_page(settings: DashSettings | None = None) -> ServedPage:
     async def services() -> dict[str, list[str]]:
         return {"items": []}
 
-    mount(app, settings or SETTINGS, Sources(query, world.resources, world.clock))  # type: ignore[arg-type]
-    return ServedPage(world, query, app, free_port())
+    counters = Counters()
+    sources = Sources(query, world.resources, world.clock, counters=counters)  # type: ignore[arg-type]
+    mount(app, settings or SETTINGS, sources)
+    return ServedPage(world, query, app, free_port(), counters)
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Feeds open pages over WebSockets: each question is answered once a beat, for all that ask it."""

@@ -1,0 +1,87 @@
+"""What an open page asks, and everything that it is told: the page's answer, the bar, and how it went.
+
+Between the pages and the two ways to the browser: pushed (`push/`), or asked for (`callbacks.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from dash_app.settings import DashSettings
+from dash_app.shell.page import Answer, Filling, Page, Question
+from dash_app.shell.receipt import Receipt, receipt_of, receipt_of_failure
+from dash_app.shell.view import View, fields_of, view_of
+from telemetry import ModelWatchError, NowNs
+
+log = structlog.get_logger(__name__)
+
+Document = dict[str, Any]
+"""`{"page", "receipt"}`, with figures also `{"environments", "filling", "figures"}`, and the bar's `bar`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to the page of that name; equal ones have equal answers."""
+
+    page: str
+    view: View
+    fields: tuple[tuple[str, str], ...]
+
+
+class Answering:
+    """Answers questions to any of the pages. `bar` is what the bar shows on every page, whatever comes of the page."""
+
+    def __init__(
+        self,
+        pages: Sequence[Page],
+        settings: DashSettings,
+        now_ns: NowNs,
+        bar: Callable[[], Awaitable[Filling]] | None = None,
+    ) -> None:
+        self._pages = {page.name: page for page in pages}
+        self._refresh_interval_s = settings.refresh_interval_s
+        self._now_ns = now_ns
+        self._bar = bar
+
+    def asked(self, page: str, search: str, width_px: int) -> Asked | None:
+        """Return the question of a page whose address ends in `search`; nothing if there is no such page."""
+        if page not in self._pages:
+            return None
+        return Asked(page, view_of(search, width_px), tuple(sorted(fields_of(search).items())))
+
+    async def answer(self, asked: Asked, number: int = 0) -> Document:
+        """Return all that the page shows; never raises for what goes wrong with the answer, but says so in it."""
+        document = await self._document(asked, number)
+        return document if self._bar is None else {**document, "bar": await self._bar()}
+
+    async def _document(self, asked: Asked, number: int) -> Document:
+        page, view = self._pages[asked.page], asked.view
+        try:
+            found = await page.answer(Question(view, dict(asked.fields)))
+            receipt = receipt_of(number, found, view, self._now_ns() / 1e9, self._refresh_interval_s)
+            return _filled(page, receipt, found)
+        except Exception as error:
+            is_known = isinstance(error, ModelWatchError)
+            log.warning("page not answered", page=page.name, view=str(view), error=repr(error), exc_info=not is_known)
+            failure = receipt_of_failure(number, _words(error), self._now_ns() / 1e9, self._refresh_interval_s)
+            return {"page": page.name, "receipt": failure}
+
+
+def _filled(page: Page, receipt: Receipt, answer: Answer) -> Document:
+    document: Document = {"page": page.name, "receipt": receipt, "environments": sorted(answer.environments)}
+    if receipt["state"] == "filled":
+        note = {"figures-note": {"children": page.note}}
+        document |= {"filling": {**answer.filling, **note}, "figures": answer.figures}
+    return document
+
+
+def _words(error: Exception) -> str:
+    """Return what a reader may see: our own errors are written for people, others go to the log only."""
+    if not isinstance(error, ModelWatchError):
+        return "ModelWatch made a mistake; its log says more."
+    message = str(error)
+    return f"{message[:1].upper()}{message[1:]}{'' if message.endswith(('.', '?', '!')) else '.'}"
