@@ -17,6 +17,7 @@
   // Narrow screens show less, and the numbers that are left closer together.
   const PHONE = window.matchMedia("(max-width: 720px)");
   const TABLET = window.matchMedia("(max-width: 980px)");
+  const LAPTOP = window.matchMedia("(max-width: 1240px)");
   const PHONE_WIDTHS = { status: 102, p95: 74, errors: 72, time: 66 };
   const isHidden = (column) => (column.getColDef().context || {}).hiddenBelow >= window.innerWidth;
   function fit(grid) {
@@ -43,7 +44,7 @@
     const late = { containers: "containers-table", service: "service-instances" }[window.modelwatch.address.current.page.name];
     if (late) window.dash_ag_grid.getApiAsync(late).then((grid) => functions.fitColumns({ api: grid }));
   });
-  [TABLET, PHONE].forEach((width) => width.addEventListener("change", () => fitted.forEach(fit)));
+  [LAPTOP, TABLET, PHONE].forEach((width) => width.addEventListener("change", () => fitted.forEach(fit)));
 
   // The filters are fields of the address; the grid may not be there yet.
   window.addEventListener("modelwatch-address", () => {

@@ -9,7 +9,16 @@ from typing import Final
 
 from dash.development.base_component import Component
 
-from dash_app.shared.grid import PHONE_PX, TABLET_PX, Column, course_column, grid, hidden_below, number_column
+from dash_app.shared.grid import (
+    LAPTOP_PX,
+    PHONE_PX,
+    TABLET_PX,
+    Column,
+    course_column,
+    grid,
+    hidden_below,
+    number_column,
+)
 
 COLUMNS: Final[list[Column]] = [
     {
@@ -28,19 +37,19 @@ COLUMNS: Final[list[Column]] = [
         "comparator": {"function": "bySeverity"},
         "sortingOrder": ["asc", "desc", None],
     },
-    hidden_below(PHONE_PX, number_column("rate", "Req/s", 88)),
+    hidden_below(PHONE_PX, number_column("rate", "Req/s", 76)),
     hidden_below(PHONE_PX, course_column("traffic", "Traffic", {"colour": "accent", "isFromZero": True})),
-    hidden_below(TABLET_PX, number_column("p50", "P50", 92)),
-    number_column("p95", "P95", 92, "latency_tone"),
-    hidden_below(TABLET_PX, number_column("p99", "P99", 92)),
+    hidden_below(TABLET_PX, number_column("p50", "P50", 82)),
+    number_column("p95", "P95", 82, "latency_tone"),
+    hidden_below(TABLET_PX, number_column("p99", "P99", 82)),
     hidden_below(
         PHONE_PX,
         course_column("latency", "P95 latency", {"toneField": "latency_tone", "colour": "accent", "isFromZero": True}),
     ),
-    hidden_below(TABLET_PX, number_column("apdex", "Apdex", 78)),
-    number_column("errors", "Errors %", 94, "errors_tone"),
+    hidden_below(TABLET_PX, number_column("apdex", "Apdex", 72)),
+    number_column("errors", "Errors %", 86, "errors_tone"),
     hidden_below(
-        PHONE_PX,
+        LAPTOP_PX,
         course_column("failures", "Errors", {"toneField": "errors_tone", "colour": "muted", "isFromZero": True}),
     ),
     hidden_below(
@@ -48,7 +57,7 @@ COLUMNS: Final[list[Column]] = [
         {
             "field": "resources",
             "headerName": "Resources",
-            "width": 104,
+            "width": 98,
             "valueFormatter": {"function": "params.data.resources_text"},
             "tooltipField": "resources_evidence",
             "cellClassRules": {

@@ -15,6 +15,7 @@ Column = dict[str, Any]
 
 PHONE_PX: Final = 720
 TABLET_PX: Final = 980
+LAPTOP_PX: Final = 1_240
 _THEME: Final = (
     "themeQuartz.withParams({"
     "backgroundColor:'var(--panel)',foregroundColor:'var(--text)',borderColor:'var(--line)',"
