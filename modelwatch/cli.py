@@ -35,14 +35,18 @@ COMMANDS: dict[str, str] = {
     "dashboard": "only the page and the API, reading the database and the live feed",
     "alerts": "only the evaluation of alerts; of several, one works. Or: import, export, check a file of rules",
     "containers": "only the resources of containers and processes on this host, sent to a receiver over OTLP",
+    "query": "ask a running ModelWatch from a terminal or a script, for a table, JSON or CSV",
     "deadletters": "list, show, replay or drop what the processors could not store (needs MODELWATCH_BROKER_URL)",
     "doctor": "check the settings, the ports and every server that is configured, and say what to do",
 }
 
+FOR_PEOPLE = frozenset({"query", "deadletters"})
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the process's exit code."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser("query" in arguments).parse_args(arguments)
     if options.config:
         os.environ[CONFIG_VARIABLE] = options.config  # where the demo's own ModelWatch finds it too
     if options.workers is not None:
@@ -50,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load(Settings, os.environ)
         # Who reads an answer, not a log.
-        is_for_people = options.command == "deadletters" or getattr(options, "action", None) or options.server
+        is_for_people = options.command in FOR_PEOPLE or getattr(options, "action", None) or options.server
         logs.configure(settings.log.model_copy(update={"level": "error"}) if is_for_people else settings.log)
         return _command(options)(settings)
     except StartError as error:
@@ -58,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_CANNOT_START
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(is_with_topics: bool = True) -> argparse.ArgumentParser:
+    """Return the parser; the topics of `query` come with the API's parameters, which no other command loads."""
     parser = argparse.ArgumentParser(prog="modelwatch", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--version", action="version", version=f"modelwatch {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -82,6 +87,10 @@ def _parser() -> argparse.ArgumentParser:
             _add_dead_letter_actions(command)
         if name == "alerts":
             _add_rule_actions(command)
+        if name == "query" and is_with_topics:
+            from modelwatch.query_command.arguments import add_topics
+
+            add_topics(command)
     return parser
 
 
@@ -131,6 +140,10 @@ def _command(options: argparse.Namespace) -> Callable[[Settings], int]:
         from modelwatch.doctor.configuration import run_doctor
 
         return run_doctor
+    if name == "query":
+        from modelwatch.query_command.command import run_query
+
+        return partial(run_query, options=options)
     if name == "deadletters":
         from modelwatch.dead_letters import run as run_dead_letters
 

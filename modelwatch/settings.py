@@ -16,6 +16,7 @@ from container_stats.settings import ContainerSettings
 from dash_app.settings import DashSettings
 from modelwatch.demo_settings import DemoSettings
 from modelwatch.logs import LogSettings
+from modelwatch.query_command.settings import ClientSettings
 from otlp_receiver.settings import ReceiverSettings
 from processor.rabbit_source_settings import RabbitSourceSettings
 from processor.settings import ProcessorSettings
@@ -88,6 +89,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     api: ApiSettings = ApiSettings()
     dash: DashSettings = DashSettings()
     demo: DemoSettings = DemoSettings()
+    client: ClientSettings = ClientSettings()
 
     @model_validator(mode="after")
     def _knows_batches_for_as_long_as_they_may_count(self) -> Self:

@@ -1,0 +1,91 @@
+"""Asks the API over HTTP; whatever is wrong with the answer becomes one line that says what to do."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Self
+
+import httpx
+
+from modelwatch.query_command.settings import ClientSettings
+
+Parameters = Mapping[str, str | Sequence[str]]
+
+_URL = "MODELWATCH_CLIENT__URL"
+_TOKEN = "MODELWATCH_CLIENT__TOKEN"
+
+
+class AskingError(Exception):
+    """There is no answer; the message says why and what to do."""
+
+
+class Client:
+    """A connection to one ModelWatch, used as a context manager."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._url = settings.url.rstrip("/")
+        token = settings.token
+        self._client = httpx.Client(
+            headers={"Authorization": f"Bearer {token.get_secret_value()}"} if token else {},
+            timeout=settings.timeout_s,
+            # A proxy for the world outside does not know this machine's own loopback.
+            trust_env=not _is_loopback(httpx.URL(self._url).host),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def ask(self, path: str, parameters: Parameters) -> dict[str, Any]:
+        """Return the document at this path. Raises `AskingError`."""
+        try:
+            response = self._client.get(f"{self._url}{path}", params=dict(parameters))
+        except httpx.TimeoutException:
+            raise AskingError(
+                f"{self._url} did not answer in time: ask for less, or set MODELWATCH_CLIENT__TIMEOUT_S"
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            raise AskingError(
+                f"no ModelWatch answers at {self._url} ({_reason(error)}): start it, or set --url or {_URL}"
+            ) from None
+        if response.status_code != HTTPStatus.OK:
+            raise AskingError(self._refusal(response))
+        document = _json(response)
+        if not isinstance(document, dict) or not isinstance(document.get("items"), list):
+            raise AskingError(f"what answers at {self._url} is not ModelWatch: set --url or {_URL}")
+        return document
+
+    def _refusal(self, response: httpx.Response) -> str:
+        status = response.status_code
+        if status == HTTPStatus.UNAUTHORIZED:
+            return f"{self._url} wants to know who asks: set {_TOKEN} or {_TOKEN}_FILE"
+        if status == HTTPStatus.FORBIDDEN:
+            return f"{self._url} does not allow this to the holder of this token"
+        problem = _json(response)
+        if not isinstance(problem, dict) or "title" not in problem:
+            return f"what answers at {self._url} is not ModelWatch (status {status}): set --url or {_URL}"
+        wrong = problem.get("errors") or ()
+        told = [f"{one.get('parameter', '')}: {one.get('message', '')}" for one in wrong if isinstance(one, dict)]
+        return "; ".join(told) or str(problem.get("detail") or problem["title"])
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,98 @@
+"""`modelwatch query TOPIC`: asks the API of a running ModelWatch and writes the answer."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final, TextIO
+
+from api.parameters import duration_s
+from modelwatch.query_command.arguments import START
+from modelwatch.query_command.client import AskingError, Client, Parameters
+from modelwatch.query_command.rows import columns_of, item_rows, labels_in, point_rows
+from modelwatch.query_command.topics import TOPICS, Topic
+from modelwatch.query_command.writing import as_json, comma_separated, escaped, table
+from modelwatch.settings import Settings
+from telemetry import StartError
+
+EXIT_NO_ANSWER: Final = 1
+_PREFIX: Final = "parameter_"
+_CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
+
+
+def run_query(settings: Settings, options: argparse.Namespace, out: TextIO | None = None) -> int:
+    """Write the answer to `out`; return 0, or 1 if there is none. Raises `StartError` for arguments that cannot be."""
+    out = out or sys.stdout
+    topic = TOPICS[options.topic]
+    try:
+        client_settings = settings.client.model_validate(
+            {**settings.client.model_dump(), **({"url": options.url} if options.url else {})}
+        )
+    except ValueError:
+        raise StartError("--url must begin with http:// or https://") from None
+    try:
+        with Client(client_settings) as client:
+            _ask_and_write(client, topic, options, out)
+    except AskingError as error:
+        print(f"modelwatch: {escaped(str(error))}", file=sys.stderr)
+        return EXIT_NO_ANSWER
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:
+        # Whoever read has enough, as `head` does; nothing is left to be flushed into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def _ask_and_write(client: Client, topic: Topic, options: argparse.Namespace, out: TextIO) -> None:
+    while True:
+        document = client.ask(topic.path, _parameters(options))
+        text = _writer(topic, options)(document)
+        if options.watch and out.isatty():
+            out.write(_CLEAR)
+        out.write(text)
+        out.flush()
+        if not options.watch:
+            return
+        time.sleep(options.watch)
+
+
+def _parameters(options: argparse.Namespace) -> Parameters:
+    given = {
+        name.removeprefix(_PREFIX): value
+        for name, value in vars(options).items()
+        if name.startswith(_PREFIX) and value is not None
+    }
+    if last := getattr(options, "last", None):
+        if START in given:
+            raise StartError("--last takes the place of --start: give one of them")
+        given[START] = str(int(time.time()) - _duration(last))
+    return given
+
+
+def _duration(text: str) -> int:
+    try:
+        return duration_s(text)
+    except ValueError as error:
+        raise StartError(f"--last: {error}") from None
+
+
+def _writer(topic: Topic, options: argparse.Namespace) -> Callable[[dict[str, Any]], str]:
+    if options.output == "json":
+        return as_json
+    is_csv, is_by_point = options.output == "csv", getattr(options, "points", False)
+
+    def write(document: dict[str, Any]) -> str:
+        items = document["items"]
+        rows = point_rows(items, topic.identity) if is_by_point else item_rows(items)
+        if is_csv:
+            return comma_separated(rows, columns_of(rows))
+        if not rows:
+            return "Nothing was found.\n"
+        return table(rows, columns_of(rows, None if is_by_point else topic.columns, labels_in(items)))
+
+    return write

@@ -1,0 +1,105 @@
+"""What can be asked with `modelwatch query`: each topic is a route of the API with the route's own parameters.
+
+Parameters are read from the classes that the API reads them with, so that both always take the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel
+
+from api.alert_parameters import AlertHistoryParameters, OpenAlertsParameters
+from api.metric_parameters import MetricsParameters
+from api.parameters import NoParameters, RedParameters, ServicesParameters
+from api.resource_parameters import InstancesParameters, ResourcesParameters
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A question; its answer is an object with `items`."""
+
+    path: str
+    summary: str
+    parameters: type[BaseModel]
+    columns: tuple[str, ...]
+    """What a table shows of an item, in this order, where it is there; CSV has everything."""
+    identity: tuple[str, ...] = ()
+    """What says whose points they are; empty for items that have none."""
+
+
+TOPICS: Final[Mapping[str, Topic]] = {
+    "services": Topic(
+        "/api/v1/services",
+        "all services: status, rate, errors, durations",
+        ServicesParameters,
+        ("service", "status", "calls", "rate_per_s", "error_rate", "p50_s", "p95_s", "p99_s", "apdex", "problems"),
+    ),
+    "red": Topic(
+        "/api/v1/red",
+        "rate, errors and durations by route, version or whatever else, also over time",
+        RedParameters,
+        ("labels", "calls", "rate_per_s", "error_rate", "p50_s", "p95_s", "p99_s"),
+        ("labels",),
+    ),
+    "resources": Topic(
+        "/api/v1/resources",
+        "containers and processes: CPU, memory, throttling, also over time",
+        ResourcesParameters,
+        (
+            "name",
+            "kind",
+            "service",
+            "state",
+            "now.cpu_cores",
+            "now.cpu_share",
+            "now.throttled_share",
+            "now.memory_bytes",
+            "now.memory_share",
+            "restarts",
+        ),
+        ("kind", "id", "name", "service"),
+    ),
+    "instances": Topic(
+        "/api/v1/instances",
+        "the instances of services that were heard of",
+        InstancesParameters,
+        ("service", "instance", "version", "environment", "host", "container_id", "pid", "last_seen"),
+    ),
+    "metrics": Topic(
+        "/api/v1/metrics",
+        "which metrics there are; with --name, one of them by any label, also over time",
+        MetricsParameters,
+        ("name", "unit", "type", "labels", "value", "services", "series_count"),
+        ("labels",),
+    ),
+    "alerts": Topic(
+        "/api/v1/alerts",
+        "what fires, and what is about to",
+        OpenAlertsParameters,
+        ("severity", "state", "rule_name", "labels", "summary", "since", "ack.by"),
+    ),
+    "alert-history": Topic(
+        "/api/v1/alerts/history",
+        "how alerts changed, the latest first",
+        AlertHistoryParameters,
+        ("time", "rule_id", "labels", "before", "after", "severity", "reason"),
+    ),
+    "alert-rules": Topic(
+        "/api/v1/alert-rules",
+        "the rules of alerts that hold",
+        NoParameters,
+        ("rule_id", "signal", "warning", "critical", "window_s", "for_s", "is_enabled", "name", "failure"),
+    ),
+    "silences": Topic(
+        "/api/v1/silences",
+        "what is silenced, until when",
+        NoParameters,
+        ("silence_id", "scope", "starts", "ends", "by"),
+    ),
+    "pipeline": Topic(
+        "/api/v1/pipeline", "what ModelWatch itself counted and holds", NoParameters, ("name", "labels", "value")
+    ),
+}
