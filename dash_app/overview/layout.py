@@ -22,7 +22,8 @@ _SKELETON_CARDS: Final = 8
 
 def layout() -> Component:
     """Return the skeleton."""
-    return html.Div([_kpis(), _charts(), _main()], className="stack")
+    title = html.H1("Overview", className="only-read")
+    return html.Div([title, _kpis(), _charts(), _main()], className="stack")
 
 
 def _kpis() -> Component:
