@@ -17,6 +17,7 @@ from fastapi import Query as QueryParameters
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from access import name_of_writer
 from alerting.desk import AlertDesk, UnknownAlertError
 from alerting.rulebook import RuleConflictError, TooManyRulesError, UnknownRuleError
 from alerting.rules import Rule
@@ -134,7 +135,7 @@ def _add_alerts(router: APIRouter, desk: AlertDesk) -> None:
     ) -> Response:
         """It is not told again, unless it becomes graver; that it is over is told all the same."""
         with _as_statuses():
-            ack = await desk.acknowledge(alert_id, request.by, request.note)
+            ack = await desk.acknowledge(alert_id, name_of_writer(request.by), request.note)
         at = documents.moment(ack.at_s)
         return json_response({"by": ack.by, "note": ack.note, "severity": ack.severity.value, "at": at})
 
@@ -268,7 +269,7 @@ def _silence_of(request: models.SilenceRequest, now_s: float) -> Silence:
             starts_s=starts_s,
             ends_s=ends_s,
             comment=request.comment,
-            created_by=request.created_by,
+            created_by=name_of_writer(request.created_by),
         )
     except ValidationError as error:
         message = str(error.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")

@@ -6,20 +6,12 @@ takes JSON only, which browsers do not send elsewhere without asking first.
 
 from __future__ import annotations
 
-from typing import Final
-from urllib.parse import urlsplit
-
 from fastapi import HTTPException, Request
 
-_OWN: Final = frozenset({"same-origin", "none"})
+from access.client import is_foreign
 
 
 def require_same_origin(request: Request) -> None:
     """Raise 403 if a browser sends the request for a page of another origin."""
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    is_foreign = site is not None and site not in _OWN
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host", ""):
-        is_foreign = True
-    if is_foreign:
+    if is_foreign(request.headers, request.headers.get("host", "")):
         raise HTTPException(403, "a page of another origin may not change anything here")

@@ -15,7 +15,7 @@ class ApiSettings(BaseModel, frozen=True, extra="forbid"):
     port: int = Field(8050, ge=0, le=65_535, description="Port of pages and API; 0 takes any free one.")
     allow_unauthenticated: bool = Field(
         False,
-        description="Listen on an address other than loopback although there is no login. "
+        description="Listen on an address other than loopback although there is neither user nor token. "
         "Only where something in front checks who comes in.",
     )
     check_timeout_s: float = Field(2.0, gt=0, le=60, description="Seconds that one readiness check may take.")

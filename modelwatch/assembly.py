@@ -234,13 +234,14 @@ def _add_alerts(made: Assembly, settings: Settings, history: SqlHistory, asking:
 
 
 def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Asking) -> None:
+    from access.component import build as build_access
     from alerting.channels.desk import ChannelDesk
     from alerting.desk import AlertDesk
     from api.component import build as build_api
     from api.web_server import WebServer
     from dash_app.component import mount as mount_pages
     from dash_app.pages import Sources
-    from storage.component import build_alert_store
+    from storage.component import build_access_store, build_alert_store
 
     query, metrics, resources = asking
     desk = AlertDesk(settings.alerts, build_alert_store(history), asking)
@@ -255,13 +256,17 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
         dash = dash.model_copy(update={"otlp_endpoint": f"{scheme}://{reachable}:{settings.receiver.grpc_port}"})
     mount_pages(app, dash, Sources(query, resources, alerts=desk, channels=channels, counters=made.counters))
     api = settings.api
+    store, is_free = build_access_store(history), api.allow_unauthenticated
+    access = build_access(settings.access, store, made.counters, api.host, allow_unauthenticated=is_free)
+    access.protect(app)
+    made.add(access)
     server = made.add(
         WebServer(
             app,
             api.host,
             api.port,
             "MODELWATCH_API__PORT",
-            allow_unauthenticated=api.allow_unauthenticated,
+            allow_unauthenticated=True,  # who may come in is for `access` to say, which starts before
             shutdown_s=api.shutdown_s,
         )
     )

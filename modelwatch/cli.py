@@ -37,6 +37,8 @@ COMMANDS: dict[str, str] = {
     "containers": "only the resources of containers and processes on this host, sent to a receiver over OTLP",
     "query": "ask a running ModelWatch from a terminal or a script, for a table, JSON or CSV",
     "deadletters": "list, show, replay or drop what the processors could not store (needs MODELWATCH_BROKER_URL)",
+    "users": "add, list and remove people who may log in, change their passwords and roles",
+    "tokens": "add, list and revoke what programs send to the API",
     "doctor": "check the settings, the ports and every server that is configured, and say what to do",
 }
 
@@ -91,6 +93,10 @@ def _parser(is_with_topics: bool = True) -> argparse.ArgumentParser:
             from modelwatch.query_command.arguments import add_topics
 
             add_topics(command)
+        if name == "users":
+            _add_user_actions(command)
+        if name == "tokens":
+            _add_token_actions(command)
     return parser
 
 
@@ -125,6 +131,36 @@ def _add_rule_actions(parser: argparse.ArgumentParser) -> None:
     export.add_argument("file", nargs="?", default="-", help="the YAML file (default: standard output)")
 
 
+def _add_user_actions(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="all users, with their roles")
+    for name, summary in (
+        ("add", "let somebody log in; the password is asked for, or read from standard input"),
+        ("remove", "let somebody in no more; their sessions end"),
+        ("password", "change a password; all sessions of the user end"),
+        ("role", "change what somebody may do"),
+    ):
+        action = actions.add_parser(name, help=summary)
+        action.add_argument("name", help="the user's name")
+        if name == "role":
+            action.add_argument("role", choices=("viewer", "editor"))
+        if name == "add":
+            action.add_argument("--role", choices=("viewer", "editor"), default="viewer", help="(default: viewer)")
+        if name in ("add", "password"):
+            action.add_argument("--generate", action="store_true", help="make a password and print it")
+
+
+def _add_token_actions(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="all tokens, with their roles and when they were last used")
+    add = actions.add_parser("add", help="make a token and print it, once")
+    add.add_argument("name", help="what it is for")
+    add.add_argument("--role", choices=("viewer", "editor"), default="viewer", help="(default: viewer)")
+    add.add_argument("--days", type=int, default=365, metavar="N", help="days until it ends; 0: never (default: 365)")
+    revoke = actions.add_parser("revoke", help="let nobody in with it any more")
+    revoke.add_argument("name", help="its name")
+
+
 def _command(options: argparse.Namespace) -> Callable[[Settings], int]:
     # Imported late: `--help` and a mistaken setting should answer at once, and a role loads only what it runs.
     name = options.command
@@ -148,6 +184,10 @@ def _command(options: argparse.Namespace) -> Callable[[Settings], int]:
         from modelwatch.dead_letters import run as run_dead_letters
 
         return partial(run_dead_letters, options=options)
+    if name in ("users", "tokens"):
+        from modelwatch.people import run_tokens, run_users
+
+        return partial(run_users if name == "users" else run_tokens, options=options)
     if name == "alerts" and options.action is not None:
         from modelwatch.alert_rules import run as run_alert_rules
 

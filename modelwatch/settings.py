@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
 
+from access.settings import AccessSettings
 from alerting.settings import AlertingSettings
 from api.settings import ApiSettings
 from container_stats.settings import ContainerSettings
@@ -87,6 +88,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     query: QuerySettings = QuerySettings()
     alerts: AlertingSettings = AlertingSettings()
     api: ApiSettings = ApiSettings()
+    access: AccessSettings = AccessSettings()
     dash: DashSettings = DashSettings()
     demo: DemoSettings = DemoSettings()
     client: ClientSettings = ClientSettings()

@@ -7,6 +7,7 @@ import time
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from storage.access_store import AccessStore
 from storage.alert_store import AlertStore
 from storage.attempts import SqlAttempts
 from storage.dialects import POSTGRES, SQLITE
@@ -53,6 +54,11 @@ def build_attempts(history: SqlHistory, *, now_ns: NowNs = time.time_ns) -> SqlA
 def build_alert_store(history: SqlHistory) -> AlertStore:
     """Return where alerts are kept in the database of `history`."""
     return AlertStore.of(history.database)
+
+
+def build_access_store(history: SqlHistory) -> AccessStore:
+    """Return where users, sessions and tokens are kept in the database of `history`."""
+    return AccessStore(history.database)
 
 
 def build_ingest_progress(history: SqlHistory) -> IngestProgress:

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, func, insert, inspect, select, update
 
+from storage.access_migration import ACCESS_STEP
 from storage.alert_migration import ALERT_STEP
 from storage.migration_words import OnPostgres
 from storage.schema import schema_version
@@ -183,6 +184,7 @@ STEPS: Final[Sequence[Step]] = (
     ),
     ("CREATE TABLE last_round (seen_s BIGINT NOT NULL PRIMARY KEY, doubted_from_s BIGINT NOT NULL)",),
     TRACE_STEP,
+    ACCESS_STEP,
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 

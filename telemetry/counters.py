@@ -82,6 +82,10 @@ CounterName = Literal[
     "alerting_retried_notifications",
     "alerting_failed_notifications",
     "alerting_takeovers",
+    # access
+    "access_logins",
+    "access_failed_logins",  # a name and a password that do not belong together
+    "access_throttled_logins",  # refused before the password was looked at, as there were too many attempts
     # container_stats, in points: made = sent + refused + dropped + waiting; rejected ones are among those sent
     "container_stats_points",
     "container_stats_sent_points",
@@ -129,6 +133,7 @@ GaugeName = Literal[
     "alerting_round_seconds",
     "pages_connections",
     "pages_questions",
+    "access_sessions",
 ]
 FigureName = CounterName | GaugeName
 
@@ -180,6 +185,9 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "storage_dropped_partitions": "Partitions of the history that were dropped, on PostgreSQL.",
         "storage_clock_doubts": "Rounds in which nothing was deleted for its age, as the clock is not to be believed.",
         "storage_thinnings": "Times that the oldest points were deleted before their age, because space was short.",
+        "access_logins": "Logins with the right password.",
+        "access_failed_logins": "Logins with a name and a password that do not belong together.",
+        "access_throttled_logins": "Logins refused unchecked, because there were too many attempts.",
         "container_stats_points": "Points of metrics made of containers and processes.",
         "container_stats_sent_points": "Those that the receiver, or the endpoint, has taken.",
         "container_stats_rejected_points": "Points that the endpoint rejected out of requests that it took.",
@@ -231,6 +239,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "spill_batches": "Batches that wait in the spill now.",
         "spill_bytes": "Bytes that the spill takes on the disk now.",
         "workers_ready": "Worker processes of the receiver that take requests now.",
+        "access_sessions": "Sessions of users that have not ended.",
     }
 )
 """What each figure means, in one sentence; Prometheus shows it beside the name."""

@@ -12,6 +12,7 @@ import structlog
 from dash import Dash, Input, Output, State
 from pydantic import ValidationError
 
+from access import name_of_writer, require_editor
 from alerting.channels.desk import ChannelDesk, ChannelTest
 from alerting.desk import AlertDesk, OpenAlert, UnknownAlertError
 from alerting.silences import Silence
@@ -70,8 +71,9 @@ def _add(dash: Dash, function: Callable[..., Awaitable[Outcome]], *arguments: In
 
 
 async def outcome_of(work: Callable[[], Awaitable[str]]) -> Outcome:
-    """Do something and tell how that ended, in words for people."""
+    """Let an editor do something and tell how that ended, in words for people."""
     try:
+        require_editor()
         return await work(), "alerts-outcome is-good"
     except FormError as error:
         return _sentence(str(error)), "alerts-outcome is-bad"
@@ -124,7 +126,7 @@ async def _acknowledge(desk: AlertDesk, alert_id: str, by: str | None, note: str
     name, text = (by or "").strip(), (note or "").strip()
     if len(name) > _LONGEST_NAME or len(text) > _LONGEST_NOTE:
         raise FormError({"note": f"a name has at most {_LONGEST_NAME} characters, a note {_LONGEST_NOTE:,}"})
-    ack = await desk.acknowledge(alert_id, name, text)
+    ack = await desk.acknowledge(alert_id, name_of_writer(name), text)
     return f"Acknowledged. It is not told again{' unless it becomes critical' if ack.severity == 'warning' else ''}."
 
 
@@ -190,7 +192,7 @@ def silence_of(
                 "starts_s": starts_s,
                 "ends_s": ends_s,
                 "comment": why,
-                "created_by": by,
+                "created_by": name_of_writer(by),
             }
         )
     except ValidationError as error:

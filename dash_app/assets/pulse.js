@@ -20,6 +20,7 @@
     filled: null, // the latest that came with figures
     isProbing: false,
     isReachable: true,
+    isSignedOut: false, // for as long as this document is open: reloading it leads to the login
     isRefused: false, // whether the latest question found nobody to take it
   };
 
@@ -74,6 +75,7 @@
   window.fetch = (...request) => {
     const sent = send(...request);
     if (String(request[0]).includes("_dash-update-component")) {
+      sent.then((answer) => (state.isSignedOut = state.isSignedOut || answer.status === 401), () => {});
       sent.catch(() => {
         if (state.waitingSince === null) return;
         state.isRefused = true;
@@ -85,7 +87,7 @@
 
   function shouldAsk(page, search, isPaused, now) {
     // What came for a page that is not drawn yet could not be put anywhere.
-    if (document.hidden || !modelwatch.isShown(page)) return false;
+    if (document.hidden || state.isSignedOut || !modelwatch.isShown(page)) return false;
     if (page !== state.page || search !== state.search) return true;
     if (isPaused) return false;
     if (modelwatch.push.isOpen()) {
@@ -120,6 +122,9 @@
   function condition(isPaused, now) {
     const silentS = state.waitingSince === null ? 0 : (now - state.waitingSince) / 1000;
     const figures = state.filled ? " The figures are those of " + clockText(state.filled.end_s) + "." : "";
+    if (state.isSignedOut) {
+      return ["cut-off", "Signed out", "You are signed out. Reload this page to sign in again; it comes back as it is." + figures];
+    }
     if (!state.isReachable) {
       return ["cut-off", "Cut off", "ModelWatch has not answered for " + age(Math.max(silentS, 1)) + "; trying again." + figures];
     }

@@ -10,11 +10,11 @@ from typing import Final
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket
 
+from access.client import is_foreign
 from dash_app.push.connection import Connection, MayConnect
 from dash_app.push.feed import Feed
 from dash_app.settings import DashSettings
 from dash_app.shell.answering import Answering, Asked, Document
-from dash_app.shell.same_origin import is_foreign
 from telemetry import Counters, NowNs
 from telemetry.counters import CounterName
 
@@ -28,8 +28,9 @@ _COUNTED: Final[tuple[CounterName, ...]] = (
 
 
 async def everybody(websocket: WebSocket) -> bool:
-    """Let in whoever can connect at all."""
-    return True
+    """Let in whoever the guard let in, for as long as their session goes on."""
+    identity = getattr(websocket.state, "user", None)
+    return identity is None or bool(identity.is_current())
 
 
 class PushRoute:
@@ -57,7 +58,7 @@ class PushRoute:
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one WebSocket until it ends."""
-        if is_foreign(websocket.headers):
+        if is_foreign(websocket.headers, websocket.headers.get("host", "")):
             await self._refuse(websocket, 403, "origin", "a page of another origin may not connect here")
         elif not await self._may_connect(websocket):
             await self._refuse(websocket, 403, "access", "not allowed")

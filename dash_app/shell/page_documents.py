@@ -27,7 +27,7 @@ def content_security_policy(script_hashes: Sequence[str]) -> str:
             "worker-src 'self' blob:",
             "object-src 'none'",
             "base-uri 'none'",
-            "form-action 'none'",
+            "form-action 'self'",
             "frame-ancestors 'none'",
         )
     )
@@ -44,7 +44,7 @@ class PageDocuments:
         self._paths = paths
         self._headers = {
             "content-security-policy": policy,
-            "referrer-policy": "no-referrer",
+            "referrer-policy": "same-origin",
             "x-content-type-options": "nosniff",
             "cache-control": "no-store",
         }
