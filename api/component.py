@@ -27,6 +27,7 @@ from api.routes import build_router
 from api.security_headers import SecurityHeaders
 from api.settings import ApiSettings
 from query import MetricQuery, Query, ResourceQuery
+from query.pipeline import PipelineQuery
 from telemetry import Counters, NowNs
 
 VERSION: Final = "0.1.0"
@@ -46,6 +47,7 @@ def build(
     now_ns: NowNs = time.time_ns,
     alerts: AlertDesk | None = None,
     channels: ChannelDesk | None = None,
+    pipeline: PipelineQuery | None = None,
 ) -> FastAPI:
     """Return the app. `checks` are what `/readyz` reports by name; pages may be mounted onto the app afterwards.
 
@@ -56,7 +58,7 @@ def build(
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadRequests)
     problems.register(app)
-    app.include_router(build_router(query, resources, counters, now_ns))
+    app.include_router(build_router(query, resources, counters, now_ns, pipeline))
     app.include_router(build_metric_router(metrics, now_ns))
     app.include_router(build_resource_router(resources, now_ns))
     if alerts is not None:

@@ -5,6 +5,8 @@ Run by a `WebServer` on the role's own health port.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +14,7 @@ from starlette.routing import Route
 
 from api import health
 from api.figures import ReadFigures, Scope
+from telemetry import ProcessReport
 
 
 def build_health_app(
@@ -20,10 +23,12 @@ def build_health_app(
     check_timeout_s: float = health.CHECK_TIMEOUT_S,
     *,
     scope: Scope = "process",
+    own: Callable[[], Awaitable[ProcessReport]] | None = None,
 ) -> Starlette:
     """Return an app that answers `/healthz`, `/readyz`, `/metrics` and `/api/v1/pipeline` for GET and HEAD.
 
-    `read` returns the figures of `scope`; it is asked anew for each answer.
+    `read` returns the figures of `scope`; it is asked anew for each answer. With `own` the report of the process is at
+    `/api/v1/process`, where a dashboard collects it.
     """
 
     async def healthz(request: Request) -> Response:
@@ -38,5 +43,10 @@ def build_health_app(
     async def pipeline(request: Request) -> Response:
         return health.pipeline(await read(), scope)
 
+    async def process(request: Request) -> Response:
+        return Response((await own()).to_text() if own else "{}", media_type="application/json")
+
     endpoints = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics, "/api/v1/pipeline": pipeline}
+    if own is not None:
+        endpoints["/api/v1/process"] = process
     return Starlette(routes=[Route(path, endpoint) for path, endpoint in endpoints.items()])

@@ -136,6 +136,48 @@ class SeriesOverflow(Document):
     cause: str = Field(description="The field with the most values: what to mend.", examples=["service_instance_id"])
 
 
+class SignalFlow(Document):
+    """The items received are all the others together, but for those refused."""
+
+    signal: str
+    received: int
+    stored: int
+    duplicate: int
+    late: int
+    invalid: int
+    discarded: int
+    rejected: int
+    dead_lettered: int
+    refused: int = Field(description="Given back to their senders for now; not among those received.")
+    in_flight: int
+    unexplained: int
+    tolerance: int = Field(description="By how many items reports may differ, as they are not of one moment.")
+    balance: Literal["balanced", "in_flight", "surplus", "uncertain", "missing"]
+
+
+class Process(Document):
+    process_id: str
+    role: str
+    version: str
+    host: str
+    pid: int
+    started: str
+    address: str
+    state: Literal["well", "failing", "silent", "ended"]
+    age_s: float = Field(description="Seconds since its last report.")
+    failures: dict[str, str] = Field(description="What is wrong, by the name of the check; only what is.")
+
+
+class PipelineSystem(Document):
+    start: str
+    end: str
+    since: str = Field(description="From when on the flows are counted.")
+    flows: list[SignalFlow]
+    gauges: dict[str, float] = Field(description="What is held now, by names as in `items`: added up, or the worst.")
+    canary_lost: int
+    processes: list[Process]
+
+
 class Pipeline(Document):
     """The figures of the process that answers; other processes serve their own, on their health ports."""
 
@@ -144,6 +186,7 @@ class Pipeline(Document):
     )
     items: list[Figure] = Field(description="Counters, then gauges, each by name and labels.")
     overflows: list[SeriesOverflow] = Field(description="Services over the limit of series, the worst first.")
+    system: PipelineSystem | None = Field(None, description="All processes together; only where the API is served.")
 
 
 class Check(Document):

@@ -128,6 +128,12 @@ def refuse_repeats(request: Request) -> None:
             raise QuestionError(name, f"given {count} times; once is allowed")
 
 
+class PipelineParameters(BaseModel, extra="forbid"):
+    """The time that the flows are counted over, up to now."""
+
+    window: Duration = Field(300, description="How far back to count; 10 seconds to 31 days.")
+
+
 class NoParameters(BaseModel, extra="forbid"):
     """The parameters of a route that has none, so that a mistaken one is not passed over."""
 

@@ -13,11 +13,14 @@ from fastapi import APIRouter, Depends
 from fastapi import Query as QueryParameters
 from starlette.responses import Response
 
-from api import documents, health, models
+from api import documents, models
 from api.examples import PIPELINE_EXAMPLE, RED_EXAMPLE, SERVICES_EXAMPLE
-from api.parameters import NoParameters, RedParameters, ServicesParameters, refuse_repeats
+from api.figures import pipeline_document
+from api.parameters import PipelineParameters, RedParameters, ServicesParameters, refuse_repeats
+from api.pipeline_documents import system_document
 from api.responses import QUESTION_ERRORS, answers
 from query import Query, ResourceQuery, nice_step_s, with_bottlenecks
+from query.pipeline import PipelineQuery
 from telemetry import Counters, NowNs
 
 _DEFAULT_RANGE_S: Final = 300
@@ -25,7 +28,13 @@ _INLINE_STEPS: Final = 2_000
 """Answers with more steps than these, about 5 ms of work, are written in a worker thread."""
 
 
-def build_router(query: Query, resources: ResourceQuery, counters: Counters, now_ns: NowNs = time.time_ns) -> APIRouter:
+def build_router(
+    query: Query,
+    resources: ResourceQuery,
+    counters: Counters,
+    now_ns: NowNs = time.time_ns,
+    pipelines: PipelineQuery | None = None,
+) -> APIRouter:
     """Return the routes below `/api/v1`."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_repeats)])
 
@@ -76,14 +85,18 @@ def build_router(query: Query, resources: ResourceQuery, counters: Counters, now
         "/pipeline",
         response_model=models.Pipeline,
         responses={**answers(PIPELINE_EXAMPLE), 422: QUESTION_ERRORS[422]},
-        summary="What the process counted and holds",
+        summary="What ModelWatch counted and holds, and how fresh it is",
         tags=["ModelWatch itself"],
     )
-    async def pipeline(parameters: Annotated[NoParameters, QueryParameters()]) -> Response:
+    async def pipeline(parameters: Annotated[PipelineParameters, QueryParameters()]) -> Response:
         """Items received, stored, refused and set aside since this process started, and what it holds now.
 
-        The same figures as in `/metrics`.
+        The same figures as in `/metrics`. Under `system` stands what all processes together say, over `window`: the
+        figures of the page of the pipeline.
         """
-        return health.pipeline(counters.figures())
+        document = pipeline_document(counters.figures())
+        if pipelines is not None:
+            document["system"] = system_document(await pipelines.pipeline(parameters.window))
+        return documents.json_response(document)
 
     return router

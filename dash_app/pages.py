@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 from alerting.channels.desk import ChannelDesk
 from alerting.desk import AlertDesk
-from dash_app import alerts, containers, overview, service
+from dash_app import alerts, containers, overview, pipeline, service
 from dash_app.marking import with_marks
 from dash_app.shared.alert_news import AlertNews
 from dash_app.shell.page import Page
 from query import Query, ResourceQuery
+from query.pipeline import PipelineQuery
 from telemetry import Counters, NowNs
 
 
@@ -29,6 +30,7 @@ class Sources:
     """Without it there is no page of alerts, no badge, and no marks."""
     channels: ChannelDesk | None = None
     counters: Counters = field(default_factory=Counters)
+    pipeline: PipelineQuery | None = None
 
 
 def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...]:
@@ -40,4 +42,6 @@ def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...
     ]
     if sources.alerts is not None:
         pages.append(alerts.page(sources.alerts, sources.channels, sources.now_ns))
+    if sources.pipeline is not None:
+        pages.append(pipeline.page(sources.pipeline))
     return tuple(pages if news is None else [with_marks(page, news) for page in pages])

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from api.figures import ReadFigures, Scope
     from api.health import Check
     from otlp_receiver.settings import ReceiverSettings
+    from query import Query
+    from self_watch.own_report import OwnReport
     from storage.history import SqlHistory
     from storage.ports import LiveFeed
 
@@ -52,7 +54,7 @@ class Assembly:
         return {name: address() for name, address in self.listeners.items()}
 
 
-def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
+def assemble(parts: frozenset[Part], settings: Settings, role: str = "up") -> Assembly:
     """Return the components of these parts, connected and not yet started. Raises `StartError`."""
     made = Assembly()
     history = live = None
@@ -61,6 +63,7 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
             _add_folder_lock(made, settings)
         history = made.add(build_history(settings))
         made.checks["history"] = history.check
+        _add_reporter(made, settings, history, role)
         live = made.add(_live_feed(settings, made.counters, parts))
     intake = _add_processor(made, settings, history, live) if history and live and "processor" in parts else None
     consumer: Consumer | None = None
@@ -78,7 +81,7 @@ def assemble(parts: frozenset[Part], settings: Settings) -> Assembly:
         if "web" in parts:
             _add_web(made, settings, history, asking)
     if "web" not in parts:
-        _add_health(made, settings, made.read_figures)
+        _add_health(made, settings, made.read_figures, role)
     return made
 
 
@@ -90,7 +93,7 @@ def assemble_workers(settings: Settings, make_workers: Callable[[Settings, Count
     made.checks.update(workers.checks())
     # First, since it depends on nothing: a taken port is found before any worker is started, readiness can be asked
     # while they start, and at a stop the workers are told at once.
-    _add_health(made, settings, workers.figures, "workers")
+    _add_health(made, settings, workers.figures, "receiver", "workers")
     _name_ports(made, settings, made.add(workers))
     return made
 
@@ -138,6 +141,7 @@ def _add_folder_lock(made: Assembly, settings: Settings) -> None:
 def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live: LiveFeed) -> Consumer:
     from processor.component import build as build_intake
     from processor.progress import ProgressReport
+    from processor.queue_depth import QueueDepth
     from processor.rabbit_source import RabbitSource
     from storage.component import build_attempts, build_ingest_progress, build_upkeep
 
@@ -146,11 +150,13 @@ def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live
     made.checks["clock"] = upkeep.clock.check
     intake = made.add(build_intake(settings.processor, history, live, made.counters))
     report = made.add(ProgressReport(settings.processor, intake, build_ingest_progress(history)))
+    made.counters.observe("processor_lag_s", lambda: report.lag_ms / 1e3)
     if settings.broker_url:
         url = broker_url_of(settings)
         declare_series(made.counters, "rabbit_source")
         attempts = build_attempts(history)
         source = made.add(RabbitSource(settings.rabbit_source, settings.rabbitmq, url, report, attempts, made.counters))
+        made.add(QueueDepth(source.connection, settings.rabbit_source.depth_interval_s, made.counters))
         made.checks["rabbitmq_source"] = _connected("the RabbitMQ source", lambda: source.is_connected)
         report.trouble = lambda: "" if source.is_connected else "a processor has no connection to RabbitMQ"
     consumer: Consumer = report
@@ -241,12 +247,30 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
     from api.web_server import WebServer
     from dash_app.component import mount as mount_pages
     from dash_app.pages import Sources
-    from storage.component import build_access_store, build_alert_store
+    from query.pipeline import PipelineQuery
+    from storage.component import (
+        build_access_store,
+        build_alert_store,
+        build_pipeline_course,
+        build_process_reports,
+    )
 
     query, metrics, resources = asking
+    pipeline = PipelineQuery(build_process_reports(history), build_pipeline_course(history))
+    _add_self_watch(made, settings, history, query)
     desk = AlertDesk(settings.alerts, build_alert_store(history), asking)
     channels = ChannelDesk(settings.alerts, build_alert_store(history).outbox)
-    app = build_api(settings.api, query, metrics, resources, made.counters, made.checks, alerts=desk, channels=channels)
+    app = build_api(
+        settings.api,
+        query,
+        metrics,
+        resources,
+        made.counters,
+        made.checks,
+        alerts=desk,
+        channels=channels,
+        pipeline=pipeline,
+    )
     dash = settings.dash
     if "otlp_endpoint" not in dash.model_fields_set:
         host = settings.receiver.host
@@ -254,7 +278,8 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
         reachable = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         scheme = "https" if settings.receiver.tls_cert_file else "http"
         dash = dash.model_copy(update={"otlp_endpoint": f"{scheme}://{reachable}:{settings.receiver.grpc_port}"})
-    mount_pages(app, dash, Sources(query, resources, alerts=desk, channels=channels, counters=made.counters))
+    sources = Sources(query, resources, alerts=desk, channels=channels, counters=made.counters, pipeline=pipeline)
+    mount_pages(app, dash, sources)
     api = settings.api
     store, is_free = build_access_store(history), api.allow_unauthenticated
     access = build_access(settings.access, store, made.counters, api.host, allow_unauthenticated=is_free)
@@ -273,18 +298,50 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
     made.listeners["page"] = lambda: f"http://{api.host}:{server.port}/"
 
 
-def _add_health(made: Assembly, settings: Settings, read: ReadFigures, scope: Scope = "process") -> None:
+def _add_health(made: Assembly, settings: Settings, read: ReadFigures, role: str, scope: Scope = "process") -> None:
     health = settings.health
     if health.port:
         from api.health_app import build_health_app
         from api.web_server import WebServer
 
-        app = build_health_app(read, made.checks, scope=scope)
+        app = build_health_app(read, made.checks, scope=scope, own=_own_report(made, role, read).make)
         is_open = health.allow_unauthenticated
         server = made.add(
             WebServer(app, health.host, health.port, "MODELWATCH_HEALTH__PORT", allow_unauthenticated=is_open)
         )
         made.listeners["health"] = lambda: f"http://{health.host}:{server.port}/healthz"
+
+
+def _own_report(made: Assembly, role: str, read: ReadFigures) -> OwnReport:
+    from api.health import CHECK_TIMEOUT_S, run_checks
+    from modelwatch import __version__
+    from self_watch.own_report import Identity, OwnReport
+
+    def address() -> str:
+        return made.listeners["page"]().rstrip("/") if "page" in made.listeners else ""
+
+    return OwnReport(Identity(role, __version__, read, lambda: run_checks(made.checks, CHECK_TIMEOUT_S), address))
+
+
+def _add_reporter(made: Assembly, settings: Settings, history: SqlHistory, role: str) -> None:
+    from self_watch.reporter import Reporter
+    from storage.component import build_process_reports
+
+    own = _own_report(made, role, made.read_figures)
+    made.add(Reporter(own, build_process_reports(history), settings.self_watch.report_interval_s))
+
+
+def _add_self_watch(made: Assembly, settings: Settings, history: SqlHistory, query: Query) -> None:
+    """Add the roll call, and the canary where it has a receiver to send to."""
+    from modelwatch.canary import build_canary
+    from self_watch.roll_call import RollCall
+    from storage.component import build_pipeline_course, build_process_reports
+
+    own = settings.self_watch
+    made.add(RollCall(own, build_process_reports(history), build_pipeline_course(history)))
+    receiver = made.listeners.get("otlp_http")
+    for component in build_canary(settings, query, made.counters, receiver):
+        made.add(component)
 
 
 def _connected(name: str, is_connected: Callable[[], bool]) -> Check:

@@ -36,7 +36,7 @@ def assemble_role(role: str, settings: Settings) -> Assembly:
     if parts > {"alerts"} and not settings.alerts.is_enabled:
         parts -= {"alerts"}
     if settings.receiver.workers == 1 or "receiver" not in parts:
-        return assemble(parts, settings)
+        return assemble(parts, settings, role)
     if parts != {"receiver"}:
         raise StartError(f"`{role}` is one process: leave MODELWATCH_RECEIVER__WORKERS at 1, or run `receiver` alone")
     from modelwatch.workers import Workers  # late: no other role starts processes

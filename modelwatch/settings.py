@@ -24,6 +24,7 @@ from processor.settings import ProcessorSettings
 from query.settings import QuerySettings
 from rabbit_exporter.settings import RabbitExporterSettings
 from rabbitmq.settings import RabbitSettings
+from self_watch.settings import SelfWatchSettings
 from storage.settings import StorageSettings
 
 
@@ -90,6 +91,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     api: ApiSettings = ApiSettings()
     access: AccessSettings = AccessSettings()
     dash: DashSettings = DashSettings()
+    self_watch: SelfWatchSettings = SelfWatchSettings()
     demo: DemoSettings = DemoSettings()
     client: ClientSettings = ClientSettings()
 

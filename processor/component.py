@@ -40,6 +40,8 @@ def build(
     keeper = TraceKeeper(settings.traces, settings.text_limit_chars, now_ns)
     counters.observe("processor_trace_ratio", lambda: keeper.ratio)
     counters.observe("processor_series", lambda: limits.series_count)
+    counters.observe("processor_series_limit", lambda: settings.max_series)
+    counters.observe("processor_metric_series_limit", lambda: settings.max_metric_series)
     counters.observe("processor_overflowing_services", lambda: limits.overflowing_count)
     counters.observe("processor_metric_series", lambda: metric_limits.series_count)
     counters.observe("processor_metric_overflowing_services", lambda: metric_limits.overflowing_count)

@@ -133,9 +133,17 @@ def series_of(kind: SpanKind, resource: Attributes, attributes: Attributes, text
     model_name = text(attributes.get(names.MODEL_NAME), attributes.get(names.GEN_AI_MODEL))
     if kind is SpanKind.INTERNAL and not model_name:
         return None
+    service_name = text(resource.get(names.SERVICE_NAME)) or names.UNKNOWN_SERVICE
+    if service_name == names.CANARY_SERVICE_NAME:
+        # One series, whatever else the span says.
+        return SeriesKey(
+            service_name,
+            service_instance_id=text(resource.get(names.SERVICE_INSTANCE_ID)),
+            span_kind=SpanKind.CANARY,
+        )
     method = text(attributes.get(names.HTTP_REQUEST_METHOD), attributes.get(names.HTTP_METHOD_OLD))
     return SeriesKey(
-        service_name=text(resource.get(names.SERVICE_NAME)) or names.UNKNOWN_SERVICE,
+        service_name=service_name,
         service_version=text(resource.get(names.SERVICE_VERSION)),
         service_instance_id=text(resource.get(names.SERVICE_INSTANCE_ID)),
         deployment_environment=text(

@@ -34,9 +34,11 @@ INSTANCE_KEYS: Final = frozenset(key for keys in _KEYS for key in keys) | {names
 def instance_of(attributes: Attributes, text_limit_chars: int) -> ServiceInstance | None:
     """Return the instance that a resource names, with texts cut off; `None` if it names no service.
 
-    A process that is measured from outside is no instance by that: it may be a child that serves nothing.
+    A process that is measured from outside is no instance by that: it may be a child that serves nothing. Nor is the
+    canary.
     """
-    if not attributes.get(names.SERVICE_NAME) or attributes.get(names.MEASURED_BY):
+    name = attributes.get(names.SERVICE_NAME)
+    if not name or name == names.CANARY_SERVICE_NAME or attributes.get(names.MEASURED_BY):
         return None
     return ServiceInstance(
         *(

@@ -75,6 +75,10 @@ class RabbitSource:
         """Whether messages can arrive now; for the readiness of the role."""
         return self._link.connection is not None
 
+    def connection(self) -> Connection | None:
+        """Return the connection as long as it is open, for questions beside the work."""
+        return self._link.connection
+
     async def start(self) -> None:
         """Return when connected and consuming. Raises `StartError`."""
         await self._dead_letters.start()

@@ -35,6 +35,10 @@ class RabbitSourceSettings(BaseModel, frozen=True, extra="forbid"):
         description="How long a stop waits for the messages in hand to be stored, in seconds; the rest goes back.",
     )
 
+    depth_interval_s: float = Field(
+        2.0, ge=0.2, le=60, description="Seconds between two looks at how much waits in the queue and in dead letters."
+    )
+
     lone_after_returns: int = Field(
         2,
         ge=1,

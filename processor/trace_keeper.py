@@ -21,7 +21,7 @@ from processor.span_columns import EXCLUDED, SeenSpans
 from processor.span_details import SpanDetails
 from processor.trace_sampling import TRACE_ID_BYTES, Budget, SampleLevel, is_sampled, trace_hashes
 from processor.trace_settings import TraceSettings
-from telemetry import KeptAs, KeptSpan, NowNs
+from telemetry import KeptAs, KeptSpan, NowNs, SpanKind
 from telemetry.kept_span import NS_PER_S
 
 _BURST_S: Final = 10
@@ -111,7 +111,7 @@ class TraceKeeper:
             yield record
 
     def _record(self, choice: _Choice, row: int, kept_as: KeptAs) -> KeptSpan | None:
-        """Return the record of a span, `None` if its ids are not those of one."""
+        """Return the record of a span, `None` if its ids are not those of one or it is the canary's."""
         seen, span = choice.seen, choice.seen.spans[row]
         whole = self._details.parse(span.SerializeToString())
         if whole is None or len(whole.trace_id) != TRACE_ID_BYTES or len(whole.span_id) != _SPAN_ID_BYTES:
@@ -120,6 +120,8 @@ class TraceKeeper:
         kind = derivation.KIND_OF[span.kind]
         if outcome >= 0:
             series = seen.series[outcome >> 1]
+            if series.span_kind == SpanKind.CANARY:
+                return None
         else:
             series = derivation.plain_series_of(kind, choice.resource_of(row).attributes, limit)
         end_ns = int(seen.end_ns[row])

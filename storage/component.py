@@ -15,6 +15,8 @@ from storage.folder_lock import FolderLock, lock_beside
 from storage.history import SqlHistory
 from storage.in_process_live_feed import InProcessLiveFeed
 from storage.ingest_progress import IngestProgress
+from storage.pipeline_course import PipelineCourse
+from storage.process_reports import ProcessReports
 from storage.redis_live_feed import RedisLiveFeed
 from storage.settings import StorageSettings
 from storage.upkeep import Upkeep
@@ -64,6 +66,16 @@ def build_access_store(history: SqlHistory) -> AccessStore:
 def build_ingest_progress(history: SqlHistory) -> IngestProgress:
     """Return where the processors of the database of `history` note how far they are."""
     return IngestProgress(history.database)
+
+
+def build_process_reports(history: SqlHistory) -> ProcessReports:
+    """Return where the processes of ModelWatch report, in the database of `history`."""
+    return ProcessReports(history.database)
+
+
+def build_pipeline_course(history: SqlHistory) -> PipelineCourse:
+    """Return where the sums over all processes are kept over time, in the database of `history`."""
+    return PipelineCourse(history.database)
 
 
 def build_in_process_live_feed(

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, insert, inspect, select, update
 from storage.access_migration import ACCESS_STEP
 from storage.alert_migration import ALERT_STEP
 from storage.migration_words import OnPostgres
+from storage.pipeline_migration import PIPELINE_STEP
 from storage.schema import schema_version
 from storage.trace_migration import TRACE_STEP
 from telemetry import StartError
@@ -185,6 +186,7 @@ STEPS: Final[Sequence[Step]] = (
     ("CREATE TABLE last_round (seen_s BIGINT NOT NULL PRIMARY KEY, doubted_from_s BIGINT NOT NULL)",),
     TRACE_STEP,
     ACCESS_STEP,
+    PIPELINE_STEP,
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 

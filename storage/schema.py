@@ -158,3 +158,20 @@ last_round: Final = Table(
     Column("doubted_from_s", BigInteger, nullable=False),
 )
 """One row: what the clock said when the history was last tended, and what when it began to be doubted, or 0."""
+
+process_reports: Final = Table(
+    "process_reports",
+    METADATA,
+    Column("process_id", Text, primary_key=True),
+    Column("noted_ms", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+)
+"""The last report of each of ModelWatch's processes (`process_reports.py`)."""
+
+pipeline_course: Final = Table(
+    "pipeline_course",
+    METADATA,
+    Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),
+)
+"""What all of them together had counted and held, over time (`pipeline_course.py`)."""

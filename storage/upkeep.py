@@ -76,6 +76,10 @@ class Upkeep:
         counters.observe("storage_database_bytes", lambda: self._space.database_bytes)
         if not self._dialect.is_remote:
             counters.observe("storage_free_bytes", lambda: self._space.free_bytes or 0)
+            counters.observe("storage_warn_free_bytes", lambda: settings.warn_free_bytes)
+            counters.observe("storage_min_free_bytes", lambda: settings.min_free_bytes)
+        elif (largest := settings.max_database_bytes) is not None:
+            counters.observe("storage_max_database_bytes", lambda: largest)
 
     async def start(self) -> None:
         """Begin the first round."""

@@ -9,6 +9,7 @@ from telemetry.counters import Counters, Figures
 from telemetry.errors import ModelWatchError, PermanentError, RetryableError, StartError
 from telemetry.exponential_histogram import ExponentialHistogram
 from telemetry.kept_span import KeptAs, KeptSpan
+from telemetry.process_report import ProcessReport
 from telemetry.red_columns import RedColumns
 from telemetry.red_point import RedPoint, merge_red_points
 from telemetry.series import REQUEST_KINDS, SeriesKey, SpanKind
@@ -28,6 +29,7 @@ __all__ = [
     "ModelWatchError",
     "NowNs",
     "PermanentError",
+    "ProcessReport",
     "RedColumns",
     "RedPoint",
     "RetryableError",

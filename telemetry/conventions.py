@@ -23,6 +23,9 @@ SDK_VERSION: Final = "telemetry.sdk.version"
 MEASURED_BY: Final = "modelwatch.measured_by"
 """Ours: who measured a resource from outside, which therefore does not speak of itself."""
 
+CANARY_SERVICE_NAME: Final = "modelwatch.canary"
+"""Ours: the service of the spans that ModelWatch sends through itself. No other may have the name."""
+
 # OpenTelemetry has no convention for classical models yet (semantic-conventions issue 3420); these are ours.
 MODEL_NAME: Final = "ml.model.name"
 MODEL_VERSION: Final = "ml.model.version"

@@ -14,7 +14,8 @@ class SpanKind(StrEnum):
     """What a series counts (OTLP `Span.SpanKind`).
 
     SERVER and CONSUMER are a service's own requests; CLIENT and PRODUCER what it asks of others; INTERNAL the steps of
-    a model.
+    a model. CANARY are ModelWatch's own spans that time its pipeline: like all that are no requests, they are in no
+    figure that does not ask for them.
     """
 
     SERVER = "SERVER"
@@ -22,6 +23,7 @@ class SpanKind(StrEnum):
     CLIENT = "CLIENT"
     PRODUCER = "PRODUCER"
     INTERNAL = "INTERNAL"
+    CANARY = "CANARY"
 
 
 REQUEST_KINDS: Final = (SpanKind.SERVER, SpanKind.CONSUMER)

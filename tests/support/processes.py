@@ -17,6 +17,9 @@ from tests.support.waiting import eventually
 REPOSITORY = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 
+_NO_CANARY = {"MODELWATCH_SELF_WATCH__CANARY_IS_ENABLED": "false"}
+"""Tests count every span; those about the canary turn it on."""
+
 
 class RunningProcess:
     """A process with its output in a file, in a group of its own."""
@@ -27,7 +30,7 @@ class RunningProcess:
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 command,
-                env={**clean, "PYTHONUNBUFFERED": "1", **environment},
+                env={**clean, "PYTHONUNBUFFERED": "1", **_NO_CANARY, **environment},
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,0 +1,33 @@
+"""The page of the pipeline: the promises made visible, and how every process of ModelWatch is."""
+
+from __future__ import annotations
+
+from dash_app.pipeline.answer import answer_of
+from dash_app.pipeline.layout import CHARTS, layout
+from dash_app.shared.joint_tasks import JointTasks
+from dash_app.shell.page import Answer, Page, Question
+from dash_app.shell.view import View
+from query.pipeline import PipelineQuery
+
+
+def page(pipeline: PipelineQuery) -> Page:
+    """Return the page."""
+
+    async def take(view: View) -> Answer:
+        shown = view.range
+        return answer_of(await pipeline.pipeline(shown.length_s, shown.end_s, shown.step_s), view)
+
+    answers: JointTasks[View, Answer] = JointTasks(take)
+
+    async def answer(question: Question) -> Answer:
+        return await answers.of(question.view)
+
+    return Page(
+        name="pipeline",
+        path="/pipeline",
+        title="Pipeline",
+        layout=layout(),
+        answer=answer,
+        charts=CHARTS,
+        note="Flows and charts: over the range; all else: as of now",
+    )

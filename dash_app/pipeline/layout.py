@@ -1,0 +1,57 @@
+"""The skeleton of the page of the pipeline: what is there before the first answer.
+
+Built once; `answer.py` fills it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dash import html
+from dash.development.base_component import Component
+
+from dash_app.shared import palette
+from dash_app.shared.chart_card import chart_card
+from dash_app.shared.components import attributes
+from dash_app.shared.legend import legend
+
+CHARTS: Final = ("pipeline-rate", "pipeline-freshness", "pipeline-lag")
+_SKELETON_CARDS: Final = 8
+
+
+def layout() -> Component:
+    """Return the skeleton."""
+    skeletons = [html.Div(className="card kpi is-short skeleton") for _ in range(_SKELETON_CARDS)]
+    return html.Div(
+        [
+            html.Div(id="pipeline-notices", className="pipeline-notices", role="status"),
+            html.Section(skeletons, id="pipeline-summary", className="kpis", **attributes(aria_label="Summary")),
+            html.Section(
+                [
+                    chart_card(
+                        "pipeline-rate",
+                        "Items",
+                        "per second",
+                        legend([("received", palette.P95), ("stored", palette.P50)]),
+                    ),
+                    chart_card(
+                        "pipeline-freshness",
+                        "Freshness",
+                        "of the canary, last 5 minutes",
+                        legend([("P50", palette.P50), ("P95", palette.P95), ("promised", palette.SERVER_ERRORS)]),
+                    ),
+                    chart_card("pipeline-lag", "Lag", "oldest batch in hand", []),
+                ],
+                className="charts",
+            ),
+            _card("Where everything went", "pipeline-since", "pipeline-flows"),
+            _card("Processes", "pipeline-count", "pipeline-processes"),
+            _card("Too many series", "pipeline-overflow-count", "pipeline-overflows"),
+        ],
+        className="stack",
+    )
+
+
+def _card(title: str, note: str, body: str) -> Component:
+    head = html.Div(html.H2([title, html.Small(id=note)]), className="card-head table-head")
+    return html.Section([head, html.Div(id=body, className="pipeline-scroll")], className="card")
