@@ -25,10 +25,12 @@ from rabbitmq.errors import BrokerUnavailableError, unavailable
 from rabbitmq.message import Message, live_letter_of, signal_of, whole_number
 from rabbitmq.publisher import ConfirmedPublisher, PublishLimits
 from rabbitmq.settings import RabbitSettings
-from telemetry import PermanentError
+from telemetry import PermanentError, RetryableError
 from telemetry.batch import BATCH_ID_BYTES, batch_id_of
-from telemetry.queues import DEAD_LETTER_QUEUE, EXCHANGE, ITEM_COUNT_HEADER, REASON_HEADER, RECEIVED_HEADER
+from telemetry.queues import DEAD_LETTER_QUEUE, ITEM_COUNT_HEADER, PROCESSOR_QUEUE, REASON_HEADER, RECEIVED_HEADER
 
+_DEFAULT_EXCHANGE: Final = ""
+"""Routes to the queue that the routing key names: what was forwarded to other backends is not forwarded again."""
 _REPLAY_LIMITS: Final = PublishLimits(max_messages=1, max_bytes=1024**3, timeout_s=10.0)
 
 
@@ -72,9 +74,10 @@ async def go_through(
                 if taken is None:
                     break
                 delivery_tag, message = taken
-                fate = decide(_letter_of(message))
+                letter = _letter_of(message)
+                fate = decide(letter)
                 if fate is Fate.REPLAY:
-                    await publisher.publish(EXCHANGE, live_letter_of(message))
+                    await publisher.publish(_DEFAULT_EXCHANGE, _for_the_processors(letter))
                 if fate is not Fate.KEEP:
                     channel.raw.basic_ack(delivery_tag)
             return count
@@ -121,6 +124,19 @@ async def _take(channel: Channel) -> tuple[int, Message] | None:
     if not answered.done():
         raise BrokerUnavailableError(str(channel.closed.result()))
     return answered.result()
+
+
+def _for_the_processors(letter: DeadLetter) -> Message:
+    """Return the message for their queue alone; its type says what its routing key, now the queue's, said before."""
+    try:
+        signal = signal_of(letter.message)
+    except PermanentError as error:
+        raise RetryableError(
+            f"the letter {letter.letter_id[:12]} cannot be sent again, only dropped or kept: {error}"
+        ) from error
+    live = live_letter_of(letter.message)
+    live.properties.type = signal.value
+    return Message(PROCESSOR_QUEUE, live.properties, live.body)
 
 
 def _letter_of(message: Message) -> DeadLetter:

@@ -19,7 +19,7 @@ from modelwatch.dead_letters import run
 from modelwatch.settings import Settings
 from rabbitmq import ConfirmedPublisher, Message, PublishLimits, dead_letter_of, message_of
 from telemetry import StartError
-from telemetry.queues import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
+from telemetry.queues import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE
 from tests.support.ports import free_port
 from tests.support.rabbit import QUICK, RabbitView, batch_number
 
@@ -106,15 +106,37 @@ def test_replay_sends_the_named_letters_as_they_came(view: RabbitView, settings:
     first, found = message_of(batch_number(0)).properties, taken[0][1]
     headers = {name: value for name, value in found.headers.items() if name != "x-delivery-count"}  # RabbitMQ's own
     assert (headers, found.message_id, found.type) == (first.headers, first.message_id, first.type)
-    assert taken[0][0].routing_key == "traces"
     left = [json.loads(line)["id"] for line in command(settings, "list", json=True)[1].splitlines()]
     assert left[0] == id_of(1)
     assert len(left) == 2
 
 
+def test_a_replayed_letter_goes_to_the_processors_alone(view: RabbitView, settings: Settings) -> None:
+    """A queue beside theirs, as forwarding has one for each target, got the batch when it came, and gets it once."""
+    with view.channel() as channel:
+        channel.queue_declare("test.beside")
+        channel.queue_bind("test.beside", EXCHANGE, "#")
+    try:
+        assert command(settings, "replay", id=[id_of(0)]) == (0, "1 sent again\n")
+        assert view.waiting("test.beside") == 0
+        assert len(view.take_all()) == 1
+    finally:
+        view.delete_queue("test.beside")
+
+
+def test_a_letter_of_the_collector_says_its_signal_by_its_routing_key(view: RabbitView, settings: Settings) -> None:
+    """Its messages have no type: replayed, past the exchange, they carry one."""
+    body = batch_number(7).body
+    with view.channel() as channel:
+        channel.basic_publish(DEAD_LETTER_EXCHANGE, "otlp_spans", body, pika.BasicProperties(delivery_mode=2))
+    assert command(settings, "replay", id=[id_of(7)]) == (0, "1 sent again\n")
+    [(_, properties, found)] = view.take_all()
+    assert (properties.type, found) == ("traces", body)
+
+
 def test_a_letter_without_a_way_stays(view: RabbitView, settings: Settings) -> None:
     """What no queue takes is not acknowledged: it is a dead letter still, and the command says why it stopped."""
-    with pytest.raises(StartError):
+    with pytest.raises(StartError, match="names a signal"):
         command(settings, "replay", all=True)
     assert view.waiting(DEAD_LETTER_QUEUE) == 1
     assert len(view.take_all()) == 3
