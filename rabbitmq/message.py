@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from pika import BasicProperties, DeliveryMode
 
-from rabbitmq.item_count import item_count_of
 from telemetry import Batch, NowNs, PermanentError, Signal
 from telemetry.batch import batch_id_of
+from telemetry.item_count import item_count_of
 from telemetry.queues import CONTENT_TYPE, ITEM_COUNT_HEADER, REASON_HEADER, RECEIVED_HEADER
 
 ROUTING_KEYS: Final[Mapping[str, Signal]] = {

@@ -16,7 +16,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-from telemetry import PermanentError, Signal
+from telemetry.batch import Signal
+from telemetry.errors import PermanentError
 
 _TO_RECORDS: Final = ({1}, {2}, {2})
 _PATHS: Final[dict[Signal, Sequence[Collection[int]]]] = {
