@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from storage.history import SqlHistory
     from storage.ports import LiveFeed
 
-Part = Literal["receiver", "processor", "web", "alerts", "containers"]
+Part = Literal["receiver", "processor", "web", "alerts", "containers", "exporter"]
 
 
 @dataclass
@@ -69,11 +70,19 @@ def assemble(parts: frozenset[Part], settings: Settings, role: str = "up") -> As
     consumer: Consumer | None = None
     if "receiver" in parts:
         consumer = intake if intake and not settings.broker_url else _add_exporter(made, settings)
+        if "exporter" in parts:
+            consumer = _with_forwarding(made, settings, consumer)
         _add_receiver(made, settings, consumer)
     elif intake is not None and not settings.broker_url:
         raise StartError("the processor needs RabbitMQ to take its data from: set MODELWATCH_BROKER_URL=amqp://...")
     if parts == {"containers"} or ("containers" in parts and settings.containers.is_enabled):
         _add_containers(made, settings, consumer, history)
+    if "exporter" in parts and settings.broker_url:
+        _add_forwarding(made, settings)
+    elif parts == {"exporter"}:
+        raise StartError(
+            "the exporter takes its data from RabbitMQ: set MODELWATCH_BROKER_URL=amqp://...; `up` needs none"
+        )
     if history and live and parts & {"alerts", "web"}:
         asking = _questions(settings, history, live)
         if "alerts" in parts:
@@ -179,6 +188,30 @@ def _add_exporter(made: Assembly, settings: Settings) -> Consumer:
     made.checks["rabbitmq_exporter"] = exporter.check
     consumer: Consumer = exporter
     return consumer
+
+
+def _with_forwarding(made: Assembly, settings: Settings, consumer: Consumer) -> Consumer:
+    """Refuse to forward to the receiver itself; without a broker, put the queues on disk behind the consumer."""
+    from otlp_exporter.component import build_disk_feeds, refuse_own_ports
+
+    refuse_own_ports(settings.exporter, {settings.receiver.grpc_port, settings.receiver.http_port})
+    if settings.broker_url:
+        return consumer
+    forwarding, running = build_disk_feeds(settings.exporter, consumer, made.counters, settings.data_dir)
+    for one in running:
+        made.add(one)
+    return forwarding
+
+
+def _add_forwarding(made: Assembly, settings: Settings) -> None:
+    from otlp_exporter.component import build_rabbit_feeds
+
+    url = broker_url_of(settings)
+    for feed in build_rabbit_feeds(settings.exporter, settings.rabbitmq, url, made.counters, settings.data_dir):
+        made.add(feed)
+        made.checks[f"forwarding_{feed.name}"] = _connected(
+            f"forwarding to {feed.name}", partial(getattr, feed, "is_connected")
+        )
 
 
 def _add_receiver(made: Assembly, settings: Settings, consumer: Consumer, *, share_ports: bool = False) -> None:

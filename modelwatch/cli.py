@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "demo": "ModelWatch with three model APIs and traffic, to see it at work",
     "receiver": "only the OTLP receiver, publishing to RabbitMQ (needs MODELWATCH_BROKER_URL)",
     "processor": "only the processor, consuming from RabbitMQ; start as many as you need",
+    "exporter": "only the forwarding to other OpenTelemetry backends, from RabbitMQ (needs MODELWATCH_BROKER_URL)",
     "dashboard": "only the page and the API, reading the database and the live feed",
     "alerts": "only the evaluation of alerts; of several, one works. Or: import, export, check a file of rules",
     "containers": "only the resources of containers and processes on this host, sent to a receiver over OTLP",

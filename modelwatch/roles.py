@@ -14,9 +14,10 @@ from modelwatch.settings import Settings
 from telemetry import StartError
 
 ROLES: Mapping[str, frozenset[Part]] = {
-    "up": frozenset({"receiver", "processor", "web", "alerts", "containers"}),
+    "up": frozenset({"receiver", "processor", "web", "alerts", "containers", "exporter"}),
     "receiver": frozenset({"receiver"}),
     "processor": frozenset({"processor"}),
+    "exporter": frozenset({"exporter"}),
     "dashboard": frozenset({"web"}),
     "alerts": frozenset({"alerts"}),
     "containers": frozenset({"containers"}),
@@ -35,6 +36,10 @@ def assemble_role(role: str, settings: Settings) -> Assembly:
     parts = ROLES[role]
     if parts > {"alerts"} and not settings.alerts.is_enabled:
         parts -= {"alerts"}
+    if not settings.exporter.targets:
+        if parts == {"exporter"}:
+            raise StartError("there is nothing to forward to: set MODELWATCH_EXPORTER__TARGETS (docs/forwarding.md)")
+        parts -= {"exporter"}
     if settings.receiver.workers == 1 or "receiver" not in parts:
         return assemble(parts, settings, role)
     if parts != {"receiver"}:

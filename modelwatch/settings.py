@@ -18,6 +18,7 @@ from dash_app.settings import DashSettings
 from modelwatch.demo_settings import DemoSettings
 from modelwatch.logs import LogSettings
 from modelwatch.query_command.settings import ClientSettings
+from otlp_exporter.settings import ExporterSettings
 from otlp_receiver.settings import ReceiverSettings
 from processor.rabbit_source_settings import RabbitSourceSettings
 from processor.settings import ProcessorSettings
@@ -84,6 +85,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     rabbit_exporter: RabbitExporterSettings = RabbitExporterSettings()
     rabbit_source: RabbitSourceSettings = RabbitSourceSettings()
     processor: ProcessorSettings = ProcessorSettings()
+    exporter: ExporterSettings = ExporterSettings()
     containers: ContainerSettings = ContainerSettings()
     storage: StorageSettings = StorageSettings()
     query: QuerySettings = QuerySettings()

@@ -67,7 +67,7 @@ def is_secret(annotation: Any) -> bool:
         return True
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return any(is_secret(field.annotation) for field in annotation.model_fields.values())
-    is_container = typing.get_origin(annotation) in (tuple, list, typing.Union, types.UnionType)
+    is_container = typing.get_origin(annotation) in (tuple, list, Mapping, typing.Union, types.UnionType)
     return is_container and any(is_secret(argument) for argument in typing.get_args(annotation))
 
 

@@ -32,11 +32,11 @@ async def declare_topology(connection: Connection, settings: RabbitSettings) -> 
     version = connection.broker_version
     try:
         await _declare_exchange(connection, DEAD_LETTER_EXCHANGE, "fanout")
-        await _declare_queue(connection, DEAD_LETTER_QUEUE, dead_letter_arguments(settings, version))
-        await _bind(connection, DEAD_LETTER_QUEUE, DEAD_LETTER_EXCHANGE, [""])
+        await declare_queue(connection, DEAD_LETTER_QUEUE, dead_letter_arguments(settings, version))
+        await bind(connection, DEAD_LETTER_QUEUE, DEAD_LETTER_EXCHANGE, [""])
         await _declare_exchange(connection, EXCHANGE, "topic")
-        await _declare_queue(connection, PROCESSOR_QUEUE, processor_arguments(settings, version))
-        await _bind(connection, PROCESSOR_QUEUE, EXCHANGE, ROUTING_KEYS)
+        await declare_queue(connection, PROCESSOR_QUEUE, processor_arguments(settings, version))
+        await bind(connection, PROCESSOR_QUEUE, EXCHANGE, ROUTING_KEYS)
     except BrokerUnavailableError as error:
         raise _explained(error) from error
 
@@ -44,7 +44,7 @@ async def declare_topology(connection: Connection, settings: RabbitSettings) -> 
 def processor_arguments(settings: RabbitSettings, broker_version: str) -> dict[str, Any]:
     """Return the arguments of a queue that refuses when it is full and loses nothing on the way to the dead letters."""
     return {
-        **_quorum_arguments(broker_version),
+        **quorum_arguments(broker_version),
         "x-max-length-bytes": settings.queue_max_bytes,
         "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
         "x-dead-letter-strategy": "at-least-once",
@@ -53,10 +53,11 @@ def processor_arguments(settings: RabbitSettings, broker_version: str) -> dict[s
 
 def dead_letter_arguments(settings: RabbitSettings, broker_version: str) -> dict[str, Any]:
     """Return the arguments of the queue that dead letters wait in until somebody looks at them."""
-    return {**_quorum_arguments(broker_version), "x-max-length-bytes": settings.dead_letter_max_bytes}
+    return {**quorum_arguments(broker_version), "x-max-length-bytes": settings.dead_letter_max_bytes}
 
 
-def _quorum_arguments(broker_version: str) -> dict[str, Any]:
+def quorum_arguments(broker_version: str) -> dict[str, Any]:
+    """Return what all quorum queues have; the overflow is refused."""
     common: dict[str, Any] = {"x-queue-type": "quorum", "x-overflow": "reject-publish"}
     # A lost worker redelivers all that it had in hand: counting that would bury healthy messages. RabbitMQ 3 has no
     # limit unless told, and takes -1 for "at the first"; RabbitMQ 4 has a limit of 20 unless told -1 for "none".
@@ -64,13 +65,14 @@ def _quorum_arguments(broker_version: str) -> dict[str, Any]:
 
 
 async def _declare_exchange(connection: Connection, name: str, kind: str) -> None:
-    async with _channel_of(connection) as channel:
+    async with channel_of(connection) as channel:
         await channel.call(channel.raw.exchange_declare, name, kind, durable=True)
 
 
-async def _declare_queue(connection: Connection, name: str, arguments: Mapping[str, Any]) -> None:
+async def declare_queue(connection: Connection, name: str, arguments: Mapping[str, Any]) -> None:
+    """Declare a durable queue. Raises `BrokerUnavailableError` with the broker's code when it exists otherwise."""
     try:
-        async with _channel_of(connection) as channel:
+        async with channel_of(connection) as channel:
             await channel.call(channel.raw.queue_declare, name, durable=True, arguments=dict(arguments))
     except BrokerUnavailableError as error:
         is_from_before = error.code == PRECONDITION_FAILED and f"'{_DELIVERY_LIMIT}'" in str(error)
@@ -81,17 +83,18 @@ async def _declare_queue(connection: Connection, name: str, arguments: Mapping[s
             "the queue was made before RabbitMQ 4 and has its delivery limit: set the policy delivery-limit=-1 for it",
             queue=name,
         )
-        await _declare_queue(connection, name, {key: arguments[key] for key in arguments if key != _DELIVERY_LIMIT})
+        await declare_queue(connection, name, {key: arguments[key] for key in arguments if key != _DELIVERY_LIMIT})
 
 
-async def _bind(connection: Connection, queue: str, exchange: str, routing_keys: Iterable[str]) -> None:
-    async with _channel_of(connection) as channel:
+async def bind(connection: Connection, queue: str, exchange: str, routing_keys: Iterable[str]) -> None:
+    """Bind a queue to an exchange. Raises `BrokerUnavailableError`."""
+    async with channel_of(connection) as channel:
         for routing_key in routing_keys:
             await channel.call(channel.raw.queue_bind, queue, exchange, routing_key)
 
 
 @asynccontextmanager
-async def _channel_of(connection: Connection) -> AsyncIterator[Channel]:
+async def channel_of(connection: Connection) -> AsyncIterator[Channel]:
     """A channel for one step: RabbitMQ closes it over a declaration that it refuses."""
     channel = await connection.channel(is_vital=False)
     try:

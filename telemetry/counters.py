@@ -106,6 +106,18 @@ CounterName = Literal[
     "canary_sent_spans",
     "canary_seen_spans",
     "canary_lost_spans",  # not taken by the receiver, or not seen at the query in time
+    # otlp_exporter, by target and signal, in items: handed over = sent + rejected + refused + dropped + filtered +
+    # duplicate + in hand
+    "forward_sent_batches",
+    "forward_sent_items",
+    "forward_sent_bytes",  # before compression
+    "forward_rejected_items",  # by the target, out of requests that it took
+    "forward_refused_items",  # of requests that the target refused for good; set aside
+    "forward_dropped_items",  # the oldest, by reason: full, expired, disk, unreadable
+    "forward_filtered_items",  # of services that the target does not get
+    "forward_duplicate_items",  # of batches that the target took before, by their content
+    "forward_failed_attempts",  # requests, by target and cause; those that failed for now are made again
+    "forward_reconnects",
     # modelwatch: a receiver of several processes
     "worker_restarts",
 ]
@@ -125,6 +137,13 @@ GaugeName = Literal[
     "exporter_spilling",
     "spill_batches",
     "spill_bytes",
+    "forward_is_failing",
+    "forward_backlog_batches",
+    "forward_backlog_bytes",
+    "forward_backlog_oldest_s",
+    "forward_in_hand_batches",
+    "forward_last_success_unix_s",
+    "forward_last_failure_unix_s",
     "workers_ready",
     "storage_due_rollups",
     "storage_database_bytes",
@@ -269,6 +288,23 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "exporter_spilling": "1 while batches go to the spill instead of RabbitMQ; added up over workers.",
         "spill_batches": "Batches that wait in the spill now.",
         "spill_bytes": "Bytes that the spill takes on the disk now.",
+        "forward_sent_batches": "Batches that a target of forwarding took.",
+        "forward_sent_items": "Items that a target of forwarding took.",
+        "forward_sent_bytes": "Bytes that a target of forwarding took, before compression.",
+        "forward_rejected_items": "Items that a target rejected out of requests that it took.",
+        "forward_refused_items": "Items of requests that a target refused for good; they are set aside.",
+        "forward_dropped_items": "Items that wait no longer for a target: its queue was full, or they were too old.",
+        "forward_filtered_items": "Items of services that a target does not get.",
+        "forward_duplicate_items": "Items of batches with the same content as one that the target took before.",
+        "forward_failed_attempts": "Requests that a target did not take, by cause.",
+        "forward_reconnects": "Connections of forwarding to RabbitMQ that were lost and came back.",
+        "forward_is_failing": "1 while a target takes nothing.",
+        "forward_backlog_batches": "Batches that wait for a target.",
+        "forward_backlog_bytes": "Bytes that wait for a target; only without RabbitMQ.",
+        "forward_backlog_oldest_s": "Age in seconds of the oldest batch that waits for a target, 0 without any.",
+        "forward_in_hand_batches": "Batches on their way to a target, or waiting to be tried again.",
+        "forward_last_success_unix_s": "Unix time at which a target took data last, 0 if it has not yet.",
+        "forward_last_failure_unix_s": "Unix time at which a target failed or refused last, 0 if it has not yet.",
         "workers_ready": "Worker processes of the receiver that take requests now.",
         "access_sessions": "Sessions of users that have not ended.",
     }

@@ -13,7 +13,13 @@ from pydantic import SecretStr
 
 from rabbitmq import RabbitSettings
 from telemetry import Batch, Signal
-from telemetry.queues import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, PROCESSOR_QUEUE
+from telemetry.queues import (
+    DEAD_LETTER_EXCHANGE,
+    DEAD_LETTER_QUEUE,
+    EXCHANGE,
+    EXPORT_DROPPED_QUEUE,
+    PROCESSOR_QUEUE,
+)
 from tests.support.otlp import server_span, trace_request
 
 QUICK = RabbitSettings(
@@ -54,7 +60,7 @@ class RabbitView:
     def clear(self) -> None:
         """Delete everything that ModelWatch declares."""
         with self.channel() as channel:
-            for queue in (PROCESSOR_QUEUE, DEAD_LETTER_QUEUE):
+            for queue in (PROCESSOR_QUEUE, DEAD_LETTER_QUEUE, EXPORT_DROPPED_QUEUE):
                 channel.queue_delete(queue)
             for exchange in (EXCHANGE, DEAD_LETTER_EXCHANGE):
                 channel.exchange_delete(exchange)

@@ -1,0 +1,101 @@
+"""Makes the parts of forwarding: for each target a delivery, and a feed from the queue that it has.
+
+The table of roles chooses the feed: RabbitMQ's queues where there is a broker, a queue on disk where there is none.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection
+from pathlib import Path
+
+import psutil
+import structlog
+from pydantic import SecretStr
+
+from otlp_exporter.answers import Sender
+from otlp_exporter.delivery import Delivery
+from otlp_exporter.disk_feed import DiskFeed, ForwardingConsumer
+from otlp_exporter.disk_queue import DiskQueue
+from otlp_exporter.grpc_sender import GrpcSender
+from otlp_exporter.http_sender import HttpSender
+from otlp_exporter.rabbit_feed import RabbitFeed
+from otlp_exporter.refused_files import FOLDER, RefusedFiles
+from otlp_exporter.settings import ExporterSettings
+from otlp_exporter.target_settings import TargetSettings
+from rabbitmq import RabbitSettings
+from telemetry import Consumer, Counters, StartError
+
+_log = structlog.get_logger(__name__)
+
+
+def build_rabbit_feeds(
+    settings: ExporterSettings, rabbit_settings: RabbitSettings, url: SecretStr, counters: Counters, data_dir: Path
+) -> list[RabbitFeed]:
+    """Return a feed for each target, not yet started. Raises `StartError`."""
+    return [
+        RabbitFeed(build_delivery(target, settings, counters, data_dir), settings, rabbit_settings, url, counters)
+        for target in settings.targets
+    ]
+
+
+def build_disk_feeds(
+    settings: ExporterSettings, consumer: Consumer, counters: Counters, data_dir: Path
+) -> tuple[ForwardingConsumer, list[DiskQueue | DiskFeed]]:
+    """Return the consumer that stands before `consumer`, and what must run for it, the queue first.
+
+    Raises `StartError`.
+    """
+    queue = DiskQueue(data_dir, settings.targets, counters)
+    feeds = [
+        DiskFeed(build_delivery(target, settings, counters, data_dir), queue, settings) for target in settings.targets
+    ]
+    return ForwardingConsumer(consumer, queue, settings.targets), [queue, *feeds]
+
+
+def build_delivery(target: TargetSettings, settings: ExporterSettings, counters: Counters, data_dir: Path) -> Delivery:
+    """Return what brings batches to a target. Raises `StartError` when its files cannot be read."""
+    if not target.is_secure and target.all_headers() and not _is_loopback(target.address[0]):
+        _log.warning("a target gets headers in the clear: use https://", target=target.name, endpoint=target.endpoint)
+    _declare_series(target, counters)
+    sender: Sender = GrpcSender(target) if target.protocol == "grpc" else HttpSender(target)
+    refused = RefusedFiles(data_dir / FOLDER / target.name, settings.refused_max_bytes)
+    return Delivery(target, settings, sender, refused, counters)
+
+
+def refuse_own_ports(settings: ExporterSettings, ports: Collection[int]) -> None:
+    """Raise `StartError` for a target that is the receiver of this very process: all data would go round for ever."""
+    for target in settings.targets:
+        host, port = target.address
+        if port in ports and _is_this_machine(host):
+            raise StartError(
+                f"target {target.name!r} is this receiver itself ({target.endpoint}): data would go round in a circle; "
+                "set MODELWATCH_EXPORTER__TARGETS"
+            )
+
+
+def _declare_series(target: TargetSettings, counters: Counters) -> None:
+    by_signal = {"target": (target.name,), "signal": tuple(signal.value for signal in target.signals)}
+    counters.declare("forward_sent_batches", **by_signal)
+    counters.declare("forward_sent_items", **by_signal)
+    counters.declare("forward_sent_bytes", **by_signal)
+    counters.declare("forward_rejected_items", **by_signal)
+    counters.declare("forward_refused_items", **by_signal)
+    counters.declare("forward_filtered_items", **by_signal)
+    counters.declare("forward_duplicate_items", **by_signal)
+    counters.declare("forward_dropped_items", **by_signal, reason=("full", "expired"))
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _is_this_machine(host: str) -> bool:
+    if _is_loopback(host) or host in ("0.0.0.0", "::"):
+        return True
+    own = {address.address.partition("%")[0] for found in psutil.net_if_addrs().values() for address in found}
+    try:
+        resolved = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError:
+        return False  # not there yet; what has the same content is not sent twice to one target
+    return bool(own & resolved)
