@@ -55,7 +55,7 @@ DEFAULT_RULES: Final = (
     Rule(
         rule_id="cpu-throttled",
         name="Throttled",
-        description="The container is made to wait because its CPU quota is used up.",
+        description="The process or container is made to wait because its CPU quota is used up.",
         signal=Signal.THROTTLING,
         warning=0.25,
         critical=0.5,
@@ -65,7 +65,7 @@ DEFAULT_RULES: Final = (
     Rule(
         rule_id="restarting",
         name="Restarting",
-        description="The container restarts again and again.",
+        description="The process or container restarts again and again.",
         signal=Signal.RESTARTS,
         warning=1,
         critical=3,

@@ -6,8 +6,8 @@ Pure. A group is the values of the rule's labels, in their order.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import cast
 
@@ -206,6 +206,8 @@ def _resources(watch: Watch, answers: Answers) -> dict[Group, Observation]:
 def resource_observations(watch: Watch, usages: Iterable[tuple[Resource, Usage]]) -> dict[Group, Observation]:
     """Return what containers and processes use; of several in one group, the worst."""
     rule = watch.rule
+    if rule.signal == Signal.RESTARTS:
+        usages = _lines(usages)
     worst = max if rule.comparison == "above" else min
     matchers = matchers_of(rule.scope, RESOURCE_LABELS)
     found: dict[Group, float] = {}
@@ -217,6 +219,19 @@ def resource_observations(watch: Watch, usages: Iterable[tuple[Resource, Usage]]
         group = tuple([labels[name] for name in rule.labels])
         found[group] = worst(found.get(group, value), value)
     return {group: Observation(value, value) for group, value in found.items()}
+
+
+def _lines(usages: Iterable[tuple[Resource, Usage]]) -> Iterator[tuple[Resource, Usage]]:
+    """Let processes that took each other's place be one: the last of them, with the restarts of all."""
+    lines: dict[tuple[str, str], list[tuple[Resource, Usage]]] = {}
+    for resource, usage in usages:
+        if resource.identity.line:
+            lines.setdefault((resource.identity.host, resource.identity.line), []).append((resource, usage))
+        else:
+            yield resource, usage
+    for line in lines.values():
+        last, usage = max(line, key=lambda one: one[0].last_seen_s)
+        yield replace(last, new_restarts=sum(one.new_restarts or 0 for one, _ in line)), usage
 
 
 def resource_labels(resource: Resource) -> dict[str, str]:

@@ -95,7 +95,7 @@ class Rule(BaseModel):
         None,
         max_length=_MAX_LABELS,
         description="One alert for each combination of these labels. Without it, one for each service; of resources, "
-        "one for each instance and container.",
+        "one for each instance and container; of restarts, one for each service, container and host.",
         validate_default=True,
     )
     comparison: Literal["above", "below"] = Field("above", description="On which side of a threshold it is bad.")
@@ -186,6 +186,8 @@ class Rule(BaseModel):
         """What the alerts of this rule are told apart by."""
         if self.group_by is not None:
             return self.group_by
+        if self.signal == Signal.RESTARTS:  # after a restart it is another instance
+            return ("service", "container", "host")
         if self.signal in RESOURCE_SIGNALS:
             return ("service", "instance", "container")
         return () if self.signal == Signal.PIPELINE_LAG else ("service",)

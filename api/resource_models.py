@@ -61,7 +61,10 @@ class ResourceFound(Over):
     state: ResourceState
     reported_state: str = Field(description="The engine's own word, such as `running` or `exited`; empty if not told.")
     last_seen: Time = Field(description="When it was measured last.")
-    restarts: Count | None = Field(description="As the engine counts them since the container was made.")
+    restarts: Count | None = Field(
+        description="As the engine counts them since the container was made; of a process 1 if it took the place of "
+        "one that ended."
+    )
     new_restarts: Count | None = Field(description="How many of them in the time of the answer.")
     oom_kills: Count | None = Field(description="Times that the kernel ended a process of it for want of memory.")
     new_oom_kills: Count | None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -54,8 +55,8 @@ def folders_of(cgroup_text: str, root: Path = CGROUPS) -> Mapping[str, Sequence[
         for controller in controllers.split(","):
             base = root / controller if controller else root
             below = PurePosixPath(path.lstrip("/"))
-            chain = [base / below, *(base / parent for parent in below.parents)] if below.parts else [base]
-            folders[controller] = [folder for folder in dict.fromkeys(chain) if folder.is_dir()]
+            nested = [base / below, *(base / parent for parent in below.parents)] if below.parts else [base]
+            folders[controller] = [folder for folder in dict.fromkeys(nested) if folder.is_dir()]
     return folders
 
 
@@ -74,12 +75,13 @@ def reader_of(folders: Mapping[str, Sequence[Path]]) -> ReadFile:
 
 def cpu_quota(folders: Mapping[str, Sequence[Path]]) -> float | None:
     """Return the lowest quota in cores of a cgroup and those above it; `None` without one."""
-    quotas = [_quota_v2(read_text(folder / "cpu.max")) for folder in folders.get("", ())]
-    quotas += [
-        _quota_v1(read_text(folder / "cpu.cfs_quota_us"), read_text(folder / "cpu.cfs_period_us"))
-        for folder in folders.get("cpu", ())
-    ]
-    return min((quota for quota in quotas if quota), default=None)
+    return min((quota for quota, _ in _quotas(folders)), default=None)
+
+
+def quota_throttling(folders: Mapping[str, Sequence[Path]]) -> Throttling | None:
+    """Return how often the lowest quota was used up, which its own cgroup tells; `None` without one."""
+    _, folder = min(_quotas(folders), key=itemgetter(0), default=(0.0, None))
+    return _throttling(_table(read_text(folder / "cpu.stat"))) if folder is not None else None
 
 
 def memory_limit(folders: Mapping[str, Sequence[Path]]) -> int | None:
@@ -112,9 +114,7 @@ def _usage_v2(read: ReadFile, now_unix_nano: int, host_memory_bytes: int, cpus: 
         time_unix_nano=now_unix_nano,
         cpu_ns=cpu["usage_usec"] * 1000,
         online_cpus=cpus,
-        throttling=Throttling(cpu["nr_periods"], cpu.get("nr_throttled", 0), cpu.get("throttled_usec", 0) * 1000)
-        if "nr_periods" in cpu
-        else None,
+        throttling=_throttling(cpu),
         memory=Memory(
             usage=current,
             limit=min(_limit(read("memory.max")) or host_memory_bytes, host_memory_bytes),
@@ -138,9 +138,7 @@ def _usage_v1(read: ReadFile, cpu_ns: int, now_unix_nano: int, host_memory_bytes
         time_unix_nano=now_unix_nano,
         cpu_ns=cpu_ns,
         online_cpus=cpus,
-        throttling=Throttling(cpu["nr_periods"], cpu.get("nr_throttled", 0), cpu.get("throttled_time", 0))
-        if "nr_periods" in cpu
-        else None,
+        throttling=_throttling(cpu),
         memory=Memory(
             usage=current,
             limit=min(_limit(read("memory.limit_in_bytes")) or host_memory_bytes, host_memory_bytes),
@@ -155,6 +153,13 @@ def _usage_v1(read: ReadFile, cpu_ns: int, now_unix_nano: int, host_memory_bytes
         pids=_count(read("pids.current")),
         pids_limit=_limit(read("pids.max")),
     )
+
+
+def _throttling(cpu: Mapping[str, int]) -> Throttling | None:
+    if "nr_periods" not in cpu:
+        return None
+    waited_ns = cpu.get("throttled_time", cpu.get("throttled_usec", 0) * 1000)
+    return Throttling(cpu["nr_periods"], cpu.get("nr_throttled", 0), waited_ns)
 
 
 def _table(text: str | None) -> dict[str, int]:
@@ -183,6 +188,15 @@ def _service_bytes(text: str) -> dict[str, tuple[int, int]]:
         if len(parts) == 3 and parts[1] in ("Read", "Write") and parts[2].isdecimal():
             devices[parts[0]][parts[1] == "Write"] += int(parts[2])
     return {device: (read, written) for device, (read, written) in devices.items()}
+
+
+def _quotas(folders: Mapping[str, Sequence[Path]]) -> Iterator[tuple[float, Path]]:
+    for folder in folders.get("", ()):
+        if quota := _quota_v2(read_text(folder / "cpu.max")):
+            yield quota, folder
+    for folder in folders.get("cpu", ()):
+        if quota := _quota_v1(read_text(folder / "cpu.cfs_quota_us"), read_text(folder / "cpu.cfs_period_us")):
+            yield quota, folder
 
 
 def _quota_v2(text: str | None) -> float | None:

@@ -34,6 +34,7 @@ DISK_DEVICE: Final = "system.device"
 FAULT_TYPE: Final = "system.paging.fault.type"
 CPU_MODE: Final = "cpu.mode"
 SWITCH_TYPE: Final = "process.context_switch.type"
+PROCESS_LINE: Final = "modelwatch.process.line"
 
 
 class Metric(NamedTuple):
@@ -73,6 +74,8 @@ METRICS: Final[Mapping[str, Metric]] = {
     "process.cpu.time": Metric("counter", "s"),
     "process.cpu.utilization": Metric("gauge", "1"),
     "process.cpu.limit": Metric("gauge", "{cpu}"),
+    "process.cpu.throttling_data.periods": Metric("counter", "{periods}"),
+    "process.cpu.throttling_data.throttled_periods": Metric("counter", "{periods}"),
     "process.memory.usage": Metric("sum", "By"),
     "process.memory.virtual": Metric("sum", "By"),
     "process.memory.uss": Metric("sum", "By"),
@@ -82,4 +85,5 @@ METRICS: Final[Mapping[str, Metric]] = {
     "process.context_switches": Metric("counter", "{context_switch}"),
     "process.disk.io": Metric("counter", "By"),
     "process.uptime": Metric("gauge", "s"),
+    "process.restarts": Metric("counter", "{restarts}"),
 }

@@ -15,8 +15,18 @@ from typing import TypeVar
 import psutil
 
 from container_stats import names
-from container_stats.cgroups import CGROUPS, container_id_of, cpu_quota, folders_of, memory_limit, read_text
+from container_stats.cgroups import (
+    CGROUPS,
+    container_id_of,
+    cpu_quota,
+    folders_of,
+    memory_limit,
+    quota_throttling,
+    read_text,
+)
+from container_stats.process_lines import Place
 from container_stats.readings import Attributes, Reading
+from container_stats.usage import Throttling
 from telemetry.conventions import MEASURED_BY
 
 Value = TypeVar("Value")
@@ -38,6 +48,7 @@ class ProcessUsage:
     disk: tuple[int, int] | None
     cpu_limit: float
     memory_limit: int
+    throttling: Throttling | None
 
     @property
     def cpu_s(self) -> float:
@@ -64,11 +75,21 @@ def read_process(process: psutil.Process, *, measure_uss: bool, host_memory_byte
             disk=(disk.read_bytes, disk.write_bytes) if disk else None,
             cpu_limit=_cpu_limit(process, cpu_quota(cgroup_folders)),
             memory_limit=min(memory_limit(cgroup_folders) or host_memory_bytes, host_memory_bytes),
+            throttling=quota_throttling(cgroup_folders),
         )
 
 
-def process_readings(usage: ProcessUsage, before: ProcessUsage | None, started_unix_nano: int) -> Iterator[Reading]:
-    """Yield what there is to send; `before` is the usage that utilization is told since."""
+def process_readings(
+    usage: ProcessUsage,
+    before: ProcessUsage | None,
+    started_unix_nano: int,
+    waited: tuple[int, int] | None = None,
+    place: Place | None = None,
+) -> Iterator[Reading]:
+    """Yield what there is to send; `before` is the usage that utilization is told since.
+
+    `waited` are the periods of the CPU quota since the process is watched, and those in which it was used up.
+    """
     yield Reading("process.cpu.time", usage.user_s, ((names.CPU_MODE, "user"),))
     yield Reading("process.cpu.time", usage.system_s, ((names.CPU_MODE, "system"),))
     yield Reading("process.cpu.limit", usage.cpu_limit)
@@ -76,6 +97,9 @@ def process_readings(usage: ProcessUsage, before: ProcessUsage | None, started_u
     if before and elapsed_s > 0:
         used_s = max(usage.cpu_s - before.cpu_s, 0.0)
         yield Reading("process.cpu.utilization", used_s / elapsed_s / usage.cpu_limit)
+    if waited is not None:
+        for metric, count in zip(("periods", "throttled_periods"), waited, strict=True):
+            yield Reading(f"process.cpu.throttling_data.{metric}", count)
     yield Reading("process.memory.usage", usage.rss)
     yield Reading("process.memory.virtual", usage.virtual)
     yield Reading("process.memory.limit", usage.memory_limit)
@@ -91,6 +115,8 @@ def process_readings(usage: ProcessUsage, before: ProcessUsage | None, started_u
         for direction, count in zip(("read", "write"), usage.disk, strict=True):
             yield Reading("process.disk.io", count, ((names.DISK_DIRECTION, direction),))
     yield Reading("process.uptime", max(usage.time_unix_nano - started_unix_nano, 0) / 1e9)
+    if place is not None:
+        yield Reading("process.restarts", int(place.is_restart), ((names.PROCESS_LINE, str(place.line)),))
 
 
 def process_resource(

@@ -6,13 +6,16 @@ the time of its creation: a number that is given out again is another process.
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import psutil
 
+from container_stats.process_lines import Place, ProcessKey, ProcessLines
 from container_stats.process_readings import (
     ProcessUsage,
     container_of,
@@ -22,7 +25,9 @@ from container_stats.process_readings import (
 )
 from container_stats.readings import Attributes, Subject
 from container_stats.settings import ContainerSettings
+from container_stats.usage import Throttling
 from container_stats.watched_process import WatchedProcess
+from telemetry.conventions import SERVICE_INSTANCE_ID
 
 _CLOCK_SLACK_S = 1.0
 """Creation times are counted in ticks since a boot time that is rounded to seconds."""
@@ -34,6 +39,16 @@ class _Process:
 
     process: psutil.Process
     before: ProcessUsage | None = None
+    first_throttling: Throttling | None = None
+
+    def waited(self, throttling: Throttling | None) -> tuple[int, int] | None:
+        """Return the periods since the first sample, and the throttled ones: a cgroup is older than its processes."""
+        if throttling is None:
+            return None
+        first = self.first_throttling
+        if first is None or throttling.periods < first.periods:  # it was moved to another cgroup
+            first = self.first_throttling = throttling
+        return throttling.periods - first.periods, throttling.throttled_periods - first.throttled_periods
 
 
 class ProcessWatch:
@@ -45,6 +60,8 @@ class ProcessWatch:
         self._own_container_id = own_container_id
         self._patterns = [re.compile(pattern) for pattern in settings.process_commands]
         self._processes: dict[int, _Process] = {}
+        self._mains: dict[ProcessKey, Attributes] = {}
+        self._lines = ProcessLines()
         self._host_memory_bytes = psutil.virtual_memory().total
 
     @property
@@ -60,12 +77,13 @@ class ProcessWatch:
         every = {process.pid: process for process in psutil.process_iter(["ppid"])}
         services = self._services(every, watched)
         found = islice(_with_children(every, services), self._settings.max_processes)
+        places = self._places(every, services)
         subjects, processes = [], {}
         for process, service in found:
             known = self._processes.get(process.pid)
             entry = known if known and known.process == process else _Process(process)
             try:
-                subjects.append(self._subject(entry, service))
+                subjects.append(self._subject(entry, service, places))
             except psutil.Error:
                 continue
             processes[process.pid] = entry
@@ -83,6 +101,17 @@ class ProcessWatch:
             if process is not None and self._is_it(process, candidate):
                 services[candidate.pid] = candidate.attributes
         return services
+
+    def _places(
+        self, every: Mapping[int, psutil.Process], services: Mapping[int, Attributes | None]
+    ) -> Mapping[ProcessKey, Place]:
+        """Return the places of main processes: a worker is in its master's group, which replaces it as it sees fit."""
+        mains = {key: group for key, group in self._mains.items() if _runs(every, key)}
+        for pid, service in services.items():
+            if service and _leads_its_group(pid) and (key := _key_of(every[pid])) is not None and _runs(every, key):
+                mains[key] = tuple(pair for pair in service if pair[0] != SERVICE_INSTANCE_ID)
+        self._mains = mains
+        return self._lines.update(mains, time.time())
 
     def _is_configured(self, process: psutil.Process) -> bool:
         try:
@@ -102,7 +131,7 @@ class ProcessWatch:
         expected, actual = candidate.container_id, container_of(process.pid) or self._own_container_id or ""
         return not expected or expected[:12] == actual[:12]
 
-    def _subject(self, entry: _Process, service: Attributes) -> Subject:
+    def _subject(self, entry: _Process, service: Attributes, places: Mapping[ProcessKey, Place]) -> Subject:
         process = entry.process
         if process.status() == psutil.STATUS_ZOMBIE:
             raise psutil.ZombieProcess(process.pid)
@@ -110,9 +139,34 @@ class ProcessWatch:
         measure_uss = self._settings.measure_uss
         usage = read_process(process, measure_uss=measure_uss, host_memory_bytes=self._host_memory_bytes)
         resource = process_resource(process, self._host_name, container_of(process.pid), service)
-        readings = list(process_readings(usage, entry.before, started_unix_nano))
+        waited, place = entry.waited(usage.throttling), places.get(ProcessKey(process.pid, process.create_time()))
+        readings = list(process_readings(usage, entry.before, started_unix_nano, waited, place))
         entry.before = usage
         return Subject(resource, readings, usage.time_unix_nano, started_unix_nano)
+
+
+def _key_of(process: psutil.Process) -> ProcessKey | None:
+    try:
+        return ProcessKey(process.pid, process.create_time())
+    except psutil.Error:
+        return None
+
+
+def _runs(every: Mapping[int, psutil.Process], key: ProcessKey) -> bool:
+    process = every.get(key.pid)
+    if process is None or _key_of(process) != key:
+        return False
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _leads_its_group(pid: int) -> bool:
+    try:
+        return os.getpgid(pid) == pid
+    except (AttributeError, OSError):  # there are no groups on Windows
+        return False
 
 
 def _with_children(

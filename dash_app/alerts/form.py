@@ -31,7 +31,7 @@ _SIGNALS: Final = {
     "cpu": "CPU in use, 0 to 1",
     "memory": "Memory in use, 0 to 1",
     "throttling": "CPU throttling, 0 to 1",
-    "restarts": "Restarts of a container",
+    "restarts": "Restarts of a container or process",
     "pipeline_lag": "Seconds that the processors are behind",
     "metric": "Any stored metric",
 }

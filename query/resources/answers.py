@@ -89,6 +89,8 @@ class ResourceIdentity:
     reported_service: str = ""
     """The service that the metrics themselves name, and its instance."""
     reported_instance: str = ""
+    line: str = ""
+    """Processes that took each other's place have it in common, where their reporter tells."""
 
 
 @dataclass(frozen=True, slots=True)

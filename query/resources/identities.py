@@ -61,6 +61,7 @@ def _process(series: MetricSeriesKey, labels: dict[str, str]) -> ResourceIdentit
         host=host,
         container_id=labels.get(names.CONTAINER_ID, ""),
         pid=pid,
+        line=labels.get(names.PROCESS_LINE, ""),
         reported_service=series.service_name if is_named else "",
         reported_instance=series.service_instance_id if is_named else "",
     )

@@ -77,6 +77,8 @@ class _Told:
     series: MetricSeriesKey
     source: Source
     samples: Mapping[int, Sample]
+    is_new: bool
+    """Whether nothing was told by it before the time asked about."""
 
     @property
     def reporter(self) -> tuple[int, str, str]:
@@ -110,7 +112,7 @@ def measured(columns: MetricColumns, start_s: int, step_s: int, step_count: int,
         key = identity.kind, identity.id
         so_far, told = found.setdefault(key, (identity, {}))
         found[key] = _merged(so_far, identity), told
-        told.setdefault(quantity, []).append(_Told(series, source, samples))
+        told.setdefault(quantity, []).append(_Told(series, source, samples, of_series[0][0] >= start_s))
     return [_measured(identity, told, step_count) for identity, told in found.values()]
 
 
@@ -142,7 +144,7 @@ def _measured(identity: ResourceIdentity, told: _ByQuantity, step_count: int) ->
         if quantity == "state":
             found.reported_state = _state_of(believed)
         elif quantity in _TOTALS:
-            found.totals[quantity] = _total_of(believed)
+            found.totals[quantity] = _total_of(believed, counts_from_nothing=identity.kind == "process")
         else:
             found.courses[quantity] = _course_of(believed, step_count)
     is_container = identity.kind == "container"
@@ -196,7 +198,8 @@ def _is_reading(series: MetricSeriesKey) -> bool:
     return not is_total or (series.temporality == Temporality.CUMULATIVE and not series.is_monotonic)
 
 
-def _total_of(series: Sequence[_Told]) -> Total:
+def _total_of(series: Sequence[_Told], *, counts_from_nothing: bool) -> Total:
+    """Return what was counted. What a process counts begins with it, so that all of it is as new as the process."""
     last, new = 0.0, 0.0
     for one in series:
         samples = [one.samples[step] for step in sorted(one.samples)]
@@ -207,7 +210,7 @@ def _total_of(series: Sequence[_Told]) -> Total:
         else:
             grown = sum(sample.total or 0.0 for sample in samples)
             last += readings[-1] if readings else grown
-            new += grown
+            new += readings[-1] if counts_from_nothing and one.is_new and readings else grown
     return Total(round(last), round(new))
 
 

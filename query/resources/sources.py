@@ -72,10 +72,13 @@ SOURCES: Final[Mapping[str, Source]] = {
     "container.state": Source("container", "state"),
     "process.cpu.time": Source("process", "cpu_cores"),
     "process.cpu.limit": Source("process", "cpu_limit_cores"),
+    "process.cpu.throttling_data.periods": Source("process", "periods_per_s"),
+    "process.cpu.throttling_data.throttled_periods": Source("process", "throttled_per_s"),
     "process.memory.usage": Source("process", "memory_bytes"),
     "process.memory.physical_usage": Source("process", "memory_bytes", 1),
     "process.memory.limit": Source("process", "memory_limit_bytes"),
     "process.disk.io": Source("process", _DISK),
+    "process.restarts": Source("process", "restarts"),
 }
 
 JUDGED: Final = tuple(
@@ -103,5 +106,6 @@ K8S_POD: Final = "k8s.pod.name"
 K8S_CONTAINER: Final = "k8s.container.name"
 PROCESS_PID: Final = "process.pid"
 EXECUTABLE: Final = "process.executable.name"
+PROCESS_LINE: Final = "modelwatch.process.line"
 COMPOSE_PROJECT: Final = "container.label.com.docker.compose.project"
 COMPOSE_SERVICE: Final = "container.label.com.docker.compose.service"

@@ -210,3 +210,44 @@ async def test_each_rule_for_resources_that_is_there_from_the_start_fires_and_is
     assert {alert.rule_id for alert in await world.alerts() if alert.state.phase == Phase.FIRING} == set()
     told = [(one.rule_id, one.state) for one in await world.told()]
     assert {(rule_id, state) for rule_id in rules for state in (Told.FIRING, Told.RESOLVED)} == set(told)
+
+
+async def test_the_default_rules_hold_for_processes_that_no_engine_knows(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """A service whose process is started anew again and again, and one whose quota is used up; one alert each.
+
+    A service whose four processes were started anew together, once each, is none of that.
+    """
+    world = await AlertWorld(history, clock, default_rules=True).begin()
+
+    async def report(service: str, pid: int, age_s: int, restarts: int, line: int, throttled: int = 0) -> None:
+        restart = total(number_point(restarts, **{"modelwatch.process.line": str(line)}), name="process.restarts")
+        periods = total(number_point(10 * age_s), name="process.cpu.throttling_data.periods")
+        used_up = total(number_point(throttled * age_s), name="process.cpu.throttling_data.throttled_periods")
+        for metric in (restart, periods, used_up):
+            metric.sum.data_points[0].start_time_unix_nano = clock() - age_s * 10**9
+        attributes = {"service__instance__id": f"{service}-{pid}", "host__name": "h1", "process__pid": pid}
+        await send(world, restart, periods, used_up, service=service, **attributes)
+
+    for number in range(24):
+        pid, age_s = 100 + min(number // 4, 3), 10 * (number % 4 if number < 12 else number - 12) + 5
+        await report("looping", pid, age_s, int(pid > 100), 100)
+        await report("waiting", 7, 10 * number + 5, 0, 7, throttled=9)
+        for place in range(4):
+            is_new = number > 5
+            await report("redeployed", 10 * is_new + place + 10, 10 * (number % 6) + 5, int(is_new), place + 10)
+        await world.round(10)
+    firing = {
+        (alert.rule_id, alert.labels["service"]): (alert.state.severity, alert.state.value)
+        for alert in await world.alerts()
+        if alert.state.phase == Phase.FIRING
+    }
+    assert firing == {
+        ("restarting", "looping"): (Severity.WARNING, 3.0),
+        ("cpu-throttled", "waiting"): (Severity.CRITICAL, pytest.approx(0.9)),
+    }
+    for number in range(24, 100):
+        await report("looping", 103, 10 * (number - 12) + 5, 1, 100)
+        await world.round(10)
+    assert {alert.rule_id for alert in await world.alerts() if alert.state.phase == Phase.FIRING} == set()

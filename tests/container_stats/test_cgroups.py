@@ -13,6 +13,7 @@ from container_stats.cgroups import (
     cpu_quota,
     folders_of,
     memory_limit,
+    quota_throttling,
     reader_of,
     usage_of_cgroup,
 )
@@ -69,6 +70,8 @@ def test_files_of_version_2_are_read(tmp_path: Path) -> None:
     assert usage.disk == {"259:0": (4096, 8192)}
     assert cpu_quota(folders) == 0.2
     assert memory_limit(folders) == 536870912
+    written(tmp_path, {"pod/cpu.stat": "usage_usec 9\nnr_periods 80\nnr_throttled 60\nthrottled_usec 9\n"})
+    assert quota_throttling(folders) == Throttling(80, 60, 9_000), "who waits for the lower quota is counted there"
 
 
 def test_files_of_version_1_are_read(tmp_path: Path) -> None:
@@ -83,6 +86,7 @@ def test_files_of_version_1_are_read(tmp_path: Path) -> None:
     assert usage.memory == Memory(300000000, HOST_BYTES, 90000000, 180000000, 110000000)
     assert usage.disk == {"259:0": (4096, 8192)}
     assert cpu_quota(folders) == 1.5
+    assert quota_throttling(folders) is None, "the cgroup above, whose quota it is, counts nothing here"
     assert memory_limit(folders) is None
 
 

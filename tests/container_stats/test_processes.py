@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import socket
@@ -136,6 +137,40 @@ async def test_another_process_is_not_taken_for_the_services(
     async with watching(finding(wanted, certain)) as watched:
         await eventually(lambda: len(watched.sent.points("process.uptime", of(known.pid))) >= 2, timeout_s=30)
         assert not watched.sent.points("process.uptime", of(process.pid))
+
+
+async def test_a_process_that_takes_the_place_of_another_is_a_restart(watching: Watch) -> None:
+    """Of three processes that came one after the other two are restarts, all in the line of the first; each leads its
+    group, as what a supervisor starts does. The new one of another version is none."""
+    with contextlib.ExitStack() as stack:
+        alive: list[WatchedProcess] = []
+
+        def begin(version: str = "1") -> subprocess.Popen[bytes]:
+            process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"], start_new_session=True)
+            stack.callback(lambda: (process.kill(), process.wait()))
+            attributes = (*FRAUD[:1], ("service.version", version), ("service.instance.id", str(process.pid)))
+            alive.append(WatchedProcess(HOST, process.pid, time.time() + 60, "", attributes))
+            return process
+
+        async def find() -> Sequence[WatchedProcess]:
+            return alive
+
+        async with watching(find) as watched:
+
+            async def told(process: subprocess.Popen[bytes]) -> tuple[float, str]:
+                await eventually(lambda: watched.sent.points("process.restarts", of(process.pid)), timeout_s=30)
+                point = watched.sent.points("process.restarts", of(process.pid))[-1]
+                return point.value, point.attributes["modelwatch.process.line"]
+
+            first = begin()
+            assert await told(first) == (0, str(first.pid))
+            process = first
+            for version, is_restart in (("1", 1), ("1", 1), ("2", 0)):
+                process.kill()
+                process.wait()
+                process = begin(version)
+                line = first if is_restart else process
+                assert await told(process) == (is_restart, str(line.pid))
 
 
 async def test_processes_are_found_by_number_and_by_command(start: Start, watching: Watch) -> None:
