@@ -15,6 +15,7 @@ import structlog
 from container_stats.engine_address import EngineAddress, find_engine
 from container_stats.engine_client import EngineClient, EngineTls, ssl_context_of
 from container_stats.engine_watch import EngineWatch
+from container_stats.instance_client import InstanceClient
 from container_stats.otlp_client import OtlpClient, headers_of
 from container_stats.outbox import Outbox
 from container_stats.own_container import OwnContainer, own_container_id
@@ -38,11 +39,12 @@ def build(
 ) -> ContainerStats:
     """Return a component that hands metrics to `consumer`; without one it sends them to the settings' endpoint.
 
-    `docker_host` is what `DOCKER_HOST` says. Raises `StartError` if an address is of no use.
+    `docker_host` is what `DOCKER_HOST` says. Without `find_watched` the API that the settings name is asked.
+    Raises `StartError` if an address is of no use.
     """
     if consumer is None and not settings.endpoint:
         raise StartError("nobody takes what is measured: set MODELWATCH_CONTAINERS__ENDPOINT")
-    return ContainerStats(settings, counters, consumer, docker_host, find_watched or _find_nothing)
+    return ContainerStats(settings, counters, consumer, docker_host, find_watched)
 
 
 class ContainerStats:
@@ -54,12 +56,12 @@ class ContainerStats:
         counters: Counters,
         consumer: Consumer | None,
         docker_host: str,
-        find_watched: FindWatched,
+        find_watched: FindWatched | None,
     ) -> None:
         self._settings = settings
         self._counters = counters
         self._consumer = consumer
-        self._find_watched = find_watched if settings.watch_services else _find_nothing
+        self._find_watched = find_watched
         self._tls = EngineTls(settings.engine_ca_file, settings.engine_cert_file, settings.engine_key_file)
         self._docker_host = docker_host
         if settings.engine:
@@ -105,14 +107,17 @@ class ContainerStats:
         host_name = settings.host_name or socket.gethostname()
         container_id = own_container_id()
         client = None if self._consumer else self._otlp_client()
+        instances = self._instance_client()
+        found = self._find_watched or (instances.find if instances else None)
+        find_watched = found if found and settings.watch_services else _find_nothing
         consumer = self._consumer or client
         assert consumer is not None
         engine = EngineWatch(settings, self._find_engine, self._engine_client, self._counters, host_name)
         processes = ProcessWatch(settings, host_name, container_id)
         own = OwnContainer(container_id if settings.own_cgroup else None, host_name)
         outbox = Outbox(consumer, settings.max_buffer_bytes, self._counters)
-        sampler = Sampler(settings.interval_s, engine, processes, own, self._find_watched, outbox, self._counters)
-        return _Running(engine, processes, outbox, sampler, client)
+        sampler = Sampler(settings.interval_s, engine, processes, own, find_watched, outbox, self._counters)
+        return _Running(engine, processes, outbox, sampler, [one for one in (client, instances) if one is not None])
 
     def _find_engine(self) -> EngineAddress | None:
         return find_engine(self._settings.engine, self._docker_host, is_tls=self._tls.is_set)
@@ -132,6 +137,18 @@ class ContainerStats:
             key_file=settings.client_key_file,
         )
 
+    def _instance_client(self) -> InstanceClient | None:
+        settings = self._settings
+        if self._find_watched is not None or not settings.instances_url or not settings.watch_services:
+            return None
+        return InstanceClient(
+            settings.instances_url,
+            settings.instances_token.get_secret_value(),
+            ca_file=settings.ca_file,
+            cert_file=settings.client_cert_file,
+            key_file=settings.client_key_file,
+        )
+
     def _figure(self, read: Callable[[_Running], float]) -> float:
         return float(read(self._running)) if self._running is not None else 0.0
 
@@ -145,13 +162,13 @@ class _Running:
         processes: ProcessWatch,
         outbox: Outbox,
         sampler: Sampler,
-        client: OtlpClient | None,
+        clients: Sequence[OtlpClient | InstanceClient],
     ) -> None:
         self.engine = engine
         self.processes = processes
         self.outbox = outbox
         self._sampler = sampler
-        self._client = client
+        self._clients = clients
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
@@ -167,8 +184,8 @@ class _Running:
             task.cancel()
         await asyncio.wait(self._tasks)
         await self.outbox.flush(FLUSH_S)
-        if self._client is not None:
-            await self._client.close()
+        for client in self._clients:
+            await client.close()
 
 
 async def _keep_running(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

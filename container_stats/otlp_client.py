@@ -41,7 +41,7 @@ class OtlpClient:
         self._http = httpx.AsyncClient(
             headers={**headers, "content-type": "application/x-protobuf", "content-encoding": "gzip"},
             timeout=timeout_s,
-            verify=_ssl_context(ca_file, cert_file, key_file) if self.url.startswith("https:") else False,
+            verify=endpoint_tls(ca_file, cert_file, key_file) if self.url.startswith("https:") else False,
             trust_env=False,
         )
 
@@ -90,7 +90,8 @@ def _retry_after_s(response: httpx.Response) -> float | None:
     return min(float(text), 60.0) if text.isdecimal() else None
 
 
-def _ssl_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
+def endpoint_tls(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
+    """Return what connections to ModelWatch are secured with. Raises `StartError` if a file is of no use."""
     try:
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
         if cert_file:

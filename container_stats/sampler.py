@@ -52,6 +52,7 @@ class Sampler:
         self._find_watched = find_watched
         self._outbox = outbox
         self._counters = counters
+        self._watched: Sequence[WatchedProcess] = ()
         self._said = ""
 
     async def run(self) -> None:
@@ -73,9 +74,9 @@ class Sampler:
                 await self._engine.connected.wait()
 
     async def _sample(self) -> None:
-        watched = await self._watched()
         await self._put(self._engine.subjects(time.time_ns()))
-        await self._put(await asyncio.to_thread(self._processes.read, watched))
+        await self._look_for_services()
+        await self._put(await asyncio.to_thread(self._processes.read, self._watched))
         if not self._engine.is_connected:
             await self._put(await asyncio.to_thread(self._own.read))
 
@@ -98,18 +99,22 @@ class Sampler:
         body = b"".join(bodies)  # messages that only repeat fields are one message when they are put together
         self._outbox.put(Batch.of(Signal.METRICS, body, item_count=points, received_unix_nano=time.time_ns()))
 
-    async def _watched(self) -> Sequence[WatchedProcess]:
+    async def _look_for_services(self) -> None:
+        """Learn which processes services have; while nobody can be asked, those that were known stay watched."""
         try:
-            watched = await self._find_watched()
-        except Exception as error:  # such as a history that is away: containers go on meanwhile
+            self._watched = await self._find_watched()
+        except Exception as error:  # such as a history that is away
             self._say(f"{type(error).__name__}: {error}")
-            return ()
-        self._say("")
-        return watched
+        else:
+            self._say("")
 
     def _say(self, reason: str) -> None:
-        if reason and reason != self._said:
-            structlog.get_logger(__name__).warning("watched services cannot be asked for", reason=reason)
+        if reason != self._said:
+            log = structlog.get_logger(__name__)
+            if reason:
+                log.warning("watched services cannot be asked for", reason=reason)
+            else:
+                log.info("watched services are told again")
         self._said = reason
 
 

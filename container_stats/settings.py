@@ -76,8 +76,16 @@ class ContainerSettings(BaseModel, frozen=True, extra="forbid"):
     host_name: str = Field("", description="The attribute `host.name`. Unset: what the engine, or the system, says.")
     watch_services: bool = Field(
         True,
-        description="Watch the processes on this host that the resources of spans name (`host.name`, `process.pid`). "
-        "Only in a process that reads the history, such as `modelwatch up`.",
+        description="Watch the processes on this host that the resources of spans name (`host.name`, `process.pid`), "
+        "as the history tells them, or where there is none, such as in `modelwatch containers`, `instances_url`.",
+    )
+    instances_url: str = Field(
+        "",
+        description="Address of ModelWatch's pages and API, such as `http://dashboard:8050`, to ask whose processes "
+        "run on this host. Unset: without a history only processes that are configured are watched.",
+    )
+    instances_token: SecretStr = Field(
+        SecretStr(""), description="API token for it, sent as `Authorization: Bearer TOKEN`; it need only read."
     )
     process_pids: Pids = Field((), description="Processes to watch, with their children, separated by commas.")
     process_commands: Patterns = Field(
@@ -106,8 +114,10 @@ class ContainerSettings(BaseModel, frozen=True, extra="forbid"):
         description="Headers sent with them: `name=value,name=value`. Unset: the first of the ingest keys, unless an "
         "endpoint is set.",
     )
-    ca_file: Path | None = Field(None, description="Authorities (PEM) that signed the endpoint's certificate.")
-    client_cert_file: Path | None = Field(None, description="Client certificate (PEM) for the endpoint.")
+    ca_file: Path | None = Field(
+        None, description="Authorities (PEM) that signed the certificates of the endpoint and of `instances_url`."
+    )
+    client_cert_file: Path | None = Field(None, description="Client certificate (PEM) for both.")
     client_key_file: Path | None = Field(None, description="Private key of that certificate (PEM, not encrypted).")
     send_timeout_s: float = Field(10.0, gt=0, le=300, description="Time that the endpoint has for one request.")
     max_buffer_bytes: int = Field(
@@ -124,4 +134,6 @@ class ContainerSettings(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("client_cert_file and client_key_file belong together: set both, or neither")
         if self.endpoint and not re.match(r"https?://[^/]+", self.endpoint):
             raise ValueError("endpoint is the address of OTLP over HTTP, such as http://127.0.0.1:4318")
+        if self.instances_url and not re.match(r"https?://[^/]+", self.instances_url):
+            raise ValueError("instances_url is the address of ModelWatch's pages, such as http://dashboard:8050")
         return self

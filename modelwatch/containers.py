@@ -1,29 +1,26 @@
 """The container statistics of a role: what they hand their metrics to, and whose processes they look for.
 
 Used by `assembly`. In a process with a receiver they hand metrics to what that hands its data to, as a call within the
-process needs no port, key or certificate; in any other they are an OTLP client of the receiver.
+process needs no port, key or certificate; in any other they are an OTLP client of the receiver. Without a history they
+ask the API for the instances of services, if they are told where it is.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from container_stats.settings import ContainerSettings
 from modelwatch.settings import Settings
 from otlp_receiver.key_file import read_keys
-from telemetry import Consumer, Counters, SeenInstance
-from telemetry import conventions as names
+from telemetry import Consumer, Counters
 
 if TYPE_CHECKING:
     from container_stats.component import ContainerStats
     from container_stats.watched_process import FindWatched, WatchedProcess
     from storage.instance_ports import InstanceHistory
-
-HEARD_OF_S: Final = 900
-"""A service that nothing came from for so long has no process worth looking for."""
 
 
 def build_containers(
@@ -47,25 +44,9 @@ def build_containers(
     )
 
 
-def watched_process_of(seen: SeenInstance) -> WatchedProcess | None:
-    """Return the process that an instance is, if its resource tells host and process."""
-    from container_stats.watched_process import WatchedProcess
-
-    instance = seen.instance
-    if not instance.host_name or not instance.process_pid.isdecimal():
-        return None
-    service: Mapping[str, str] = {
-        names.SERVICE_NAME: instance.service_name,
-        names.SERVICE_VERSION: instance.service_version,
-        names.SERVICE_INSTANCE_ID: instance.service_instance_id,
-        names.DEPLOYMENT_ENVIRONMENT: instance.deployment_environment,
-    }
-    attributes = tuple((key, value) for key, value in service.items() if value)
-    pid = int(instance.process_pid)
-    return WatchedProcess(instance.host_name, pid, seen.last_seen_s, instance.container_id, attributes)
-
-
 def _find_watched(history: InstanceHistory) -> FindWatched:
+    from container_stats.watched_process import HEARD_OF_S, watched_process_of
+
     async def find() -> Sequence[WatchedProcess]:
         seen = await history.instances(int(time.time()) - HEARD_OF_S)
         return [process for process in map(watched_process_of, seen) if process is not None]

@@ -193,7 +193,7 @@ async def test_no_more_processes_are_watched_than_may_be(start: Start, watching:
 async def test_services_that_cannot_be_asked_for_are_said_once(
     start: Start, watching: Watch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """While the history is away configured processes are still read; when it is back, so are the services'."""
+    """While the history is away configured processes are read, and those of services that were known before."""
     process, other = start(), start()
     is_away = asyncio.Event()
     is_away.set()
@@ -208,3 +208,7 @@ async def test_services_that_cannot_be_asked_for_are_said_once(
         assert len(re.findall("watched services cannot be asked for", capfd.readouterr().out)) == 1
         is_away.clear()
         await eventually(lambda: watched.sent.last("process.uptime", of(process.pid)), timeout_s=30)
+        is_away.set()
+        await eventually(lambda: "cannot be asked for" in capfd.readouterr().out, timeout_s=30)
+        known = len(watched.sent.points("process.uptime", of(process.pid)))
+        await eventually(lambda: len(watched.sent.points("process.uptime", of(process.pid))) > known + 1, timeout_s=30)

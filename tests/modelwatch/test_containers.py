@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from container_stats.watched_process import WatchedProcess
-from modelwatch.containers import build_containers, watched_process_of
+from container_stats.watched_process import WatchedProcess, watched_process_of
+from modelwatch.containers import build_containers
 from modelwatch.doctor.configuration import examine
 from modelwatch.lifecycle import start_all, stop_all
 from modelwatch.roles import ROLES, assemble_role
@@ -86,6 +86,42 @@ async def test_up_watches_the_processes_that_spans_name(tmp_path: Path) -> None:
             assert (await eventually(memory, timeout_s=60))[-1] > 10_000_000
             instances = (await client.get(f"http://127.0.0.1:{ports['API__PORT']}/api/v1/instances")).json()["items"]
         assert len(instances) == 1  # the process that was measured is the one that sent the span, not another
+    finally:
+        await stop_all(made.components)
+
+
+async def test_alone_it_finds_processes_by_their_spans_through_the_api(tmp_path: Path) -> None:
+    """`modelwatch containers`, told where the API is, watches a process that only a span named, as its service's."""
+    ports = {name: str(free_port()) for name in ("RECEIVER__GRPC_PORT", "RECEIVER__HTTP_PORT", "API__PORT")}
+    environment = {f"MODELWATCH_{name}": port for name, port in ports.items()}
+    environment |= {"MODELWATCH_DATA_DIR": str(tmp_path / "data"), "MODELWATCH_CONTAINERS__IS_ENABLED": "false"}
+    api, health = f"http://127.0.0.1:{ports['API__PORT']}", free_port()
+    made = assemble_role("up", load(Settings, environment))
+    await start_all(made.components)
+    try:
+        resource = otlp.resource("fraud", host__name=socket.gethostname(), process__pid=os.getpid())
+        request = otlp.trace_request([otlp.server_span(end_ns=time.time_ns())], resource)
+        async with httpx.AsyncClient(headers={"content-type": "application/x-protobuf"}) as client:
+            url = f"http://127.0.0.1:{ports['RECEIVER__HTTP_PORT']}/v1/traces"
+            assert (await client.post(url, content=request.SerializeToString())).is_success
+            of_the_role = {
+                "MODELWATCH_HEALTH__PORT": str(health),
+                "MODELWATCH_RECEIVER__HTTP_PORT": ports["RECEIVER__HTTP_PORT"],
+                "MODELWATCH_CONTAINERS__ENGINE": "none",
+                "MODELWATCH_CONTAINERS__INTERVAL_S": "1",
+                "MODELWATCH_CONTAINERS__INSTANCES_URL": api,
+            }
+            role = await start_role("containers", of_the_role, tmp_path / "log", health)
+            try:
+
+                async def is_found() -> bool:
+                    answer = await client.get(f"{api}/api/v1/resources", params={"service": "fraud"})
+                    ids = [item["id"] for item in answer.json()["items"] if item["kind"] == "process"]
+                    return f"{socket.gethostname()}:{os.getpid()}" in ids
+
+                await eventually(is_found, timeout_s=60)
+            finally:
+                role.kill()
     finally:
         await stop_all(made.components)
 
