@@ -49,11 +49,10 @@ def build(
 
     def make_group_commit(run_in_worker: RunInWorker) -> GroupCommit:
         reading = Reading(
-            build_decoder(settings),
+            build_decoder(settings, keeper),
             build_metric_decoder(settings),
             limits,
             metric_limits,
-            keeper,
             now_ns=now_ns,
             max_future_ns=int(settings.max_future_s * 1e9),
             max_late_ns=int(settings.max_late_s * 1e9),
@@ -63,8 +62,8 @@ def build(
     return Intake(settings, live, counters, make_group_commit)
 
 
-def build_decoder(settings: ProcessorSettings) -> SpanDecoder:
-    """Return a decoder with the caches that the settings allow."""
+def build_decoder(settings: ProcessorSettings, keeper: TraceKeeper | None = None) -> SpanDecoder:
+    """Return a decoder with the caches that the settings allow; without a keeper it keeps no span for traces."""
     return SpanDecoder(
         text_limit_chars=settings.text_limit_chars,
         attribute_limit=settings.attribute_cache_size,
@@ -72,6 +71,7 @@ def build_decoder(settings: ProcessorSettings) -> SpanDecoder:
         combination_limit=settings.combination_cache_size,
         paths=PathTemplates(settings.max_path_templates, settings.resource_cache_size),
         is_excluded=excluder(settings.excluded_routes),
+        keep=keeper.keep if keeper is not None else lambda _seen: (),
     )
 
 

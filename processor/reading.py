@@ -15,7 +15,6 @@ from processor.metric_decoder import DecodedMetrics, MetricDecoder
 from processor.metric_series_limits import MetricSeriesLimits
 from processor.red_series_limits import RedSeriesLimits
 from processor.span_columns import SpanColumns, SpanDecoder
-from processor.trace_keeper import TraceKeeper
 from telemetry import Batch, KeptSpan, NowNs, PermanentError, RedPoint, ServiceInstance, Signal
 from telemetry.metric_points import MetricPoint, merge_metric_points
 
@@ -43,7 +42,6 @@ class Reading:
         metric_decoder: MetricDecoder,
         limits: RedSeriesLimits,
         metric_limits: MetricSeriesLimits,
-        keeper: TraceKeeper,
         *,
         now_ns: NowNs,
         max_future_ns: int,
@@ -53,7 +51,6 @@ class Reading:
         self._metric_decoder = metric_decoder
         self._limits = limits
         self._metric_limits = metric_limits
-        self._keeper = keeper
         self._now_ns = now_ns
         self._max_future_ns = max_future_ns
         self._max_late_ns = max_late_ns
@@ -71,7 +68,7 @@ class Reading:
             point for one in decoded if isinstance(one, DecodedMetrics) for point in one.points
         )
         instances = frozenset[ServiceInstance]().union(*(one.instances for one in decoded))
-        kept = self._keeper.keep([one.seen for one in spans if one.seen is not None])
+        kept = [span for one in spans for span in one.kept]
         points = self._limits.bounded(aggregate(spans))
         return Contents(points, self._metric_limits.bounded(metrics), instances, kept)
 

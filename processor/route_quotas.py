@@ -65,6 +65,8 @@ class RouteQuotas:
         """Return those of the rows that took longer than all of their route before, in this period."""
         taken = []
         is_slower = (duration_ns > self._slowest_ns[routes]) & (self._slow_left[routes] > 0)
+        if not np.count_nonzero(is_slower):
+            return taken
         rows, routes, duration_ns = rows[is_slower], routes[is_slower], duration_ns[is_slower]
         for place in np.argsort(-duration_ns, kind="stable").tolist():
             route, took_ns = routes[place], duration_ns[place]

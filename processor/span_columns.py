@@ -17,34 +17,14 @@ from processor import derivation
 from processor.attributes import Attribute, AttributeCache, Resource, ResourceCache, scalar_of, values_of
 from processor.path_templates import PathTemplates
 from processor.projection import load_projection
-from telemetry import PermanentError, SeriesKey, ServiceInstance, SpanKind
+from processor.seen_spans import EXCLUDED, SKIPPED, SeenSpans
+from telemetry import KeptSpan, PermanentError, SeriesKey, ServiceInstance, SpanKind
 from telemetry.conventions import HTTP_TARGET_OLD, HTTP_URL_OLD, URL_PATH
-
-EXCLUDED: Final = -1
-_SKIPPED: Final = -2
-"""Outcomes of spans without a series: left out by a rule, or of a kind that none is kept of."""
 
 _Combination = tuple[Resource | Attribute | int | str, ...]
 
 _PATH_KEYS: Final = (URL_PATH, HTTP_TARGET_OLD, HTTP_URL_OLD)
 _NOT_FOUND: Final = 404
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SeenSpans:
-    """All spans of a batch of a kind that is understood, a row each, as the projection parsed them.
-
-    `outcome` is twice the index of a span's series, plus one for an error, or below zero without a series. Times that
-    are impossible or too late are not `is_timely`. `resources` are those of the rows from a place on.
-    """
-
-    spans: Sequence[Any]
-    resources: Sequence[tuple[int, Resource]]
-    series: Sequence[SeriesKey]
-    outcome: NDArray[np.int64]
-    start_ns: NDArray[np.uint64]
-    end_ns: NDArray[np.uint64]
-    is_timely: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +51,8 @@ class SpanColumns:
     clamped_count: int = 0
     instances: frozenset[ServiceInstance] = frozenset()
     """Those that the spans came from, as far as they are named."""
-    seen: SeenSpans | None = None
-    """The spans themselves, from which records of traces are made."""
+    kept: Sequence[KeptSpan] = ()
+    """Records of some of them, for traces."""
 
     @property
     def stored_count(self) -> int:
@@ -96,6 +76,7 @@ class SpanDecoder:
         combination_limit: int,
         paths: PathTemplates,
         is_excluded: Callable[[SeriesKey], bool],
+        keep: Callable[[SeenSpans], Sequence[KeptSpan]],
     ) -> None:
         projection = load_projection()
         self._parse_request = projection.request.FromString
@@ -112,6 +93,7 @@ class SpanDecoder:
         self._combination_limit = combination_limit
         self._paths = paths
         self._is_excluded = is_excluded
+        self._keep = keep
         self._forget_combinations()
 
     def decode(self, body: bytes, *, latest_end_ns: int, earliest_end_ns: int = 0) -> SpanColumns:
@@ -136,18 +118,18 @@ class SpanDecoder:
         ends_ns: list[int] = []
         # Everything the inner loop touches is a local name: it runs for each span of each service watched.
         add_outcome, add_start, add_end = outcomes.append, starts_ns.append, ends_ns.append
-        seen: list[Any] = []
-        add_seen = seen.append
-        resources: list[tuple[int, Resource]] = []
+        trace_ids: list[bytes] = []
+        add_trace_id = trace_ids.append
+        scopes: list[tuple[int, Sequence[Any], Resource]] = []
         known_outcome, derive, attribute_of = self._outcomes.get, self._derive, self._attribute_of.get
         for resource_spans in request.resource_spans:
             resource = self._resources[b"".join(resource_spans.resource)]
             if resource.instance is not None:
                 instances.add(resource.instance)
-            resources.append((len(seen), resource))
             for scope_spans in resource_spans.scope_spans:
                 spans = scope_spans.spans
                 item_count += len(spans)
+                scopes.append((len(outcomes), spans, resource))
                 for span in spans:
                     kind = span.kind
                     meaning_of = attribute_of(kind)
@@ -159,15 +141,35 @@ class SpanDecoder:
                     add_outcome(derive(span, *combination) if outcome is None else outcome)
                     add_start(span.start_time_unix_nano)
                     add_end(span.end_time_unix_nano)
-                    add_seen(span)
-        outcome_of_row = np.array(outcomes, dtype=np.int64)
+                    add_trace_id(span.trace_id)
+        seen = self._seen(scopes, trace_ids, outcomes, starts_ns, ends_ns, earliest_end_ns, latest_end_ns)
+        columns = _columns_of(seen, item_count)
+        return replace(columns, instances=frozenset(instances), kept=self._keep(seen))
+
+    def _seen(
+        self,
+        scopes: Sequence[tuple[int, Sequence[Any], Resource]],
+        trace_ids: Sequence[bytes],
+        outcomes: list[int],
+        starts_ns: list[int],
+        ends_ns: list[int],
+        earliest_end_ns: int,
+        latest_end_ns: int,
+    ) -> SeenSpans:
         # OTLP's times are unsigned 64-bit; only what lies between 2000 and `latest_end_ns` is sure to fit a signed one.
         start_ns, end_ns = np.array(starts_ns, dtype=np.uint64), np.array(ends_ns, dtype=np.uint64)
         is_possible = (np.minimum(start_ns, end_ns) >= derivation.EARLIEST_UNIX_NANO) & (end_ns <= latest_end_ns)
-        is_timely = is_possible & (end_ns >= np.uint64(max(earliest_end_ns, 0)))
-        all_seen = SeenSpans(seen, resources, self._series, outcome_of_row, start_ns, end_ns, is_timely)
-        columns = _columns_of(all_seen, is_possible, item_count)
-        return replace(columns, instances=frozenset(instances), seen=all_seen)
+        return SeenSpans(
+            scopes,
+            self._attribute_of.keys(),
+            trace_ids,
+            self._series,
+            np.array(outcomes, dtype=np.int64),
+            start_ns,
+            end_ns,
+            is_possible,
+            is_possible & (end_ns >= np.uint64(max(earliest_end_ns, 0))),
+        )
 
     def _derive(self, span: Any, resource: Resource, kind: int, status_code: int, *attributes: Attribute) -> int:
         """Return twice the series index, plus one for an error: both in one number keep the inner loop short.
@@ -178,8 +180,8 @@ class SpanDecoder:
         values = values_of(attributes)
         series = derivation.series_of(derivation.KIND_OF[kind], resource.attributes, values, self._text_limit_chars)
         if series is None:
-            self._outcomes[combination] = _SKIPPED
-            return _SKIPPED
+            self._outcomes[combination] = SKIPPED
+            return SKIPPED
         detail = self._detail_of(span, series, values)
         key = combination if detail is None else (detail, *combination)
         known = self._outcomes.get(key)
@@ -228,12 +230,12 @@ class SpanDecoder:
         self._outcomes: dict[_Combination, int] = {}
 
 
-def _columns_of(seen: SeenSpans, is_possible: NDArray[np.bool_], item_count: int) -> SpanColumns:
+def _columns_of(seen: SeenSpans, item_count: int) -> SpanColumns:
     outcome, start_ns, end_ns = seen.outcome, seen.start_ns, seen.end_ns
     has_series = outcome >= 0
     is_kept = has_series & seen.is_timely
-    invalid_count = int(np.count_nonzero(has_series & ~is_possible))
-    late_count = int(np.count_nonzero(has_series & is_possible & ~seen.is_timely))
+    invalid_count = int(np.count_nonzero(has_series & ~seen.is_possible))
+    late_count = int(np.count_nonzero(has_series & seen.is_possible & ~seen.is_timely))
     excluded_count = int(np.count_nonzero(outcome == EXCLUDED))
     if not is_kept.all():
         outcome, start_ns, end_ns = outcome[is_kept], start_ns[is_kept], end_ns[is_kept]

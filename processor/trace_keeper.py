@@ -1,15 +1,13 @@
-"""Chooses the spans that are kept for traces, out of a group that is about to be committed.
+"""Chooses the spans of a batch that are kept for traces.
 
-Stands between `span_columns` and the commit. Errors and the slowest of each route come first, then what belongs to
+Called by the decoder of `span_columns.py`. Errors and the slowest of each route come first, then what belongs to
 their traces, then a sample of all traces; a budget bounds them together. The work on all spans is numpy's; only those
 that are kept are looked at one by one.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from processor import derivation
 from processor.attributes import Resource
 from processor.route_quotas import RouteQuotas
-from processor.span_columns import EXCLUDED, SeenSpans
+from processor.seen_spans import EXCLUDED, SeenSpans
 from processor.span_details import SpanDetails
 from processor.trace_sampling import TRACE_ID_BYTES, Budget, SampleLevel, is_sampled, trace_hashes
 from processor.trace_settings import TraceSettings
@@ -44,75 +42,87 @@ class TraceKeeper:
         self._spans_left = Budget(settings.max_spans_per_s, _BURST_S)
         self._bytes_left = Budget(settings.max_bytes_per_s, _BURST_S)
         self._interesting: dict[int, None] = {}  # hashes of trace ids, oldest first
+        self._sorted: NDArray[np.uint64] | None = None
 
     @property
     def ratio(self) -> float:
         """The share of all traces that is kept now."""
         return 2.0**-self._level.level if self._is_enabled else 0.0
 
-    def keep(self, group: Sequence[SeenSpans]) -> list[KeptSpan]:
-        """Return the records of those that are kept, of all spans of a group."""
-        if not self._is_enabled or not group:
+    def keep(self, seen: SeenSpans) -> list[KeptSpan]:
+        """Return the records of those that are kept, of all spans of a batch."""
+        if not self._is_enabled or not seen.trace_ids:
             return []
         now_ns = self._now_ns()
         self._quotas.begin(now_ns // NS_PER_S)
         self._spans_left.refill(now_ns)
         self._bytes_left.refill(now_ns)
-        level = self._level.note(sum(len(seen.spans) for seen in group), now_ns)
-        # In two rounds, so that no sample of an earlier batch takes the room of a later one's errors.
-        chosen = [_Choice(seen) for seen in group if seen.spans]
-        kept: list[KeptSpan] = []
-        for choice in chosen:
-            kept += self._recorded(choice, self._outstanding(choice))
-        known = np.sort(np.fromiter(self._interesting, dtype=np.uint64, count=len(self._interesting)))
-        for choice in chosen:
-            if known.size:
-                beside = choice.rows_left(np.isin(choice.hashes, known))
-                kept += self._recorded(choice, ((row, KeptAs.BESIDE) for row in beside))
-        for choice in chosen:
-            rows = choice.rows_left(is_sampled(choice.hashes, level))
+        level = self._level.note(len(seen.trace_ids), now_ns)
+        hashes = trace_hashes(seen.trace_ids)
+        is_left = seen.is_timely.copy()
+        is_excluded = seen.outcome == EXCLUDED
+        if np.count_nonzero(is_excluded):  # with a probe goes all that was done for it
+            is_left &= ~np.isin(hashes, hashes[is_excluded])
+        chosen = self._outstanding(seen, hashes, is_left)
+        if chosen:
+            is_left[list(chosen)] = False
+        if self._interesting:
+            if self._sorted is None:
+                self._sorted = np.sort(np.fromiter(self._interesting, np.uint64, len(self._interesting)))
+            places = np.minimum(np.searchsorted(self._sorted, hashes), len(self._sorted) - 1)
+            beside = np.flatnonzero((self._sorted[places] == hashes) & is_left)
+            chosen |= dict.fromkeys(beside.tolist(), KeptAs.BESIDE)
+            is_left[beside] = False
+        sampled = np.flatnonzero(is_sampled(hashes, level) & is_left)
+        if sampled.size:
             # Where the budget ends, it ends for the same traces everywhere.
-            in_order = rows[np.argsort(choice.hashes[rows], kind="stable")].tolist()
-            kept += self._recorded(choice, ((row, KeptAs.SAMPLE) for row in in_order))
-        return kept
+            in_order = sampled[np.argsort(hashes[sampled], kind="stable")]
+            chosen |= dict.fromkeys(in_order.tolist(), KeptAs.SAMPLE)
+        return self._records(seen, self._affordable(chosen)) if chosen else []
 
-    def _outstanding(self, choice: _Choice) -> Iterator[tuple[int, KeptAs]]:
-        """Yield the errors and the slow ones that are kept, and remember their traces."""
-        seen = choice.seen
-        rows = np.flatnonzero((seen.outcome >= 0) & choice.is_eligible)
+    def _outstanding(
+        self, seen: SeenSpans, hashes: NDArray[np.uint64], is_eligible: NDArray[np.bool_]
+    ) -> dict[int, KeptAs]:
+        """Return the errors and the slow ones that are kept, by row, and remember their traces."""
+        rows = np.flatnonzero((seen.outcome >= 0) & is_eligible)
+        if not rows.size:
+            return {}
         outcome = seen.outcome[rows]
         routes = self._quotas.routes_of(seen.series, outcome >> 1)
         is_error = (outcome & 1).astype(np.bool_)
         start_ns, end_ns = seen.start_ns[rows], seen.end_ns[rows]
         duration_ns = np.where(start_ns > end_ns, 0, end_ns - start_ns).astype(np.int64)
-        found = [(row, KeptAs.ERROR) for row in self._quotas.take_errors(rows[is_error], routes[is_error])]
-        found += [(row, KeptAs.SLOW) for row in self._quotas.take_slow(rows, routes, duration_ns)]
-        for row, kept_as in found:
-            trace = int(choice.hashes[row])
-            self._interesting.pop(trace, None)
-            self._interesting[trace] = None
-            if len(self._interesting) > _REMEMBERED_TRACES:
-                del self._interesting[next(iter(self._interesting))]
-            yield row, kept_as
+        errors = self._quotas.take_errors(rows[is_error], routes[is_error]) if np.count_nonzero(is_error) else []
+        slow = self._quotas.take_slow(rows, routes, duration_ns)
+        # An error stands first, and is told as one even if it is slow.
+        found = dict.fromkeys(errors, KeptAs.ERROR) | dict.fromkeys(set(slow) - set(errors), KeptAs.SLOW)
+        for row in found:
+            trace = int(hashes[row])
+            if trace not in self._interesting:
+                self._interesting[trace] = None
+                self._sorted = None
+                if len(self._interesting) > _REMEMBERED_TRACES:
+                    del self._interesting[next(iter(self._interesting))]
+        return found
 
-    def _recorded(self, choice: _Choice, rows: Iterator[tuple[int, KeptAs]]) -> Iterator[KeptSpan]:
-        for row, kept_as in rows:
-            if choice.is_taken[row]:
-                continue
-            reserve = _RESERVE if kept_as is KeptAs.SAMPLE else 0.0
-            if not self._spans_left.take(1, reserve=reserve):
-                return
-            record = self._record(choice, row, kept_as)
-            if record is None:
-                continue
-            if not self._bytes_left.take(len(record.detail), reserve=reserve):
-                return
-            choice.is_taken[row] = True
-            yield record
+    def _affordable(self, chosen: dict[int, KeptAs]) -> dict[int, KeptAs]:
+        """Return the first of the chosen, as many as the budget has room for; samples leave some of it to others."""
+        return {
+            row: kept_as
+            for row, kept_as in chosen.items()
+            if self._spans_left.take(1, reserve=_RESERVE if kept_as is KeptAs.SAMPLE else 0.0)
+        }
 
-    def _record(self, choice: _Choice, row: int, kept_as: KeptAs) -> KeptSpan | None:
+    def _records(self, seen: SeenSpans, chosen: dict[int, KeptAs]) -> list[KeptSpan]:
+        records = []
+        for row, span, resource in seen.spans_of(list(chosen)):
+            record = self._record(seen, row, span, resource, chosen[row])
+            if record is not None and self._bytes_left.take(len(record.detail)):
+                records.append(record)
+        return records
+
+    def _record(self, seen: SeenSpans, row: int, span: Any, resource: Resource, kept_as: KeptAs) -> KeptSpan | None:
         """Return the record of a span, `None` if its ids are not those of one or it is the canary's."""
-        seen, span = choice.seen, choice.seen.spans[row]
         whole = self._details.parse(span.SerializeToString())
         if whole is None or len(whole.trace_id) != TRACE_ID_BYTES or len(whole.span_id) != _SPAN_ID_BYTES:
             return None
@@ -123,7 +133,7 @@ class TraceKeeper:
             if series.span_kind == SpanKind.CANARY:
                 return None
         else:
-            series = derivation.plain_series_of(kind, choice.resource_of(row).attributes, limit)
+            series = derivation.plain_series_of(kind, resource.attributes, limit)
         end_ns = int(seen.end_ns[row])
         return KeptSpan(
             start_s=end_ns // NS_PER_S,
@@ -149,25 +159,3 @@ class TraceKeeper:
             kept_as=kept_as,
             detail=self._details.of(whole),
         )
-
-
-class _Choice:
-    """The spans of one batch, and which of them are taken already."""
-
-    def __init__(self, seen: SeenSpans) -> None:
-        self.seen = seen
-        self.hashes = trace_hashes([span.trace_id for span in seen.spans])
-        self.is_taken: NDArray[np.bool_] = np.zeros(len(seen.spans), dtype=np.bool_)
-        self.is_eligible = seen.is_timely
-        is_excluded = seen.outcome == EXCLUDED
-        if is_excluded.any():  # with a probe goes all that was done for it
-            self.is_eligible = self.is_eligible & ~np.isin(self.hashes, self.hashes[is_excluded])
-
-    def rows_left(self, is_wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return the rows that are wanted and not taken."""
-        return np.flatnonzero(is_wanted & self.is_eligible & ~self.is_taken)
-
-    def resource_of(self, row: int) -> Resource:
-        """Return the resource of a row."""
-        resources = self.seen.resources
-        return resources[bisect_right(resources, row, key=lambda one: one[0]) - 1][1]

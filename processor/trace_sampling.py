@@ -19,6 +19,9 @@ _WINDOW_S: Final = 5
 _ROOM: Final = 0.75
 """The share of the budget that samples are to take; the rest is for errors and what is slow."""
 _MAX_LEVEL: Final = 40
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+_FACTORS: Final = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_SHIFTS: Final = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 
 def trace_hashes(trace_ids: Sequence[bytes]) -> NDArray[np.uint64]:
@@ -29,12 +32,11 @@ def trace_hashes(trace_ids: Sequence[bytes]) -> NDArray[np.uint64]:
     joined = b"".join(trace_ids)
     if len(joined) != TRACE_ID_BYTES * len(trace_ids):
         joined = b"".join(one[:TRACE_ID_BYTES].ljust(TRACE_ID_BYTES, b"\0") for one in trace_ids)
-    halves = np.frombuffer(joined, dtype="<u8").reshape(-1, 2).astype(np.uint64)
-    with np.errstate(over="ignore"):
-        mixed = halves[:, 0] ^ (halves[:, 1] * np.uint64(0x9E3779B97F4A7C15))
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    found: NDArray[np.uint64] = mixed ^ (mixed >> np.uint64(31))
+    halves = np.frombuffer(joined, dtype="<u8").reshape(-1, 2)
+    mixed = halves[:, 0] ^ (halves[:, 1] * _GOLDEN)
+    mixed = (mixed ^ (mixed >> _SHIFTS[0])) * _FACTORS[0]
+    mixed = (mixed ^ (mixed >> _SHIFTS[1])) * _FACTORS[1]
+    found: NDArray[np.uint64] = mixed ^ (mixed >> _SHIFTS[2])
     return found
 
 

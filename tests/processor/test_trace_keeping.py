@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from processor.span_columns import SpanDecoder
+from processor.component import build_decoder
+from processor.settings import ProcessorSettings
 from processor.trace_keeper import TraceKeeper
 from processor.trace_sampling import SampleLevel, is_sampled, trace_hashes
 from processor.trace_settings import TraceSettings
@@ -38,17 +39,13 @@ def request_of(trace: int, *, spans: int = 3, **root: Any) -> Spans:
 
 
 @pytest.fixture
-def keep(decoder: SpanDecoder) -> Callable[..., list[KeptSpan]]:
-    """Decode the spans as one batch each and keep what is to be kept of them as a group."""
+def keep() -> Callable[..., list[KeptSpan]]:
+    """Decode the spans, each list a batch, and keep what is to be kept of them."""
 
     def keep(keeper: TraceKeeper, *batches: Spans, service: str = "shop") -> list[KeptSpan]:
-        group = []
-        for spans in batches:
-            body = merged_request([(resource(service), spans)]).SerializeToString()
-            seen = decoder.decode(body, latest_end_ns=END_NS + NS_PER_S).seen
-            assert seen is not None
-            group.append(seen)
-        return keeper.keep(group)
+        decoder = build_decoder(ProcessorSettings(), keeper)
+        bodies = [merged_request([(resource(service), spans)]).SerializeToString() for spans in batches]
+        return [one for body in bodies for one in decoder.decode(body, latest_end_ns=END_NS + NS_PER_S).kept]
 
     return keep
 
