@@ -63,7 +63,7 @@ class RouteQuotas:
 
     def take_slow(self, rows: Rows, routes: Rows, duration_ns: Rows) -> list[int]:
         """Return those of the rows that took longer than all of their route before, in this period."""
-        taken = []
+        taken: list[int] = []
         is_slower = (duration_ns > self._slowest_ns[routes]) & (self._slow_left[routes] > 0)
         if not np.count_nonzero(is_slower):
             return taken

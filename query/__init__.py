@@ -43,6 +43,8 @@ from query.resources.bottlenecks import with_bottlenecks
 from query.resources.component import ResourceFilter, ResourceQuery
 from query.settings import QuerySettings
 from query.totals import SlidingTotals, WindowTotals
+from query.traces.answers import KeptCount, KeptRequest, TraceAnswer, TracesAnswer, TraceSpan
+from query.traces.component import TraceFilter, TraceQuery
 from storage.metric_ports import MetricFilter
 from storage.ports import SeriesFilter, StorageUnavailableError
 
@@ -53,6 +55,8 @@ __all__ = [
     "GroupBy",
     "GroupTotal",
     "InstancesAnswer",
+    "KeptCount",
+    "KeptRequest",
     "LatencyAnswer",
     "LatencyStep",
     "MetricAnswer",
@@ -88,6 +92,11 @@ __all__ = [
     "SlidingTotals",
     "Status",
     "StorageUnavailableError",
+    "TraceAnswer",
+    "TraceFilter",
+    "TraceQuery",
+    "TraceSpan",
+    "TracesAnswer",
     "Usage",
     "Verdict",
     "VerdictKind",

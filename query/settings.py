@@ -89,6 +89,14 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
         description='The same for services of their own, by name, such as {"summarizer": 8}.',
     )
 
+    max_found_traces: int = Field(500, ge=1, le=5_000, description="The most requests that one page of traces lists.")
+    max_trace_spans: int = Field(
+        2_000, ge=10, le=20_000, description="The most spans of one trace that are read; of more the earliest."
+    )
+    max_counted_spans: int = Field(
+        10_000, ge=1, description="Up to so many kept requests are counted exactly; of more it is said that they are."
+    )
+
     resources: ResourceSettings = ResourceSettings()
 
     def apdex_target_of(self, service: str | None) -> float:
