@@ -26,7 +26,8 @@ from api.resource_routes import build_resource_router
 from api.routes import build_router
 from api.security_headers import SecurityHeaders
 from api.settings import ApiSettings
-from query import MetricQuery, Query, ResourceQuery
+from api.trace_routes import build_trace_router
+from query import MetricQuery, Query, ResourceQuery, TraceQuery
 from query.pipeline import PipelineQuery
 from telemetry import Counters, NowNs
 
@@ -48,10 +49,12 @@ def build(
     alerts: AlertDesk | None = None,
     channels: ChannelDesk | None = None,
     pipeline: PipelineQuery | None = None,
+    traces: TraceQuery | None = None,
 ) -> FastAPI:
     """Return the app. `checks` are what `/readyz` reports by name; pages may be mounted onto the app afterwards.
 
-    Without `alerts` there are no routes of alerts, without `channels` none of where those go.
+    Without `alerts` there are no routes of alerts, without `channels` none of where those go,
+    without `traces` none of single requests.
     """
     app = FastAPI(title="ModelWatch", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit)
@@ -61,6 +64,8 @@ def build(
     app.include_router(build_router(query, resources, counters, now_ns, pipeline))
     app.include_router(build_metric_router(metrics, now_ns))
     app.include_router(build_resource_router(resources, now_ns))
+    if traces is not None:
+        app.include_router(build_trace_router(traces, now_ns))
     if alerts is not None:
         app.include_router(build_alert_router(alerts, now_ns))
     if channels is not None:

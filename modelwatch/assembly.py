@@ -280,6 +280,7 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
     from api.web_server import WebServer
     from dash_app.component import mount as mount_pages
     from dash_app.pages import Sources
+    from query import TraceQuery
     from query.pipeline import PipelineQuery
     from storage.component import (
         build_access_store,
@@ -291,6 +292,7 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
     query, metrics, resources = asking
     pipeline = PipelineQuery(build_process_reports(history), build_pipeline_course(history))
     _add_self_watch(made, settings, history, query)
+    traces = TraceQuery(settings.query, query, history)
     desk = AlertDesk(settings.alerts, build_alert_store(history), asking)
     channels = ChannelDesk(settings.alerts, build_alert_store(history).outbox)
     app = build_api(
@@ -303,6 +305,7 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
         alerts=desk,
         channels=channels,
         pipeline=pipeline,
+        traces=traces,
     )
     dash = settings.dash
     if "otlp_endpoint" not in dash.model_fields_set:
