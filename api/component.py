@@ -5,6 +5,7 @@ Made in `modelwatch/` from a query and the counters; a `WebServer` runs it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from typing import Any, Final
@@ -20,6 +21,8 @@ from api import health, models, problems
 from api.alert_routes import build_alert_router
 from api.body_limit import BodyLimit
 from api.channel_routes import build_channel_router
+from api.exposition.watched import Watched
+from api.figures import figure_families
 from api.head_requests import HeadRequests
 from api.metric_routes import build_metric_router
 from api.resource_routes import build_resource_router
@@ -70,7 +73,7 @@ def build(
         app.include_router(build_alert_router(alerts, now_ns))
     if channels is not None:
         app.include_router(build_channel_router(channels))
-    _add_health(app, settings, counters, checks)
+    _add_health(app, settings, counters, checks, Watched(settings, query, resources, alerts, now_ns))
 
     @app.get("/api", include_in_schema=False)
     @app.get("/api/{path:path}", include_in_schema=False)
@@ -82,7 +85,9 @@ def build(
     return app
 
 
-def _add_health(app: FastAPI, settings: ApiSettings, counters: Counters, checks: health.Checks) -> None:
+def _add_health(
+    app: FastAPI, settings: ApiSettings, counters: Counters, checks: health.Checks, watched: Watched
+) -> None:
     tags = ["ModelWatch itself"]
 
     @app.get("/healthz", response_model=models.Liveness, summary="Is the process alive", tags=list(tags))
@@ -97,9 +102,13 @@ def _add_health(app: FastAPI, settings: ApiSettings, counters: Counters, checks:
         return await health.readiness(checks, settings.check_timeout_s)
 
     @app.get("/metrics", response_class=PlainTextResponse, summary="Figures for Prometheus", tags=list(tags))
-    async def metrics() -> Response:
-        """Counters as `modelwatch_<name>_total` and gauges as `modelwatch_<name>`, in Prometheus' text format."""
-        return health.metrics(counters.figures())
+    async def metrics(request: Request) -> Response:
+        """The watched services, their resources and alerts, and what this process counted of itself.
+
+        In OpenMetrics 1.0 where `Accept` asks for it, else in Prometheus' text format 0.0.4; see docs/prometheus.md.
+        """
+        families = [*await watched.families(), *figure_families(counters.figures())]
+        return await asyncio.to_thread(health.metrics, families, request.headers.get("accept"))
 
 
 def _document(app: FastAPI, routes: Iterable[BaseRoute]) -> None:

@@ -1,14 +1,14 @@
-"""What was counted and what is held now, as Prometheus reads it and as JSON.
+"""What was counted and what is held now, for Prometheus and as JSON.
 
 Shared by the API and by the health app of roles without one, for which it stays clear of FastAPI and of `query`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
+from api.exposition.families import Family
 from telemetry import Figures, SeriesOverflow
 from telemetry.counters import HELP, FigureName, Labels
 
@@ -18,21 +18,16 @@ Scope = Literal["process", "workers"]
 ReadFigures = Callable[[], Awaitable[Figures]]
 Kind = Literal["counter", "gauge"]
 
-PROMETHEUS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-
-def prometheus_text(figures: Figures) -> str:
-    """Return counters as `modelwatch_<name>_total` and gauges as `modelwatch_<name>`, in text format 0.0.4."""
-    samples: defaultdict[tuple[FigureName, Kind], list[str]] = defaultdict(list)
+def figure_families(figures: Figures) -> list[Family]:
+    """Return counters as `modelwatch_<name>_total` and gauges as `modelwatch_<name>`."""
+    families: dict[tuple[FigureName, Kind], Family] = {}
     for kind, name, labels, value in _items(figures):
-        text = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels)
-        samples[name, kind].append(f"{{{text}}} {value}" if text else f" {value}")
-    lines: list[str] = []
-    for (name, kind), values in samples.items():
-        metric = f"modelwatch_{name}_total" if kind == "counter" else f"modelwatch_{name}"
-        lines += [f"# HELP {metric} {HELP[name]}", f"# TYPE {metric} {kind}"]
-        lines += [metric + value for value in values]
-    return "".join(line + "\n" for line in lines)
+        family = families.get((name, kind))
+        if family is None:
+            family = families[name, kind] = Family(f"modelwatch_{name}", kind, HELP[name])
+        family.samples.append((labels, value))
+    return list(families.values())
 
 
 def pipeline_document(figures: Figures, scope: Scope = "process") -> dict[str, Any]:
@@ -60,7 +55,3 @@ def _items(figures: Figures) -> Iterator[tuple[Kind, FigureName, Labels, float]]
         yield "counter", counter, labels, count
     for (gauge, labels), value in sorted(figures.gauges.items()):
         yield "gauge", gauge, labels, value
-
-
-def _escaped(label: str) -> str:
-    return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

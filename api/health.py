@@ -6,13 +6,14 @@ Shared by the API and by `api/health_app.py`, which serves roles without one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 import structlog
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
-from api.figures import PROMETHEUS_MEDIA_TYPE, Scope, pipeline_document, prometheus_text
+from api.exposition.families import OPEN_METRICS_MEDIA_TYPE, TEXT_MEDIA_TYPE, Family, open_metrics_of, text_of
+from api.figures import Scope, pipeline_document
 from telemetry import Figures, ModelWatchError
 
 Check = Callable[[], Awaitable[None]]
@@ -61,9 +62,11 @@ async def _failure_of(name: str, check: Callable[[], Awaitable[None]], timeout_s
     return ""
 
 
-def metrics(figures: Figures) -> Response:
-    """Answer with all figures in Prometheus' text format."""
-    return PlainTextResponse(prometheus_text(figures), media_type=PROMETHEUS_MEDIA_TYPE)
+def metrics(families: Iterable[Family], accept: str | None) -> Response:
+    """Answer in OpenMetrics where the `Accept` header asks for it, as Prometheus does, else in text format 0.0.4."""
+    if accept and "application/openmetrics-text" in accept:
+        return Response(open_metrics_of(families), media_type=OPEN_METRICS_MEDIA_TYPE)
+    return Response(text_of(families), media_type=TEXT_MEDIA_TYPE)
 
 
 def pipeline(figures: Figures, scope: Scope = "process") -> Response:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api import health
-from api.figures import ReadFigures, Scope
+from api.figures import ReadFigures, Scope, figure_families
 from telemetry import ProcessReport
 
 
@@ -38,7 +38,7 @@ def build_health_app(
         return await health.readiness(checks, check_timeout_s)
 
     async def metrics(request: Request) -> Response:
-        return health.metrics(await read())
+        return health.metrics(figure_families(await read()), request.headers.get("accept"))
 
     async def pipeline(request: Request) -> Response:
         return health.pipeline(await read(), scope)

