@@ -1,7 +1,7 @@
-"""What watching containers costs: CPU of the watcher and of the engine, memory, and how a sample holds the loop.
+"""What watching containers costs: CPU of watcher and engine, memory, how a sample holds the loop, what ingest loses.
 
 The engine is a real one with fifty containers. Its own CPU time is taken before and while they are watched: the
-difference is what the stats streams cost it.
+difference is what the stats streams cost it. Last, spans are taken with and without the statistics beside.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import psutil
 
+from benchmarks._beside_ingest import INTERVAL_S as BESIDE_INTERVAL_S
+from benchmarks._beside_ingest import rounds_beside
 from container_stats.component import build
 from container_stats.readings import encode
 from container_stats.sampler import SUBJECTS_PER_STEP
@@ -32,6 +35,7 @@ from tests.support.waiting import eventually
 CONTAINERS: Final = 50
 SECONDS: Final = 30.0
 INTERVAL_S: Final = 10.0
+IDLE: Final = "exec sleep 100000"
 
 Row = dict[str, Any]
 
@@ -42,8 +46,8 @@ def run() -> list[Row]:
     try:
         engine.start()
         for number in range(CONTAINERS):
-            engine.run(f"idle-{number}", "sleep 100000")
-        return asyncio.run(_measure(engine))
+            engine.run(f"idle-{number}", IDLE)
+        return asyncio.run(_measure(engine)) + asyncio.run(_measure_ingest(engine))
     finally:
         engine.remove()
 
@@ -71,6 +75,19 @@ async def _measure(engine: DockerEngine) -> list[Row]:
         _row(f"one sample of {CONTAINERS}: OTLP", size / 1e3, "KB"),
         _row(f"one sample of {CONTAINERS}: reading and encoding, CPU", held_s * 1e3, "ms"),
         _row("of which the loop is held at a time", held_s * 1e3 * SUBJECTS_PER_STEP / (2 * CONTAINERS), "ms"),
+    ]
+
+
+async def _measure_ingest(engine: DockerEngine) -> list[Row]:
+    pairs = await rounds_beside(engine.url, f"^{IDLE.removeprefix('exec ')}$", CONTAINERS)
+    beside = f"beside {CONTAINERS} containers and processes, sampled every {BESIDE_INTERVAL_S:g} s"
+    return [
+        _row("ingest: intake to committed row, alone", median(alone[0] for alone, _ in pairs), "spans/s"),
+        _row(f"ingest: the same {beside}", median(watched[0] for _, watched in pairs), "spans/s"),
+        _row("ingest: the second / the first, median of pairs", median(w[0] / a[0] for a, w in pairs), "x"),
+        _row("ingest: CPU per million spans, alone", median(alone[1] for alone, _ in pairs), "CPU s"),
+        _row("ingest: the same beside, with what the statistics take", median(w[1] for _, w in pairs), "CPU s"),
+        _row("ingest: the second / the first, median of pairs", median(w[1] / a[1] for a, w in pairs), "x"),
     ]
 
 

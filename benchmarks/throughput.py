@@ -76,16 +76,16 @@ async def _measure(
     await intake.start()
     began_s = int(time.time())
     try:
-        await _round(intake, made, REQUESTS)  # to warm up
+        await hand_over(intake, made, REQUESTS)  # to warm up
         sent = REQUESTS
         alone, whole = [], []
         server_s = sum(map(cpu_s, server))
         for _ in range(ROUNDS):
             alone.append(_alone(made, REQUESTS))
-            whole.append(await _round(intake, made, REQUESTS))
+            whole.append(await hand_over(intake, made, REQUESTS))
             sent += REQUESTS
         server_s = sum(map(cpu_s, server)) - server_s
-        more = await _round(intake, made, REQUESTS * TIMES_MORE)
+        more = await hand_over(intake, made, REQUESTS * TIMES_MORE)
         sent += REQUESTS * TIMES_MORE
         found = await history.read(began_s - 20, int(time.time()) + 20, SeriesFilter())
         calls, expected = int(found.calls.sum()), sent * SPANS_PER_REQUEST
@@ -109,7 +109,7 @@ async def _measure(
     return rows
 
 
-async def _round(intake: Intake, made: Sequence[Template], requests: int) -> tuple[float, float]:
+async def hand_over(intake: Intake, made: Sequence[Template], requests: int) -> tuple[float, float]:
     """Hand requests to the intake; return spans per second, and the CPU time of this process per million spans."""
     window = asyncio.Semaphore(RabbitSourceSettings().prefetch)
     busy_s, making_s = time.process_time(), 0.0
