@@ -13,6 +13,7 @@ MODELWATCH_POSTGRES_PASSWORD=$(secret)
 MODELWATCH_RABBITMQ_PASSWORD=$(secret)
 MODELWATCH_REDIS_PASSWORD=$(secret)
 MODELWATCH_INGEST_KEY=$(secret)
+MODELWATCH_GRAFANA_PASSWORD=$(secret)
 MODELWATCH_DOCKER_GID=$(stat -c %g /var/run/docker.sock 2>/dev/null || echo 0)
 TEXT
 mv "$file.new" "$file"

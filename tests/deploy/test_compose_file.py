@@ -33,7 +33,7 @@ def test_every_image_is_pinned_and_every_container_bounded(name: str) -> None:
     """No image is `latest`, and no container may take the whole machine, grow its log for ever, or stay dead."""
     service = SERVICES[name]
     default = re.sub(r"\$\{\w+:-(.*)\}", r"\1", service["image"])
-    assert re.fullmatch(r"[a-z/-]+:\d+\.\d+[\w.-]*", default), default
+    assert re.fullmatch(r"[a-z/-]+:v?\d+\.\d+[\w.-]*", default), default
     assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
     assert service["logging"]["options"].keys() == {"max-size", "max-file"}
     assert service["restart"] == "unless-stopped"
@@ -97,7 +97,7 @@ def test_the_secrets_are_fresh_and_for_one_pair_of_eyes(tmp_path: Path) -> None:
         subprocess.run([script, str(path)], check=True, capture_output=True, timeout=20)
     values = [dict(line.split("=") for line in path.read_text().splitlines()) for path in (first, second)]
     secret = [key for key in values[0] if key != "MODELWATCH_DOCKER_GID"]
-    assert len(secret) == 4
+    assert len(secret) == 5
     for key in secret:
         assert re.fullmatch("[0-9a-f]{48}", values[0][key])
         assert values[0][key] != values[1][key]

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.deploy.test_grafana import DASHBOARDS, expressions
 from tests.support.otlp import resource, server_span, trace_request
 from tests.support.ports import free_port
 from tests.support.processes import RunningProcess, answers
@@ -131,3 +132,18 @@ async def test_promtool_finds_no_fault(system: System) -> None:
     assert [
         line for line in said if line.startswith(("modelwatch_request", "modelwatch_resource", "modelwatch_alert"))
     ] == []
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+async def test_prometheus_understands_every_question_of_the_dashboards(prometheus: str, name: str) -> None:
+    """With the variables of Grafana filled in as Grafana does."""
+    for expression in expressions(DASHBOARDS[name]):
+        if not expression.startswith("label_values"):
+            for variable, value in (
+                ("$__rate_interval", "1m"),
+                ("$environment", ".*"),
+                ("$service", ".*"),
+                ("$host", ".*"),
+            ):
+                expression = expression.replace(variable, value)
+            await ask(prometheus, expression)
