@@ -6,19 +6,18 @@ is believed and the others are not added to it.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from query.metric_samples import Sample, samples_of
 from query.resources import sources as names
 from query.resources.answers import ResourceIdentity, Usage
 from query.resources.identities import identity_of
+from query.resources.readings import Told, is_reading, told_of
 from query.resources.sources import SOURCES, Quantity, Source
 from telemetry.metric_points import MetricColumns
-from telemetry.metric_series import MetricSeriesKey, MetricType, Temporality, labels_of
+from telemetry.metric_series import MetricSeriesKey, labels_of
 
 _NS_PER_S: Final = 1_000_000_000
 _TOTALS: Final = frozenset({"restarts", "oom_kills"})
@@ -71,12 +70,12 @@ USAGE_FIELDS: Final[tuple[Quantity, ...]] = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What one series tells of a quantity."""
+class _Telling:
+    """A series that tells of a quantity, and what it tells in each step."""
 
     series: MetricSeriesKey
     source: Source
-    samples: Mapping[int, Sample]
+    steps: Mapping[int, Told]
     is_new: bool
     """Whether nothing was told by it before the time asked about."""
 
@@ -85,7 +84,7 @@ class _Told:
         return self.source.rank, self.series.metric_name, self.series.scope_name
 
 
-_ByQuantity = dict[Quantity, list[_Told]]
+_ByQuantity = dict[Quantity, list[_Telling]]
 
 
 def measured(columns: MetricColumns, start_s: int, step_s: int, step_count: int, since_s: int) -> list[Measured]:
@@ -104,15 +103,13 @@ def measured(columns: MetricColumns, start_s: int, step_s: int, step_count: int,
         identity = identity_of(source.kind, series) if source is not None and quantity is not None else None
         if source is None or quantity is None or identity is None:
             continue
-        # Only increases are told from what was before.
-        known = of_series if _is_running(series) else [point for point in of_series if point[0] >= start_s]
-        samples = dict(samples_of(series, known, start_s, step_s, since_s))
-        if not samples:
+        steps = told_of(series, of_series, start_s, step_s, since_s)
+        if not steps:
             continue
         key = identity.kind, identity.id
         so_far, told = found.setdefault(key, (identity, {}))
         found[key] = _merged(so_far, identity), told
-        told.setdefault(quantity, []).append(_Told(series, source, samples, of_series[0][0] >= start_s))
+        told.setdefault(quantity, []).append(_Telling(series, source, steps, of_series[0][0] >= start_s))
     return [_measured(identity, told, step_count) for identity, told in found.values()]
 
 
@@ -139,7 +136,7 @@ def _measured(identity: ResourceIdentity, told: _ByQuantity, step_count: int) ->
     found = Measured(identity)
     limit_scopes = {one.series.scope_name for one in told.get("memory_limit_bytes", ())}
     for quantity, series in told.items():
-        found.last_ns = max(found.last_ns, *(sample.last_ns for one in series for sample in one.samples.values()))
+        found.last_ns = max(found.last_ns, *(step.last_ns for one in series for step in one.steps.values()))
         believed = _believed(series)
         if quantity == "state":
             found.reported_state = _state_of(believed)
@@ -159,68 +156,49 @@ def _measured(identity: ResourceIdentity, told: _ByQuantity, step_count: int) ->
     return found
 
 
-def _believed(series: Sequence[_Told]) -> list[_Told]:
+def _believed(series: Sequence[_Telling]) -> list[_Telling]:
     """Return the series of one reporter: of the best source, and of several of those the one that tells most."""
     best = min(one.source.rank for one in series)
-    by_reporter: defaultdict[tuple[int, str, str], list[_Told]] = defaultdict(list)
+    by_reporter: defaultdict[tuple[int, str, str], list[_Telling]] = defaultdict(list)
     for one in series:
         if one.source.rank == best:
             by_reporter[one.reporter].append(one)
-    chosen = min(by_reporter, key=lambda key: (-len({step for one in by_reporter[key] for step in one.samples}), key))
+    chosen = min(by_reporter, key=lambda key: (-len({step for one in by_reporter[key] for step in one.steps}), key))
     return by_reporter[chosen]
 
 
-def _course_of(series: Sequence[_Told], step_count: int) -> Course:
+def _course_of(series: Sequence[_Telling], step_count: int) -> Course:
     course: Course = [None] * step_count
     for one in series:
-        for step, sample in one.samples.items():
-            value = _value_of(one.series, sample)
-            if value is not None and step < step_count:
-                course[step] = (course[step] or 0.0) + value * one.source.factor
+        for step, told in one.steps.items():
+            if told.value is not None and step < step_count:
+                course[step] = (course[step] or 0.0) + told.value * one.source.factor
     return course
 
 
-def _value_of(series: MetricSeriesKey, sample: Sample) -> float | None:
-    """Return a reading, or a counter's growth per second."""
-    if sample.total is None or not math.isfinite(sample.total):
-        return None
-    if _is_reading(series):
-        return sample.total / sample.count
-    return sample.total / sample.seconds if sample.seconds > 0 else None
-
-
-def _is_running(series: MetricSeriesKey) -> bool:
-    return series.metric_type == MetricType.SUM and series.temporality == Temporality.CUMULATIVE
-
-
-def _is_reading(series: MetricSeriesKey) -> bool:
-    is_total = series.metric_type == MetricType.SUM
-    return not is_total or (series.temporality == Temporality.CUMULATIVE and not series.is_monotonic)
-
-
-def _total_of(series: Sequence[_Told], *, counts_from_nothing: bool) -> Total:
+def _total_of(series: Sequence[_Telling], *, counts_from_nothing: bool) -> Total:
     """Return what was counted. What a process counts begins with it, so that all of it is as new as the process."""
     last, new = 0.0, 0.0
     for one in series:
-        samples = [one.samples[step] for step in sorted(one.samples)]
-        readings = [sample.last for sample in samples if sample.last is not None]
-        if _is_reading(one.series):
+        steps = [one.steps[step] for step in sorted(one.steps)]
+        readings = [step.last for step in steps if step.last is not None]
+        if is_reading(one.series):
             last += readings[-1] if readings else 0.0
             new += max(readings[-1] - readings[0], 0.0) if readings else 0.0
         else:
-            grown = sum(sample.total or 0.0 for sample in samples)
+            grown = sum(step.added or 0.0 for step in steps)
             last += readings[-1] if readings else grown
             new += readings[-1] if counts_from_nothing and one.is_new and readings else grown
     return Total(round(last), round(new))
 
 
-def _state_of(series: Sequence[_Told]) -> str:
+def _state_of(series: Sequence[_Telling]) -> str:
     """Return the state that was the present one when it was told last."""
     told = [
-        (sample.last_ns, labels_of(one.series.attributes).get(names.STATE_LABEL, ""))
+        (step.last_ns, labels_of(one.series.attributes).get(names.STATE_LABEL, ""))
         for one in series
-        for sample in one.samples.values()
-        if sample.last == 1
+        for step in one.steps.values()
+        if step.last == 1
     ]
     return max(told, default=(0, ""))[1]
 
