@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from alerting.channels.desk import ChannelDesk
 from alerting.desk import AlertDesk
-from dash_app import alerts, containers, overview, pipeline, service
+from dash_app import alerts, containers, overview, pipeline, service, traces
 from dash_app.marking import with_marks
 from dash_app.shared.alert_news import AlertNews
 from dash_app.shell.page import Page
-from query import Query, ResourceQuery
+from query import Query, ResourceQuery, TraceQuery
 from query.pipeline import PipelineQuery
 from telemetry import Counters, NowNs
 
@@ -31,6 +31,7 @@ class Sources:
     channels: ChannelDesk | None = None
     counters: Counters = field(default_factory=Counters)
     pipeline: PipelineQuery | None = None
+    traces: TraceQuery | None = None
 
 
 def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...]:
@@ -40,6 +41,8 @@ def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...
         service.page(sources.query, sources.resources),
         containers.page(sources.resources),
     ]
+    if sources.traces is not None:
+        pages.append(traces.page(sources.traces, sources.query))
     if sources.alerts is not None:
         pages.append(alerts.page(sources.alerts, sources.channels, sources.now_ns))
     if sources.pipeline is not None:

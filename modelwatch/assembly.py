@@ -314,7 +314,15 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
         reachable = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         scheme = "https" if settings.receiver.tls_cert_file else "http"
         dash = dash.model_copy(update={"otlp_endpoint": f"{scheme}://{reachable}:{settings.receiver.grpc_port}"})
-    sources = Sources(query, resources, alerts=desk, channels=channels, counters=made.counters, pipeline=pipeline)
+    sources = Sources(
+        query,
+        resources,
+        alerts=desk,
+        channels=channels,
+        counters=made.counters,
+        pipeline=pipeline,
+        traces=traces,
+    )
     mount_pages(app, dash, sources)
     api = settings.api
     store, is_free = build_access_store(history), api.allow_unauthenticated

@@ -1,0 +1,48 @@
+"""Everything that the page of traces shows at one moment, asked of `query/` together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dash_app.traces.choice import Choice
+from query import Query, QuestionError, TraceAnswer, TraceQuery, TracesAnswer
+
+PAGE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Either the list or the one trace that was asked for, if it is there."""
+
+    choice: Choice
+    end_s: int
+    found: TracesAnswer | None
+    trace: TraceAnswer | None
+    environments: Sequence[str] = ()
+
+
+async def take_snapshot(traces: TraceQuery, query: Query, choice: Choice) -> Snapshot:
+    """Ask; raises what `query` raises."""
+    # What has just ended may be listed at once: nothing here is a count that would still grow.
+    end_s = choice.view.range.end_s or query.settled_end_s() + 2
+    if choice.trace:
+        return Snapshot(choice, end_s, None, await traces.trace(choice.trace))
+    start_s = end_s - choice.view.range.length_s
+    found, services = await asyncio.gather(
+        _found(traces, choice, start_s, end_s),
+        query.services(choice.view.range.length_s, end_s=choice.view.end_s(query.settled_end_s())),
+    )
+    environments = {name for item in services.items for name in item.environments}
+    return Snapshot(choice, end_s, found, None, sorted(environments))
+
+
+async def _found(traces: TraceQuery, choice: Choice, start_s: int, end_s: int) -> TracesAnswer:
+    try:
+        return await traces.traces(start_s, end_s, choice.where, choice.order, PAGE, choice.after or None)
+    except QuestionError as error:
+        if error.parameter != "cursor":
+            raise
+        return await traces.traces(start_s, end_s, choice.where, choice.order, PAGE)
