@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 
 from alerting.desk import OpenAlert, Past
 from alerting.notification import Evidence
-from alerting.rules import SHARES
+from alerting.rules import LATENCIES, SHARES
 from alerting.states import Phase
 from alerting.wording import name_of, summary_of, value_text, window_text
 from dash_app.alerts.snapshot import Snapshot
@@ -182,11 +182,26 @@ def _facts(one: OpenAlert, snapshot: Snapshot) -> list[Component]:
     return [html.Div([html.Dt(name), html.Dd(value)]) for name, value in rows]
 
 
+def _requests_of(one: OpenAlert, service: str) -> dict[str, str | None]:
+    """Return the fields of the address of the requests that an alert is about; the worst of them first."""
+    labels, rule = one.alert.labels, one.rule.rule if one.rule else None
+    of_group = {field: labels.get(field) for field in ("route", "version", "instance", "model")}
+    is_about_errors = rule is not None and rule.signal in SHARES
+    is_about_latency = rule is not None and rule.signal in LATENCIES
+    return {
+        "name": service,
+        **of_group,
+        "show": "errors" if is_about_errors else None,
+        "sort": "duration" if is_about_latency else None,
+    }
+
+
 def _links(one: OpenAlert) -> list[Component]:
     labels, rule = one.alert.labels, one.rule.rule if one.rule else None
     found: list[Component] = []
     if service := labels.get("service"):
         found.append(PageLink("/service", "The service", "link-button", {"name": service}))
+        found.append(PageLink("/traces", "Single requests", "link-button", _requests_of(one, service)))
     found.append(PageLink("/alerts", "The rule", "link-button", {"tab": "rules", "rule": one.alert.rule_id}))
     found.append(
         PageLink(

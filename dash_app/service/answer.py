@@ -15,7 +15,7 @@ from dash_app.service.rows import rows_of
 from dash_app.service.snapshot import Details, Snapshot
 from dash_app.shared import formatting, kpis
 from dash_app.shared.charts import Figure
-from dash_app.shared.components import Moment
+from dash_app.shared.components import Moment, PageLink
 from dash_app.shared.kpi_cards import kpi_cards
 from dash_app.shared.kpis import Measured
 from dash_app.shared.legend import throughput_legend
@@ -71,6 +71,9 @@ def _filling(snapshot: Snapshot, details: Details) -> Filling:
         "service-title": {"children": visible(summary.service), "className": _blank(summary.service)},
         "service-status": {"children": STATUS_NAMES[summary.status], "className": f"pill is-{summary.status.value}"},
         "service-facts": {"children": _facts(summary)},
+        "service-traces": {
+            "children": [PageLink("/traces", "Single requests", "link-button", {"name": summary.service})]
+        },
         "service-kpis": {"children": kpi_cards(cards)},
         "service-throughput-legend": {"children": throughput_legend(figures.by_status(details.by_status))},
         "service-problems": {"children": problems_of_service(summary, snapshot.end_s)},

@@ -47,6 +47,7 @@ def _head() -> Component:
             html.H1(html.Bdi(id="service-title")),
             html.Span(id="service-status"),
             html.Span(id="service-facts", className="facts"),
+            html.Span(id="service-traces"),
             html.Div(className="space"),
             dmc.Select(
                 id="service-name",

@@ -69,7 +69,9 @@ def _one() -> Component:
 
 
 def _text(name: str, label: str) -> Component:
-    box: Component = dmc.TextInput(id=name, placeholder=label, size="xs", debounce=250, **attributes(aria_label=label))
+    box: Component = dmc.TextInput(
+        id=name, className="trace-filter", placeholder=label, size="xs", debounce=250, **attributes(aria_label=label)
+    )
     return box
 
 

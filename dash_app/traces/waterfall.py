@@ -60,13 +60,13 @@ def spans(answer: TraceAnswer) -> list[Component]:
 
 def _row(span: TraceSpan, start_ns: int, length_ns: int) -> Component:
     request = span.request
-    left = 100 * (request.start_ns - start_ns) / length_ns
-    width = max(100 * request.duration_ns / length_ns, _THINNEST)
+    left = min(100 * (request.start_ns - start_ns) / length_ns, 100 - _THINNEST)
+    width = min(max(100 * request.duration_ns / length_ns, _THINNEST), 100 - left)
     tone = "is-critical" if request.is_error else "is-accent"
     is_model = bool(request.model_name) and request.span_kind == "INTERNAL"
     duration = formatting.duration(request.duration_s).text
     bar = html.Div(
-        style={"marginLeft": f"{min(left, 100 - _THINNEST):.3f}%", "width": f"{min(width, 100 - left):.3f}%"},
+        style={"marginLeft": f"{left:.3f}%", "width": f"{width:.3f}%"},
         className=f"span-bar {tone}" + (" is-model" if is_model else ""),
     )
     name = html.Div(

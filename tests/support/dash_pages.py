@@ -15,7 +15,7 @@ from playwright.async_api import BrowserContext, Page
 from dash_app.component import mount
 from dash_app.pages import Sources
 from dash_app.settings import DashSettings
-from query import Query, ServicesAnswer
+from query import Query, QuerySettings, ServicesAnswer, TraceQuery
 from telemetry import Counters, ExponentialHistogram, RedPoint, SeriesKey
 from tests.support.ports import free_port
 from tests.support.query_world import World, make_world
@@ -54,14 +54,14 @@ class WatchedQuery:
     async def latency(self, *args: Any) -> Any:
         return await self._query.latency(*args)
 
-    async def services(self, *args: Any) -> ServicesAnswer:
+    async def services(self, *args: Any, **named: Any) -> ServicesAnswer:
         if not self.gate.is_set():
             self.held += 1
             await self.gate.wait()
             self.held -= 1
         if self.error is not None:
             raise self.error
-        return await self._query.services(*args)
+        return await self._query.services(*args, **named)
 
 
 class _Server(uvicorn.Server):
@@ -131,7 +131,8 @@ def served_page(settings: DashSettings | None = None) -> ServedPage:
         return {"items": []}
 
     counters = Counters()
-    sources = Sources(query, world.resources, world.clock, counters=counters)  # type: ignore[arg-type]
+    traces = TraceQuery(QuerySettings(), world.query, world.history, world.clock)
+    sources = Sources(query, world.resources, world.clock, counters=counters, traces=traces)  # type: ignore[arg-type]
     mount(app, settings or SETTINGS, sources)
     return ServedPage(world, query, app, free_port(), counters)
 

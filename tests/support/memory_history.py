@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from storage.live_window import CallTotal, LiveWindow
 from storage.metric_ports import MetricFilter
 from storage.ports import AlreadyCommittedError, KeptTier, SeriesFilter, StorageUnavailableError
+from storage.trace_ports import FoundSpans, FoundTrace, Order, Place, SpanFilter
 from telemetry import KeptSpan, RedColumns, RedPoint, SeenInstance, ServiceInstance, merge_red_points
 from telemetry.metric_points import MetricColumns, MetricPoint, merge_metric_points
 from telemetry.metric_series import MetricSeriesKey
@@ -85,6 +86,33 @@ class MemoryHistory:
         await self.check()
         return sorted({point.series for point in self.metrics if where.matches(point.series)})
 
+    async def find_spans(self, where: SpanFilter, order: Order, limit: int, after: Place | None = None) -> FoundSpans:
+        await self.check()
+        first = "start_s" if order == "time" else "duration_ns"
+        placed = sorted(
+            ((getattr(one, first), one.end_ns, one.trace_id, one.span_id), one)
+            for one in self.spans
+            if _matches(one, where)
+        )
+        left = [(place, one) for place, one in reversed(placed) if after is None or place < after]
+        more = left[limit - 1][0] if len(left) > limit else None
+        return FoundSpans([one._replace(detail=b"") for _, one in left[:limit]], more, len(self.spans))
+
+    async def count_spans(self, where: SpanFilter, limit: int) -> int:
+        await self.check()
+        return min(sum(_matches(one, where) for one in self.spans), limit)
+
+    async def trace(self, trace_id: bytes, limit: int) -> FoundTrace:
+        await self.check()
+        found = sorted(
+            (one for one in self.spans if one.trace_id == trace_id), key=lambda one: one.end_ns - one.duration_ns
+        )
+        return FoundTrace(found[:limit], len(found))
+
+    async def oldest_span_s(self) -> int | None:
+        await self.check()
+        return min((one.start_s for one in self.spans), default=None)
+
     async def kept(self) -> list[KeptTier]:
         await self.check()
         return [KeptTier(self.resolution_s, 0)]
@@ -106,6 +134,21 @@ class MemoryHistory:
     async def check(self) -> None:
         if self.is_down:
             raise StorageUnavailableError("the database does not answer")
+
+
+def _matches(span: KeptSpan, where: SpanFilter) -> bool:
+    texts = ("service_name", "deployment_environment", "service_version", "service_instance_id", "model_name")
+    names = (*texts, "http_route", "operation")
+    longest_ns = where.max_duration_ns if where.max_duration_ns is not None else span.duration_ns + 1
+    codes = where.status_codes or (0, 1_000)
+    return (
+        where.start_s <= span.start_s < where.end_s
+        and all(getattr(where, name) in (None, getattr(span, name)) for name in names)
+        and (where.span_kinds is None or span.span_kind in where.span_kinds)
+        and codes[0] <= span.http_status_code < codes[1]
+        and where.is_error in (None, bool(span.is_error))
+        and (where.min_duration_ns or 0) <= span.duration_ns < longest_ns
+    )
 
 
 class MemoryFeed:

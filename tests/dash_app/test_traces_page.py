@@ -1,0 +1,152 @@
+"""The page of traces: what is drawn of requests and of one trace, and how it looks in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dash.development.base_component import Component
+
+from dash_app.shell.page import Question
+from dash_app.shell.view import View
+from dash_app.traces import lists, waterfall
+from dash_app.traces.choice import choice_of
+from query import TraceAnswer, TracesAnswer
+from query.traces.answers import KeptCount
+from query.traces.reading import request_of, spans_in_order
+from telemetry import KeptSpan
+from telemetry.kept_span import pack_detail
+from tests.storage.test_kept_spans import kept_span
+from tests.support.dash_pages import ServedPage
+from tests.support.otlp import key_values
+from tests.support.otlp import span as otlp_span
+from tests.support.query_world import NOW_S
+
+HOSTILE = "<img src=x onerror=alert(1)>\u202e"
+TRACE = b"t" * 16
+
+
+def trace_spans(now_s: int = NOW_S - 20) -> list[KeptSpan]:
+    """A request that failed in its model, with a hostile name, whose caller is not kept."""
+    detail = otlp_span("x", attributes={"note": HOSTILE, "shape": [1, 2]}, is_error=True)
+    detail.status.message = "bad input"
+    event = detail.events.add(name="exception", time_unix_nano=now_s * 10**9)
+    event.attributes.extend(key_values({"exception.stacktrace": "Traceback\n  line", "exception.message": HOSTILE}))
+    root = kept_span(
+        1,
+        trace_id=TRACE,
+        end_ns=now_s * 10**9,
+        duration_ns=400_000_000,
+        parent_span_id=b"caller00",
+        is_error=1,
+        http_status_code=500,
+        kept_as="error",
+        service_name=HOSTILE,
+    )
+    step = kept_span(
+        2,
+        trace_id=TRACE,
+        end_ns=now_s * 10**9 - 1,
+        duration_ns=100_000_000,
+        parent_span_id=root.span_id,
+        span_kind="INTERNAL",
+        name="predict churn",
+        model_name="churn",
+        detail=pack_detail(detail.SerializeToString()),
+    )
+    return [root, step]
+
+
+def words(*parts: Any) -> str:
+    """All text of components, in order."""
+    found = []
+    for part in parts:
+        if isinstance(part, str):
+            found.append(part)
+        elif isinstance(part, Component):
+            found.append(words(getattr(part, "children", None)))
+        elif isinstance(part, list | tuple):
+            found.append(words(*part))
+    return " ".join(filter(None, found))
+
+
+def test_the_address_chooses_and_takes_nothing_unknown() -> None:
+    """Durations with units, cursors of the order that is asked for, ids; all else is left out."""
+    fields = {
+        "name": "shop",
+        "show": "errors",
+        "min": "250ms",
+        "kind": "?",
+        "after": "d.1.2",
+        "trace": " ABC",
+        "status": "9",
+    }
+    choice = choice_of(Question(View(), fields))
+    assert (choice.where.service, choice.where.is_error, choice.where.min_duration_s) == ("shop", True, 0.25)
+    assert (choice.kind, choice.after, choice.where.status_class) == ("request", "", None)
+    assert choice.trace == "0" * 32
+    for text in ("nan", "inf", "-1", "", "x"):
+        assert choice_of(Question(View(), {"min": text})).where.min_duration_s is None
+
+
+def test_the_list_says_how_many_of_how_many() -> None:
+    """Kept and counted stand beside each other, and a search that was cut short says so."""
+    choice = choice_of(Question(View(), {}))
+    count = KeptCount(0, 300, 10_000, True, 80_000)
+    answer = TracesAnswer(0, 300, [request_of(one) for one in trace_spans()[:1]], "t.1.1.0.0", True, count, 0)
+    assert lists.kept_words(choice, answer) == "kept more than 10,000 of 80,000 requests"
+    assert "not come to the end" in words(lists.more(choice, answer))
+    (row,) = lists.rows(answer)
+    text = words(row).replace("\u00a0", " ")
+    assert all(part in text for part in ("400 ms", "500", "GET /items", "error"))
+
+
+def test_a_trace_tells_its_gaps_and_shows_names_harmlessly() -> None:
+    """The caller that is missing is told; what turns the direction of text is made visible."""
+    spans = spans_in_order(trace_spans())
+    answer = TraceAnswer(TRACE.hex(), spans, 2, [b"caller00".hex()])
+    assert "not kept, or not sent" in words(waterfall.gaps(answer))
+    text = words(waterfall.spans(answer))
+    assert "bad input" in text
+    assert "\u202e" not in text
+    assert "[1, 2]" in text
+    assert waterfall.gaps(TraceAnswer(TRACE.hex(), spans, 2, [])) == []
+
+
+def test_bars_stay_within_the_axis() -> None:
+    """Of any span the bar begins and ends between 0 and 100 per cent, also of one that took no time."""
+    spans = [
+        kept_span(n, trace_id=TRACE, end_ns=NOW_S * 10**9 + n, duration_ns=d) for n, d in ((1, 0), (2, 10**9), (3, 1))
+    ]
+    answer = TraceAnswer(TRACE.hex(), spans_in_order(spans), 3, [])
+    for row in waterfall.spans(answer):
+        style = row.children[0].children[1].children.style
+        left, width = (float(style[name].removesuffix("%")) for name in ("marginLeft", "width"))
+        assert 0 <= left <= 100
+        assert 0 < width <= 100 - left + 0.001
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_requests_lead_to_their_trace_in_a_browser(served: ServedPage, new_tab: Any, artifacts: Path) -> None:
+    """From the list to the waterfall and back, dark and narrow, with hostile names and nothing complained about."""
+    await served.world.history.commit([], [], spans=[*trace_spans(), *(kept_span(n) for n in range(30, 60))])
+    tab = await new_tab()
+    await tab.open(served.url + "traces")
+    await tab.until(".trace-row .row-link")
+    assert len(await tab.page.query_selector_all(".trace-row")) == 31
+    await tab.page.screenshot(path=artifacts / "traces-dark.png", full_page=True)
+    await tab.page.click(".trace-row .row-link >> nth=0")
+    await tab.until(".span-row")
+    assert TRACE.hex() in tab.page.url
+    await tab.page.click(".span-line >> nth=1")
+    await tab.until(".span-row[open] .span-facts")
+    assert HOSTILE[:-1] in await tab.text(".span-row[open] .span-details")
+    narrow = await new_tab(viewport={"width": 390, "height": 800}, color_scheme="light")
+    await narrow.open(tab.page.url)
+    await narrow.until(".span-row")
+    await narrow.page.screenshot(path=artifacts / "trace-narrow.png", full_page=True)
+    assert await narrow.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await tab.page.click(".trace-back a")
+    await tab.until("#traces-found:not([hidden]) .trace-row")
+    assert tab.complaints == narrow.complaints == []
