@@ -1,0 +1,125 @@
+"""The back-ups of docs/operating.md, taken of a running system and restored, with the commands that stand there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.otlp import resource, server_spans, trace_request
+from tests.support.ports import free_port
+from tests.support.processes import RunningProcess, start_role
+from tests.support.waiting import eventually
+
+REPOSITORY = Path(__file__).parent.parent.parent
+GUIDE = (REPOSITORY / "docs" / "operating.md").read_text()
+
+
+def commands(program: str) -> list[list[str]]:
+    """Return the commands of the guide that begin with this program."""
+    return [shlex.split(line) for line in re.findall(rf"^    ({program} .*)$", GUIDE, re.M)]
+
+
+def run(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+class Up:
+    """`modelwatch up` on a database, with what it counts."""
+
+    def __init__(self, folder: Path, database_url: str | None) -> None:
+        self.folder = folder
+        self._http_port, self._web_port = free_port(), free_port()
+        self._environment = {
+            "MODELWATCH_DATA_DIR": str(folder / "modelwatch-data"),
+            "MODELWATCH_RECEIVER__GRPC_PORT": str(free_port()),
+            "MODELWATCH_RECEIVER__HTTP_PORT": str(self._http_port),
+            "MODELWATCH_API__PORT": str(self._web_port),
+            **({"MODELWATCH_DATABASE_URL": database_url} if database_url else {}),
+        }
+
+    async def start(self) -> RunningProcess:
+        return await start_role("up", self._environment, self.folder / "up.log", self._web_port)
+
+    async def send(self, count: int) -> None:
+        """Send until it is taken, as a client does that is told to try again."""
+        body = trace_request(server_spans(count, end_ns=time.time_ns() - 10**9), resource("shop")).SerializeToString()
+        headers = {"content-type": "application/x-protobuf"}
+        url = f"http://127.0.0.1:{self._http_port}/v1/traces"
+        await eventually(
+            lambda: httpx.post(url, content=body, headers=headers, timeout=20).status_code == 200,
+            timeout_s=30,
+            interval_s=0.5,
+            what="the spans are taken",
+        )
+
+    def calls(self) -> int:
+        found = httpx.get(f"http://127.0.0.1:{self._web_port}/api/v1/services?window=1h", timeout=20).json()
+        return int(found["total"]["calls"])
+
+
+async def counted_again(before: Up, after: Up, take: Any, restore: Any) -> None:
+    """Take a back-up while it runs, count on, restore it elsewhere: there is what there was at that moment."""
+    running = await before.start()
+    try:
+        await before.send(7)
+        await eventually(lambda: before.calls() == 7, timeout_s=30, what="seven are counted")
+        take()
+        await before.send(5)
+        await eventually(lambda: before.calls() == 12, timeout_s=30, what="and five more")
+    finally:
+        running.stop()
+    restore()
+    running = await after.start()
+    try:
+        assert after.calls() == 7
+        await after.send(3)
+        await eventually(lambda: after.calls() == 10, timeout_s=30, what="it counts on")
+    finally:
+        running.stop()
+
+
+async def test_a_copy_of_a_running_sqlite_database_is_whole(tmp_path: Path) -> None:
+    """As the guide says, with Python alone."""
+    (copy,) = commands("python3")
+    before, after = Up(tmp_path, None), Up(tmp_path / "restored", None)
+    target = tmp_path / "restored" / "modelwatch-data" / "modelwatch.db"
+
+    def restore() -> None:
+        target.parent.mkdir(parents=True)
+        (tmp_path / "backup.db").rename(target)
+
+    await counted_again(before, after, lambda: run([sys.executable, *copy[1:]], tmp_path), restore)
+
+
+async def test_a_dump_of_a_running_postgres_database_is_whole(tmp_path: Path, postgres: Any) -> None:
+    """As the guide says, into a new database."""
+    url = postgres.fresh_database()
+    plain = url.replace("postgresql+psycopg", "postgresql")
+    server, _, name = plain.rpartition("/")
+
+    def real(command: Sequence[str]) -> list[str]:
+        parts = [part.replace("postgresql://user:password@host", server) for part in command]
+        parts = [
+            part.removesuffix("/modelwatch") + f"/{name}" if part.endswith("/modelwatch") else part for part in parts
+        ]
+        return [part.replace("restored", f"{name}_restored") for part in parts]
+
+    (dump,), (create,), (load,) = commands("pg_dump"), commands("createdb"), commands("pg_restore")
+    before = Up(tmp_path, url)
+    (tmp_path / "other").mkdir()
+    after = Up(tmp_path / "other", f"{url.rpartition('/')[0]}/{name}_restored")
+
+    def restore() -> None:
+        run(real(create), tmp_path)
+        run(real(load), tmp_path)
+
+    await counted_again(before, after, lambda: run(real(dump), tmp_path), restore)
