@@ -14,7 +14,6 @@ import structlog
 
 from alerting.dispatcher import Dispatcher
 from alerting.evaluator import Evaluator
-from alerting.lease import LeaseKeeper, holder_name
 from alerting.notifier import Channels
 from alerting.reading import Asking, Reader
 from alerting.rulebook import RuleBook
@@ -24,6 +23,7 @@ from alerting.trust import Pipeline
 from storage.alert_rounds import LeaseLostError
 from storage.alert_store import AlertStore
 from storage.ingest_progress import IngestProgress
+from storage.lease_keeper import LeaseKeeper, holder_name
 from telemetry import Counters, ModelWatchError, NowNs, RetryableError
 from telemetry.counters import CounterName
 
@@ -200,5 +200,5 @@ def build(
         counters,
         now_ns,
     )
-    keeper = LeaseKeeper(settings.lease_s, store.rounds, holder_name(), monotonic_s)
+    keeper = LeaseKeeper(settings.lease_s, store.rounds, holder_name(), monotonic_s, duty="evaluates the alerts")
     return Alerting(settings, store, evaluator, keeper, channels, counters, now_ns)

@@ -71,7 +71,7 @@ def assemble(parts: frozenset[Part], settings: Settings, role: str = "up") -> As
     if "receiver" in parts:
         consumer = intake if intake and not settings.broker_url else _add_exporter(made, settings)
         if "exporter" in parts:
-            consumer = _with_forwarding(made, settings, consumer)
+            consumer = _with_forwarding(made, settings, history, consumer)
         _add_receiver(made, settings, consumer)
     elif intake is not None and not settings.broker_url:
         raise StartError("the processor needs RabbitMQ to take its data from: set MODELWATCH_BROKER_URL=amqp://...")
@@ -79,6 +79,7 @@ def assemble(parts: frozenset[Part], settings: Settings, role: str = "up") -> As
         _add_containers(made, settings, consumer, history)
     if "exporter" in parts and settings.broker_url:
         _add_forwarding(made, settings)
+        _add_derived(made, settings, history or _history_of_derived(made, settings))
     elif parts == {"exporter"}:
         raise StartError(
             "the exporter takes its data from RabbitMQ: set MODELWATCH_BROKER_URL=amqp://...; `up` needs none"
@@ -190,7 +191,7 @@ def _add_exporter(made: Assembly, settings: Settings) -> Consumer:
     return consumer
 
 
-def _with_forwarding(made: Assembly, settings: Settings, consumer: Consumer) -> Consumer:
+def _with_forwarding(made: Assembly, settings: Settings, history: SqlHistory | None, consumer: Consumer) -> Consumer:
     """Refuse to forward to the receiver itself; without a broker, put the queues on disk behind the consumer."""
     from otlp_exporter.component import build_disk_feeds, refuse_own_ports
 
@@ -200,6 +201,7 @@ def _with_forwarding(made: Assembly, settings: Settings, consumer: Consumer) -> 
     forwarding, running = build_disk_feeds(settings.exporter, consumer, made.counters, settings.data_dir)
     for one in running:
         made.add(one)
+    _add_derived(made, settings, history, running[0])
     return forwarding
 
 
@@ -212,6 +214,25 @@ def _add_forwarding(made: Assembly, settings: Settings) -> None:
         made.checks[f"forwarding_{feed.name}"] = _connected(
             f"forwarding to {feed.name}", partial(getattr, feed, "is_connected")
         )
+
+
+def _history_of_derived(made: Assembly, settings: Settings) -> SqlHistory | None:
+    """Return the history for a process that has no other use for it, `None` where no target wants what is in it."""
+    if not any(target.derived for target in settings.exporter.targets):
+        return None
+    history = build_history(settings)
+    made.add(history)
+    made.checks["history"] = history.check
+    return history
+
+
+def _add_derived(made: Assembly, settings: Settings, history: SqlHistory | None, queue: Any = None) -> None:
+    """Add what exports derived metrics, to the queues on disk or at RabbitMQ."""
+    if history is not None and any(target.derived for target in settings.exporter.targets):
+        from modelwatch.derived import build_derived_exporters
+
+        for one in build_derived_exporters(settings, history, made.counters, queue):
+            made.add(one)
 
 
 def _add_receiver(made: Assembly, settings: Settings, consumer: Consumer, *, share_ports: bool = False) -> None:

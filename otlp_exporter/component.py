@@ -24,7 +24,7 @@ from otlp_exporter.refused_files import FOLDER, RefusedFiles
 from otlp_exporter.settings import ExporterSettings
 from otlp_exporter.target_settings import TargetSettings
 from rabbitmq import RabbitSettings
-from telemetry import Consumer, Counters, StartError
+from telemetry import Consumer, Counters, Signal, StartError
 
 _log = structlog.get_logger(__name__)
 
@@ -75,7 +75,7 @@ def refuse_own_ports(settings: ExporterSettings, ports: Collection[int]) -> None
 
 
 def _declare_series(target: TargetSettings, counters: Counters) -> None:
-    by_signal = {"target": (target.name,), "signal": tuple(signal.value for signal in target.signals)}
+    by_signal = {"target": (target.name,), "signal": tuple(signal.value for signal in Signal if target.gets(signal))}
     counters.declare("forward_sent_batches", **by_signal)
     counters.declare("forward_sent_items", **by_signal)
     counters.declare("forward_sent_bytes", **by_signal)

@@ -85,7 +85,7 @@ class Delivery:
 
     def _wanted(self, batch: Batch) -> Batch | None:
         """Return what the target gets of a batch, `None` for nothing."""
-        if batch.signal not in self.target.signals:
+        if not self.target.gets(batch.signal):
             return None
         body = self._filter.apply(batch.body)
         if body is batch.body:

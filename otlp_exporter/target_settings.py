@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from otlp_exporter.derived.settings import DerivedSettings
 from telemetry import Signal, StartError
 
 MEBIBYTE: Final = 1024**2
@@ -40,7 +41,8 @@ class TargetSettings(BaseModel):
     client_cert_file: Path | None = Field(None, description="Client certificate (PEM).")
     client_key_file: Path | None = Field(None, description="Its private key (PEM, not encrypted).")
     compression: Literal["gzip", "none"] = Field("gzip", description="How bodies are sent.")
-    signals: tuple[Signal, ...] = Field(tuple(Signal), min_length=1, description="What is forwarded.")
+    signals: tuple[Signal, ...] = Field(tuple(Signal), description="What is forwarded; none where `derived` is all.")
+    derived: DerivedSettings | None = Field(None, description="Which metrics that ModelWatch derives go there too.")
     services: tuple[str, ...] = Field(("*",), min_length=1, max_length=200, description="Service names; with `*`.")
     excluded_services: tuple[str, ...] = Field((), max_length=200, description="Those left out of them; with `*`.")
     timeout_s: float = Field(10.0, gt=0, le=120, description="Seconds that one request may take.")
@@ -74,6 +76,8 @@ class TargetSettings(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         parts = urlsplit(self.endpoint)
+        if not self.signals and self.derived is None:
+            raise ValueError(f"target {self.name!r}: signals is empty: name some, or set derived")
         if self.protocol == "grpc" and parts.path not in ("", "/"):
             raise ValueError(f"target {self.name!r}: endpoint has a path, which OTLP/gRPC has no use for")
         if (self.client_cert_file is None) != (self.client_key_file is None):
@@ -81,6 +85,10 @@ class TargetSettings(BaseModel):
         if parts.scheme == "http" and (self.ca_file or self.client_cert_file):
             raise ValueError(f"target {self.name!r}: certificates are for an endpoint that begins with https://")
         return self
+
+    def gets(self, signal: Signal) -> bool:
+        """Tell whether requests of a signal go there, be they forwarded or derived."""
+        return signal in self.signals or (self.derived is not None and signal is Signal.METRICS)
 
     @property
     def is_secure(self) -> bool:

@@ -11,6 +11,7 @@ from storage.access_store import AccessStore
 from storage.alert_store import AlertStore
 from storage.attempts import SqlAttempts
 from storage.dialects import POSTGRES, SQLITE
+from storage.export_ledger import ExportLedger
 from storage.folder_lock import FolderLock, lock_beside
 from storage.history import SqlHistory
 from storage.in_process_live_feed import InProcessLiveFeed
@@ -76,6 +77,11 @@ def build_process_reports(history: SqlHistory) -> ProcessReports:
 def build_pipeline_course(history: SqlHistory) -> PipelineCourse:
     """Return where the sums over all processes are kept over time, in the database of `history`."""
     return PipelineCourse(history.database)
+
+
+def build_export_ledger(history: SqlHistory, target: str) -> ExportLedger:
+    """Return how far the derived metrics of a target of forwarding are, in the database of `history`."""
+    return ExportLedger(history.database, target)
 
 
 def build_in_process_live_feed(

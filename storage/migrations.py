@@ -14,6 +14,7 @@ from sqlalchemy import Connection, func, insert, inspect, select, update
 
 from storage.access_migration import ACCESS_STEP
 from storage.alert_migration import ALERT_STEP
+from storage.export_migration import EXPORT_STEP
 from storage.migration_words import OnPostgres
 from storage.pipeline_migration import PIPELINE_STEP
 from storage.schema import schema_version
@@ -187,6 +188,7 @@ STEPS: Final[Sequence[Step]] = (
     TRACE_STEP,
     ACCESS_STEP,
     PIPELINE_STEP,
+    EXPORT_STEP,
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 

@@ -118,6 +118,8 @@ CounterName = Literal[
     "forward_duplicate_items",  # of batches that the target took before, by their content
     "forward_failed_attempts",  # requests, by target and cause; those that failed for now are made again
     "forward_reconnects",
+    "forward_derived_rounds",  # exports of derived metrics that are in the queue of their target
+    "forward_derived_failures",
     # modelwatch: a receiver of several processes
     "worker_restarts",
 ]
@@ -298,6 +300,8 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "forward_duplicate_items": "Items of batches with the same content as one that the target took before.",
         "forward_failed_attempts": "Requests that a target did not take, by cause.",
         "forward_reconnects": "Connections of forwarding to RabbitMQ that were lost and came back.",
+        "forward_derived_rounds": "Exports of derived metrics that reached the queue of their target.",
+        "forward_derived_failures": "Attempts to export derived metrics that failed; they are made again.",
         "forward_is_failing": "1 while a target takes nothing.",
         "forward_backlog_batches": "Batches that wait for a target.",
         "forward_backlog_bytes": "Bytes that wait for a target; only without RabbitMQ.",

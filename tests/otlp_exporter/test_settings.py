@@ -10,6 +10,7 @@ import yaml
 from modelwatch.roles import assemble_role
 from modelwatch.settings import Settings
 from modelwatch.settings_sources import load
+from otlp_exporter.derived.settings import DerivedSettings
 from otlp_exporter.settings import ExporterSettings
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import StartError
@@ -26,6 +27,8 @@ from telemetry import StartError
         ("[{name: a, endpoint: 'http://host:4317', ca_file: x}]", "https://"),
         ("[{name: a, endpoint: 'http://h:1'}, {name: a, endpoint: 'http://h:2'}]", "same name"),
         ("[{name: a, endpoint: 'http://h:1', colour: red}]", "not a setting"),
+        ("[{name: a, endpoint: 'http://h:1', signals: []}]", "signals is empty"),
+        ("[{name: a, endpoint: 'http://h:1', derived: {bounds_s: [2, 1]}}]", "rise"),
         ("[{name: a s3cret", "as YAML"),
     ],
 )
@@ -74,5 +77,9 @@ def test_the_examples_of_the_documentation_are_targets() -> None:
     targets = ExporterSettings.model_validate(yaml.safe_load(example)["exporter"]).targets
     assert [target.name for target in targets] == ["jaeger", "tempo", "prometheus", "cloud", "collector"]
     assert targets[3].address == ("otlp-gateway.example.com", 443)
-    fields = set(TargetSettings.model_fields)
+    derived = text.partition("## Derived metrics")[2].partition("```yaml\n")[2].partition("```")[0]
+    [mimir] = ExporterSettings.model_validate({"targets": yaml.safe_load(derived)}).targets
+    assert mimir.derived is not None
+    assert mimir.derived.metrics == ("http", "spans", "alerts")
+    fields = set(TargetSettings.model_fields) | set(DerivedSettings.model_fields)
     assert {field for field in fields if f"`{field}`" not in text} == set()

@@ -1,4 +1,4 @@
-"""Who evaluates: one process among all that could, and another within seconds when it dies.
+"""Who does what only one may do: one process among all that could, and another within seconds when it dies.
 
 A process that wants the lease watches the holder's beat and takes over when it has stood still for `lease_s` by its own
 monotonic clock. The holder counts as such only as long after its last write, so that one that cannot reach the database
@@ -12,12 +12,46 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import structlog
 
-from storage.alert_rounds import AlertRounds, Lease
-
 log = structlog.get_logger(__name__)
+
+
+class Seen(Protocol):
+    """What a lease is known by: whoever takes it raises `fence`, whoever holds it moves `beat`."""
+
+    @property
+    def holder(self) -> str:
+        """The name of who has it, empty for nobody."""
+        ...
+
+    @property
+    def fence(self) -> int:
+        """How often it was taken."""
+        ...
+
+    @property
+    def beat(self) -> int:
+        """How often it was written to."""
+        ...
+
+
+class LeaseStore(Protocol):
+    """Where a lease is kept."""
+
+    async def lease(self) -> Seen:
+        """Return who holds it."""
+        ...
+
+    async def take(self, holder: str, seen: Any) -> int | None:
+        """Take it if nothing has moved since `seen`, an answer of `lease`, and return the new fence."""
+        ...
+
+    async def release(self, holder: str, fence: int) -> None:
+        """Give it up."""
+        ...
 
 
 def holder_name() -> str:
@@ -29,15 +63,23 @@ class LeaseKeeper:
     """This process's view of the lease. What reads or writes raises `StorageUnavailableError`."""
 
     def __init__(
-        self, lease_s: float, rounds: AlertRounds, holder: str, monotonic_s: Callable[[], float] = time.monotonic
+        self,
+        lease_s: float,
+        store: LeaseStore,
+        holder: str,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        *,
+        duty: str,
     ) -> None:
+        """`duty` says in the log what the holder does."""
         self._lease_s = lease_s
-        self._rounds = rounds
+        self._store = store
         self._holder = holder
+        self._duty = duty
         self._monotonic_s = monotonic_s
         self._fence: int | None = None
         self._renewed = 0.0
-        self._seen: Lease | None = None
+        self._seen: Seen | None = None
         self._moved = monotonic_s()
 
     @property
@@ -69,7 +111,7 @@ class LeaseKeeper:
 
     async def try_to_take(self) -> bool:
         """Look, and take the lease if it is free or its holder has been still for too long."""
-        seen = await self._rounds.lease()
+        seen = await self._store.lease()
         now = self._monotonic_s()
         if self._seen is None or (seen.fence, seen.beat) != (self._seen.fence, self._seen.beat):
             if seen.holder:
@@ -77,12 +119,12 @@ class LeaseKeeper:
             self._seen = seen
         if seen.holder and now - self._moved < self._lease_s:
             return False
-        fence = await self._rounds.take(self._holder, seen)
+        fence = await self._store.take(self._holder, seen)
         if fence is None:
             return False
         self._fence = fence
         self.renewed()
-        log.info("evaluates the alerts now", holder=self._holder, before=seen.holder or "nobody")
+        log.info(f"{self._duty} now", holder=self._holder, before=seen.holder or "nobody")
         return True
 
     def renewed(self) -> None:
@@ -98,4 +140,4 @@ class LeaseKeeper:
         """Give it up, if this process has it."""
         fence, self._fence = self._fence, None
         if fence is not None:
-            await self._rounds.release(self._holder, fence)
+            await self._store.release(self._holder, fence)

@@ -1,0 +1,37 @@
+"""Which derived metrics a target gets, and in which form; part of its settings."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final, Literal
+
+from pydantic import BaseModel, Field, field_validator
+
+BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Those that OpenTelemetry's HTTP conventions advise for durations, in seconds."""
+
+Derived = Literal["http", "spans", "alerts"]
+
+
+class DerivedSettings(BaseModel, frozen=True, extra="forbid"):
+    """The derived metrics of one target."""
+
+    metrics: tuple[Derived, ...] = Field(
+        ("spans", "alerts"),
+        min_length=1,
+        description="`http`: http.server.request.duration; `spans`: traces.span.metrics.*; `alerts`: alert states.",
+    )
+    temporality: Literal["cumulative", "delta"] = Field("cumulative", description="Of counts and histograms.")
+    histogram: Literal["explicit", "exponential"] = Field("explicit", description="The kind of histogram.")
+    bounds_s: tuple[float, ...] = Field(
+        BOUNDS_S, min_length=1, max_length=200, description="Bounds of explicit buckets in seconds."
+    )
+    interval_s: int = Field(60, ge=5, le=3600, description="Seconds between two exports.")
+    max_groups: int = Field(1000, ge=1, le=20_000, description="Series; what is beyond is added up into one.")
+
+    @field_validator("bounds_s")
+    @classmethod
+    def _rise(cls, bounds_s: tuple[float, ...]) -> tuple[float, ...]:
+        if bounds_s[0] <= 0 or any(low >= high for low, high in pairwise(bounds_s)):
+            raise ValueError("bounds_s must be positive and rise")
+        return bounds_s

@@ -1,0 +1,60 @@
+"""What was counted of one group: calls by bucket of duration, how many failed, and the sum of durations.
+
+Pure. Whole numbers without a limit, as they add up for as long as a group lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from telemetry import ExponentialHistogram
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """`buckets` has counts by the index of `telemetry.exponential_histogram`."""
+
+    buckets: Mapping[int, int] = field(default_factory=dict)
+    errors: int = 0
+    sum_ns: int = 0
+
+    @classmethod
+    def of(cls, durations: ExponentialHistogram, errors: int) -> Tally:
+        """Return the tally of calls that took so long."""
+        return cls(durations.bucket_counts(), errors, durations.sum_ns)
+
+    @property
+    def calls(self) -> int:
+        """How many calls there were."""
+        return sum(self.buckets.values())
+
+    def plus(self, other: Tally) -> Tally:
+        """Return the calls of both."""
+        buckets = dict(self.buckets)
+        for index, count in other.buckets.items():
+            buckets[index] = buckets.get(index, 0) + count
+        return Tally(buckets, self.errors + other.errors, self.sum_ns + other.sum_ns)
+
+    def beyond(self, other: Tally) -> Tally:
+        """Return what is here and not in `other`; what is there alone counts as nothing."""
+        rest = {index: count - other.buckets.get(index, 0) for index, count in self.buckets.items()}
+        return Tally(
+            {index: count for index, count in rest.items() if count > 0},
+            max(self.errors - other.errors, 0),
+            max(self.sum_ns - other.sum_ns, 0),
+        )
+
+    def document(self) -> list[Any]:
+        """Return a form for JSON."""
+        return [list(self.buckets), list(self.buckets.values()), self.errors, self.sum_ns]
+
+    @classmethod
+    def of_document(cls, document: list[Any]) -> Tally:
+        """Read what `document` wrote."""
+        indexes, counts, errors, sum_ns = document
+        return cls(dict(zip(indexes, counts, strict=True)), errors, sum_ns)
+
+
+NOTHING = Tally()
