@@ -76,7 +76,11 @@ def test_a_frame_of_cgroup_v1_tells_page_cache_and_network() -> None:
 
 
 def test_a_frame_of_cgroup_v2_tells_the_same() -> None:
-    """Version 2 has other names in its memory statistics, operations in lower case, and no list of CPUs."""
+    """Version 2 has other names in its memory statistics, operations in lower case, and no list of CPUs.
+
+    This frame is written down after Docker's code, not recorded: where the tests are made the controllers of CPU,
+    memory, I/O and processes belong to version 1, and a version 2 that is mounted beside has none to give to an engine.
+    """
     found = readings("docker-cgroup-v2", Limits(cores=2.0, cpu_set_size=1, memory_bytes=536870912))
     assert value(found, "container.cpu.usage") == pytest.approx(1.5)
     assert value(found, "container.cpu.limit_utilization") == pytest.approx(1.5)  # of the one CPU of its set
