@@ -6,11 +6,13 @@ A page is a folder with one function that makes its `Page`; see "Add a page" in 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from alerting.channels.desk import ChannelDesk
 from alerting.desk import AlertDesk
-from dash_app import alerts, containers, overview, pipeline, service, traces
+from dash_app import alerts, configuration, containers, overview, pipeline, service, traces
+from dash_app.configuration.known_setting import KnownSetting
 from dash_app.marking import with_marks
 from dash_app.shared.alert_news import AlertNews
 from dash_app.shell.page import Page
@@ -32,6 +34,7 @@ class Sources:
     counters: Counters = field(default_factory=Counters)
     pipeline: PipelineQuery | None = None
     traces: TraceQuery | None = None
+    settings: Sequence[KnownSetting] = ()
 
 
 def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...]:
@@ -47,4 +50,6 @@ def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...
         pages.append(alerts.page(sources.alerts, sources.channels, sources.now_ns))
     if sources.pipeline is not None:
         pages.append(pipeline.page(sources.pipeline))
+    if sources.settings:
+        pages.append(configuration.page(sources.settings, sources.now_ns))
     return tuple(pages if news is None else [with_marks(page, news) for page in pages])

@@ -6,6 +6,7 @@ what it runs and no more, which makes a receiver's process 65 MB smaller, a proc
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -301,6 +302,7 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
     from api.web_server import WebServer
     from dash_app.component import mount as mount_pages
     from dash_app.pages import Sources
+    from modelwatch.known_settings import known_settings
     from query import TraceQuery
     from query.pipeline import PipelineQuery
     from storage.component import (
@@ -343,6 +345,7 @@ def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: As
         counters=made.counters,
         pipeline=pipeline,
         traces=traces,
+        settings=known_settings(settings, os.environ),
     )
     mount_pages(app, dash, sources)
     api = settings.api

@@ -51,10 +51,11 @@ class Canary:
         self._instance = instance
         self._counters = counters
         self._now_ns = now_ns
-        self._measured: deque[tuple[int, float]] = deque(maxlen=int(_KEPT_S / settings.canary_interval_s) + 1)
+        self._measured: deque[tuple[int, float]] = deque(maxlen=2 * int(_KEPT_S / settings.canary_interval_s) + 2)
         self._last_s = 0.0
         self._sent_ns: deque[int] = deque(maxlen=1_000)
         self._task: asyncio.Task[None] | None = None
+        self._under_way_ns: int | None = None
         self._is_observed = False
         for name in ("canary_sent_spans", "canary_seen_spans", "canary_lost_spans"):
             counters.declare(name)
@@ -73,7 +74,7 @@ class Canary:
 
     async def measure_once(self) -> float | None:
         """Send one span; return the seconds from its end until it was seen, `None` if that took too long."""
-        end_ns = self._now_ns()
+        self._under_way_ns = end_ns = self._now_ns()
         self._counters.add("canary_sent_spans")
         try:
             async with asyncio.timeout(self._settings.canary_timeout_s):
@@ -84,8 +85,11 @@ class Canary:
         except (TimeoutError, ModelWatchError) as error:
             log.debug("the canary was not seen", reason=str(error) or "no answer in time")
             self._counters.add("canary_lost_spans")
+            # One that was refused at once never came at all, which is no better than one that took too long.
             self._keep(max((self._now_ns() - end_ns) / _NS_PER_S, self._settings.canary_timeout_s))
             return None
+        finally:
+            self._under_way_ns = None
         waited_s = (self._now_ns() - end_ns) / _NS_PER_S
         self._counters.add("canary_seen_spans")
         self._last_s = waited_s
@@ -111,16 +115,31 @@ class Canary:
         return sum(item.total.calls for item in ours) >= due > 0
 
     def _keep(self, waited_s: float) -> None:
-        self._measured.append((self._now_ns() // _NS_PER_S, waited_s))
+        self._measured += [(self._now_ns() // _NS_PER_S, one) for one in self._with_unsent(waited_s)]
         if not self._is_observed:
             # Before the first there is nothing to say, which is not 0.
             self._is_observed = True
-            self._counters.observe("canary_last_s", lambda: self._last_s)
+            self._counters.observe("canary_last_s", lambda: max(self._last_s, self._waiting_s()))
             self._counters.observe("canary_p50_s", lambda: self._quantile(0.5))
             self._counters.observe("canary_p95_s", lambda: self._quantile(0.95))
 
+    def _with_unsent(self, waited_s: float) -> list[float]:
+        """Return a wait, and those of the spans that were due meanwhile and not sent, as this one was waited for.
+
+        Otherwise the slowest minute would have the fewest spans ("coordinated omission", G. Tene).
+        """
+        interval_s = self._settings.canary_interval_s
+        return [waited_s - missed * interval_s for missed in range(int(waited_s // interval_s) + 1)]
+
+    def _waiting_s(self) -> float:
+        end_ns = self._under_way_ns
+        return 0.0 if end_ns is None else (self._now_ns() - end_ns) / _NS_PER_S
+
     def _quantile(self, share: float) -> float:
-        """By the nearest rank: one of the values that were measured."""
+        """By the nearest rank: one of the values that were measured, or of one that is under way for long."""
         since_s = self._now_ns() // _NS_PER_S - _KEPT_S
-        values = sorted(waited for at_s, waited in list(self._measured) if at_s >= since_s)
+        values = [waited for at_s, waited in list(self._measured) if at_s >= since_s]
+        if (waiting_s := self._waiting_s()) > max(values, default=0.0):
+            values += self._with_unsent(waiting_s)
+        values.sort()
         return values[max(-int(-share * len(values) // 1), 1) - 1] if values else 0.0

@@ -15,8 +15,6 @@ from dash_app.shared.kpi_cards import short_card
 from dash_app.shared.names import visible
 from query.pipeline import PipelineAnswer
 
-REPLAY = "modelwatch deadletters list"
-
 
 def summary(answer: PipelineAnswer) -> list[Component]:
     """Return the cards; each carries its name as `data-kpi`."""
@@ -65,12 +63,14 @@ def notices(answer: PipelineAnswer) -> list[Component]:
         if one.state == "failing":
             wrong = "; ".join(f"{name}: {message}" for name, message in one.report.failures.items() if message)
             said.append(f"The {visible(one.report.role)} on {visible(one.report.host)} is not well: {visible(wrong)}")
+    if any(flow.in_flight for flow in answer.flows) and not _is_stored_by_anybody(answer):
+        said.append("No processor runs: what is received waits in RabbitMQ. Start modelwatch processor.")
     if (held.get("canary_p95_s") or 0) > PROMISED_S:
         said.append(
             f"Figures are {formatting.duration(held['canary_p95_s']).text} behind at P95, more than {PROMISED_S:g} s."
         )
     if held.get("rabbit_dead_letters"):
-        said.append(f"Batches are among the dead letters: `{REPLAY}` says why; `modelwatch deadletters replay --all`.")
+        said.append("Dead letters wait: modelwatch deadletters list says why, replay sends them again.")
     if held.get("spill_batches"):
         said.append(f"{formatting.count(int(held['spill_batches']))} batches wait on a receiver's disk for RabbitMQ.")
     free, least = held.get("storage_free_bytes"), held.get("storage_warn_free_bytes")
@@ -80,6 +80,10 @@ def notices(answer: PipelineAnswer) -> list[Component]:
             f"{formatting.size(held.get('storage_min_free_bytes')).text} the oldest figures are deleted."
         )
     return [html.Div(text, className="alerts-trust") for text in said]
+
+
+def _is_stored_by_anybody(answer: PipelineAnswer) -> bool:
+    return any(one.state in ("well", "failing") and one.report.role in ("processor", "up") for one in answer.processes)
 
 
 def _whole(value: float | None) -> Figure:

@@ -37,6 +37,7 @@ def flows(answer: PipelineAnswer) -> Component:
         html.Tr(
             [
                 html.Th(flow.signal, scope="row"),
+                html.Td(balance_words(flow), className=f"pipeline-balance is-{balance_tone(flow)}"),
                 *(
                     html.Td(
                         formatting.count(getattr(flow, name)),
@@ -45,12 +46,11 @@ def flows(answer: PipelineAnswer) -> Component:
                     )
                     for name in COUNTS
                 ),
-                html.Td(balance_words(flow), className=f"pipeline-balance is-{balance_tone(flow)}"),
             ]
         )
         for flow in answer.flows
     ]
-    return _table(["Signal", *COUNTS.values(), "Balance"], rows)
+    return _table(["Signal", "Balance", *COUNTS.values()], rows)
 
 
 def balance_tone(flow: SignalFlow) -> str:

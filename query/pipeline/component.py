@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from query.pipeline.answers import PipelineAnswer, PipelineStep, ProcessState, ProcessStatus
-from query.pipeline.flows import SILENT_AFTER_S, flows_of, gauges_of, living, sums_of
+from query.pipeline.flows import SILENT_AFTER_S, flows_of, gauges_of, living, rates_between, sums_of
 from query.question import QuestionError
 from telemetry import NowNs, ProcessReport
 
@@ -80,6 +80,8 @@ class PipelineQuery:
         is_now = end_s is None or end_s >= int(now_s)
         last = sums_of(reports) if is_now or not points else points[-1][1]["sums"]
         since_s = base[0] if base else first_ms // 1000 or start_s
+        # The last point may be of this very moment; the one before it is ten seconds older.
+        lately = points[-2] if len(points) > 1 else base or (since_s, {"sums": {}})
         lost = any(_is_lost(one, now_ms) and one.noted_ms >= 1000 * since_s for one in reports)
         return PipelineAnswer(
             start_s,
@@ -89,9 +91,9 @@ class PipelineQuery:
             flows_of(
                 base[1]["sums"] if base else {},
                 last,
-                waiting_batches=int(gauges.get("rabbit_queue_batches", 0) + gauges.get("spill_batches", 0)),
+                is_something_waiting=_may_wait(gauges),
                 tolerance_s=_REPORTS_APART_S,
-                seconds=until_s - since_s,
+                recent=rates_between(lately[1]["sums"], last, until_s - lately[0]),
                 lost_process=lost,
             ),
             tuple(sorted((_status(one, now_ms) for one in reports if one.process_id != _PAST), key=_rank)),
@@ -100,6 +102,12 @@ class PipelineQuery:
             tuple(overflow for one in alive for overflow in one.figures.overflows),
             sum(_lost_canaries(one) for one in alive),
         )
+
+
+def _may_wait(gauges: Mapping[str, float]) -> bool:
+    """Tell whether something waits in RabbitMQ or on a disk, or nobody can say that nothing does."""
+    is_queue_seen = gauges.get("rabbit_source_connected", 0) > 0
+    return not is_queue_seen or gauges.get("rabbit_queue_batches", 0) + gauges.get("spill_batches", 0) > 0
 
 
 def _is_lost(report: ProcessReport, now_ms: int) -> bool:

@@ -8,6 +8,7 @@ with RabbitMQ between, what lies between is in flight.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -61,12 +62,17 @@ def flows_of(
     before: Mapping[str, Mapping[str, int]],
     now: Sums,
     *,
-    waiting_batches: int,
+    is_something_waiting: bool,
     tolerance_s: float,
-    seconds: float,
+    recent: Mapping[str, float],
     lost_process: bool,
 ) -> tuple[SignalFlow, ...]:
-    """Return the flows between two sums. `lost_process` says that one ended without its last report meanwhile."""
+    """Return the flows between two sums.
+
+    `is_something_waiting` says that items may lie between a receiver and a processor; `lost_process` that one ended
+    without its last report meanwhile; `recent` is how many items came lately per second, by signal, by which what comes
+    between two reports is judged.
+    """
     flows = []
     for signal, counts in now.items():
         base = before.get(signal, {})
@@ -76,9 +82,9 @@ def flows_of(
         # Said by the receivers less what the processors settled; with a queue between, it may be on its way.
         open_items = accepted - settled - delta["dead_lettered"]
         in_hand = max(delta["taken"] - settled - delta["poison"] - delta["handed_back"], 0)
-        tolerance = int(accepted / max(seconds, 1) * tolerance_s) if delta["queued"] else in_hand
+        tolerance = math.ceil(recent.get(signal, 0.0) * tolerance_s) if delta["queued"] else in_hand
         if delta["queued"]:
-            in_flight = max(open_items, 0) if waiting_batches or in_hand or open_items <= tolerance else 0
+            in_flight = max(open_items if is_something_waiting else min(open_items, in_hand), 0)
             received = accepted + delta["rejected"]
         else:
             in_flight = in_hand
@@ -104,6 +110,14 @@ def flows_of(
             )
         )
     return tuple(flows)
+
+
+def rates_between(before: Mapping[str, Mapping[str, int]], now: Sums, seconds: float) -> dict[str, float]:
+    """Return per signal how many items were accepted per second."""
+    return {
+        signal: max(counts["accepted"] - before.get(signal, {}).get("accepted", 0), 0) / max(seconds, 1.0)
+        for signal, counts in now.items()
+    }
 
 
 def _balance(unexplained: int, in_flight: int, tolerance: int, *, lost_process: bool) -> Balance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,13 +82,19 @@ async def test_what_vanished_is_said() -> None:
     assert (with_less.balance, with_less.unexplained) == ("surplus", -40)
 
 
+CONNECTED = {"rabbit_source_connected": 1, "rabbit_dead_letters": 1}
+
+
 def distributed(accepted: int, stored: int, queue: int) -> list[ProcessReport]:
     sent = {"receiver_accepted_items": accepted, "exporter_published_batches": accepted}
     got = {"processor_received_items": stored + 3, "processor_stored_items": stored, "processor_poison_items": 3}
     source = {"rabbit_source_dead_lettered_batches": 1}
     return [
         report("receiver", figures(sent)),
-        report("processor", figures(got | source, rabbit_queue_batches=queue, rabbit_dead_letters=1)),
+        report(
+            "processor",
+            figures(got | source, rabbit_queue_batches=queue, rabbit_dead_letters=1, rabbit_source_connected=1),
+        ),
     ]
 
 
@@ -106,6 +113,13 @@ async def test_with_an_empty_queue_what_is_not_stored_is_missing() -> None:
     assert (await traces(*distributed(1000, 990, queue=0))).balance in ("balanced", "in_flight")
 
 
+async def test_without_a_processor_what_waits_is_in_flight() -> None:
+    """Nobody reads the queue, so that nobody can say that it is empty."""
+    sender, worker = distributed(1000, 400, queue=0)
+    flow = await traces(sender, replace(worker, has_ended=True))
+    assert (flow.balance, flow.in_flight) == ("in_flight", 597)
+
+
 async def test_a_killed_process_makes_a_difference_uncertain() -> None:
     """As what it counted last was never told; one that ended in order does not."""
     sender, worker = distributed(1000, 400, queue=0)
@@ -113,6 +127,17 @@ async def test_a_killed_process_makes_a_difference_uncertain() -> None:
     assert (await traces(sender, worker, dead)).balance == "uncertain"
     ended = report("processor-2", Figures(), age_s=40, has_ended=True)
     assert (await traces(sender, worker, ended)).balance == "missing"
+
+
+async def test_what_comes_between_two_reports_is_judged_by_what_came_lately() -> None:
+    """While much comes a difference may be on its way; when nothing has come for a while it is one."""
+    sender, worker = distributed(10_000, 9_500, queue=0)
+    rising = {NOW_S - 20: course_text(distributed(5_000, 5_000, queue=0), 0), NOW_S - 10: None}
+    still = {NOW_S - 20: course_text([sender, worker], 0), NOW_S - 10: course_text([sender, worker], 0)}
+    rising[NOW_S - 10] = rising[NOW_S - 20]
+    assert (await traces(sender, worker, course=rising)).balance == "balanced"  # type: ignore[arg-type]
+    flow = await traces(sender, worker, course=still)  # type: ignore[arg-type]
+    assert (flow.balance, flow.unexplained, flow.tolerance) == ("missing", 497, 0)
 
 
 async def test_flows_are_those_of_the_range() -> None:

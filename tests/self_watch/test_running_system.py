@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from tests.support.browser import open_browser
@@ -16,6 +17,8 @@ from tests.support.ports import free_port
 from tests.support.processes import RunningProcess
 from tests.support.systems import System, embedded_system
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANARY = {"MODELWATCH_SELF_WATCH__CANARY_IS_ENABLED": "true", "MODELWATCH_SELF_WATCH__CANARY_INTERVAL_S": "1"}
 
@@ -28,11 +31,12 @@ async def system_of(url: str) -> dict[str, Any]:
         return found
 
 
-@pytest_asyncio.fixture
-async def watched(tmp_path: Path, monkeypatch: Any) -> AsyncIterator[System]:
-    """`modelwatch up` with a canary."""
-    monkeypatch.setattr("tests.support.processes._NO_CANARY", CANARY)
-    async with embedded_system(tmp_path) as system:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def watched(tmp_path_factory: Any) -> AsyncIterator[System]:
+    """`modelwatch up` with a canary, in its second life."""
+    async with embedded_system(tmp_path_factory.mktemp("watched"), **CANARY) as system:
+        system.roles["up"].stop()
+        await system.start("up", "up")
         yield system
 
 
@@ -47,7 +51,9 @@ async def test_the_canary_is_timed_and_in_no_figure(watched: System) -> None:
     assert 0 < system["gauges"]["canary_p50_s"] <= system["gauges"]["canary_p95_s"]
     assert system["canary_lost"] == 0
     assert system["flows"][0]["balance"] in ("balanced", "in_flight")
-    assert [(one["role"], one["pid"]) for one in system["processes"]] == [("up", watched.roles["up"].pid)]
+    running, ended = system["processes"]
+    assert (running["role"], running["state"], running["pid"]) == ("up", "well", watched.roles["up"].pid)
+    assert (ended["role"], ended["state"]) == ("up", "ended")
     async with httpx.AsyncClient(timeout=20) as client:
         assert (await client.get(f"{watched.url}/api/v1/services")).json()["items"] == []
         everything = await client.get(f"{watched.url}/api/v1/red?span_kind=SERVER,CLIENT,INTERNAL,CONSUMER,PRODUCER")
@@ -56,8 +62,6 @@ async def test_the_canary_is_timed_and_in_no_figure(watched: System) -> None:
 
 async def test_the_page_shows_what_the_api_says(watched: System, artifacts: Path) -> None:
     """Flows, processes and cards; nothing is complained about; a phone has no room beside it; restarts are seen."""
-    watched.roles["up"].stop()
-    await watched.start("up", "up")
     async with open_browser() as browser:
         context = await browser.new_context(viewport={"width": 390, "height": 844})
         tab = await watched_tab(context)
@@ -81,6 +85,27 @@ async def test_the_page_shows_what_the_api_says(watched: System, artifacts: Path
         await context.close()
 
 
+async def test_the_page_of_settings_shows_what_is_set(watched: System, artifacts: Path) -> None:
+    """What was changed at first, all on demand, found by words; where it came from, and no secret."""
+    async with open_browser() as browser:
+        context = await browser.new_context(viewport={"width": 390, "height": 844})
+        tab = await watched_tab(context)
+        await tab.open(watched.url + "/settings")
+        await tab.until("[data-setting='receiver.grpc_port']")
+        row = await tab.text("[data-setting='receiver.grpc_port']")
+        assert str(watched.grpc_port) in row
+        assert "environment" in row
+        assert "default: 4317" in row
+        assert not await tab.page.query_selector("[data-setting='processor.max_series']")
+        await tab.open(watched.url + "/settings?show=all&q=max_series")
+        await tab.until("[data-setting='processor.max_series']")
+        assert not await tab.page.query_selector("[data-setting='receiver.grpc_port']")
+        assert await tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+        await tab.page.screenshot(path=artifacts / "settings-phone.png", full_page=True)
+        assert tab.complaints == []
+        await context.close()
+
+
 async def test_who_has_no_database_is_asked(tmp_path: Path) -> None:
     """A role that only answers for its health is on the page, and said to be silent once it is killed."""
     health = free_port()
@@ -90,10 +115,8 @@ async def test_who_has_no_database_is_asked(tmp_path: Path) -> None:
         "MODELWATCH_HEALTH__PORT": str(health),
         "MODELWATCH_DATA_DIR": str(tmp_path),
     }
-    async with embedded_system(tmp_path) as system:
-        system.roles["up"].stop()
-        system.environment["MODELWATCH_SELF_WATCH__ADDRESSES"] = f"http://127.0.0.1:{health}"
-        await system.start("up", "up")
+    asked = {"MODELWATCH_SELF_WATCH__ADDRESSES": f"http://127.0.0.1:{health}"}
+    async with embedded_system(tmp_path, **asked) as system:
         command = [sys.executable, "-m", "modelwatch", "containers"]
         running = RunningProcess(command, alone, tmp_path / "containers.log")
         try:

@@ -44,9 +44,9 @@ class System:
 
 
 @contextlib.asynccontextmanager
-async def embedded_system(folder: Path) -> AsyncIterator[System]:
+async def embedded_system(folder: Path, **environment: str) -> AsyncIterator[System]:
     """Run `modelwatch up`, nothing else, with its data in `folder`."""
-    async with _running(_system(folder, {}), EMBEDDED) as system:
+    async with _running(_system(folder, environment), EMBEDDED) as system:
         yield system
 
 
