@@ -70,7 +70,7 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
         "their age.",
     )
     max_found_spans: int = Field(
-        100_000,
+        50_000,
         ge=1_000,
         description="Most kept spans that one search looks at; the answer tells how to go on from there.",
     )
