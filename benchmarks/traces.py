@@ -1,6 +1,6 @@
 """How long a search takes over a day of kept spans, how long one trace, and how large a record is.
 
-One service in fifty, ten routes each, one request in fifty failed. `python -m benchmarks.traces 1000000` for more spans.
+Fifty services of ten routes, one request in fifty failed; `python -m benchmarks.traces 1000000` for more spans.
 """
 
 from __future__ import annotations

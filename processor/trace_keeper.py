@@ -24,8 +24,9 @@ from telemetry.kept_span import NS_PER_S
 
 _BURST_S: Final = 10
 _RESERVE: Final = 0.25
-"""The share of the budget that a sample leaves for errors and what is slow."""
-_REMEMBERED_TRACES: Final = 10_000
+"""The share of the budget that is left for errors and what is slow."""
+_OUTSTANDING: Final = (KeptAs.ERROR, KeptAs.SLOW)
+_REMEMBERED_TRACES: Final = 2_000
 _SPAN_ID_BYTES: Final = 8
 
 
@@ -106,11 +107,11 @@ class TraceKeeper:
         return found
 
     def _affordable(self, chosen: dict[int, KeptAs]) -> dict[int, KeptAs]:
-        """Return the first of the chosen, as many as the budget has room for; samples leave some of it to others."""
+        """Return the first of the chosen, as many as the budget has room for, some of it for what stands out only."""
         return {
             row: kept_as
             for row, kept_as in chosen.items()
-            if self._spans_left.take(1, reserve=_RESERVE if kept_as is KeptAs.SAMPLE else 0.0)
+            if self._spans_left.take(1, reserve=0.0 if kept_as in _OUTSTANDING else _RESERVE)
         }
 
     def _records(self, seen: SeenSpans, chosen: dict[int, KeptAs]) -> list[KeptSpan]:
@@ -124,7 +125,7 @@ class TraceKeeper:
     def _record(self, seen: SeenSpans, row: int, span: Any, resource: Resource, kept_as: KeptAs) -> KeptSpan | None:
         """Return the record of a span, `None` if its ids are not those of one or it is the canary's."""
         whole = self._details.parse(span.SerializeToString())
-        if whole is None or len(whole.trace_id) != TRACE_ID_BYTES or len(whole.span_id) != _SPAN_ID_BYTES:
+        if whole is None or not _is_id(whole.trace_id, TRACE_ID_BYTES) or not _is_id(whole.span_id, _SPAN_ID_BYTES):
             return None
         outcome, limit = int(seen.outcome[row]), self._text_limit_chars
         kind = derivation.KIND_OF[span.kind]
@@ -140,7 +141,7 @@ class TraceKeeper:
             end_ns=end_ns,
             trace_id=whole.trace_id,
             span_id=whole.span_id,
-            parent_span_id=whole.parent_span_id[:_SPAN_ID_BYTES],
+            parent_span_id=whole.parent_span_id if _is_id(whole.parent_span_id, _SPAN_ID_BYTES) else b"",
             duration_ns=max(end_ns - int(seen.start_ns[row]), 0),
             service_name=series.service_name,
             service_version=series.service_version,
@@ -159,3 +160,8 @@ class TraceKeeper:
             kept_as=kept_as,
             detail=self._details.of(whole),
         )
+
+
+def _is_id(raw: bytes, length: int) -> bool:
+    """Tell whether bytes are an id; all zeros are none (trace.proto), which some senders write for a missing parent."""
+    return len(raw) == length and any(raw)

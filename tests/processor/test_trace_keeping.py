@@ -213,5 +213,17 @@ def test_nothing_is_kept_when_that_is_turned_off(keep: Callable[..., list[KeptSp
 
 def test_spans_without_proper_ids_are_not_kept(keep: Callable[..., list[KeptSpan]]) -> None:
     """Ids of other lengths, which only a queue may hold, make no record and spoil none."""
-    bad = span("bad", trace_id=b"short", span_id=b"x")
-    assert len(keep(keeper_of(), [bad, *request_of(1)])) == 3
+    bad = [span("bad", trace_id=b"short", span_id=b"x"), span("bad", trace_id=bytes(16))]
+    root = span("root", parent_span_id=bytes(8))
+    kept = keep(keeper_of(), [*bad, root, *request_of(1)])
+    assert len(kept) == 4
+    assert [one.parent_span_id for one in kept if one.name == "root"] == [b""]
+
+
+def test_a_trace_without_end_leaves_room_for_the_errors_of_others(keep: Callable[..., list[KeptSpan]]) -> None:
+    """Thousands of spans beside an error do not use up what is left for errors."""
+    keeper = keeper_of(max_spans_per_s=10, max_slow_per_route=0)
+    failed = request_of(1, spans=5_000, attributes={"http.response.status_code": 500})
+    others = [request_of(trace, spans=1, attributes={"http.response.status_code": 500}) for trace in range(2, 12)]
+    keep(keeper, failed)
+    assert len([one for one in keep(keeper, *others) if one.kept_as == KeptAs.ERROR]) == 10
