@@ -58,6 +58,7 @@ async def test_the_canary_is_timed_and_in_no_figure(watched: System) -> None:
         assert (await client.get(f"{watched.url}/api/v1/services")).json()["items"] == []
         everything = await client.get(f"{watched.url}/api/v1/red?span_kind=SERVER,CLIENT,INTERNAL,CONSUMER,PRODUCER")
         assert everything.json()["items"] == []
+        assert (await client.get(f"{watched.url}/api/v1/traces")).json()["items"] == []
 
 
 async def test_the_page_shows_what_the_api_says(watched: System, artifacts: Path) -> None:
