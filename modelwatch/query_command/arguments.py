@@ -21,6 +21,8 @@ def add_topics(parser: argparse.ArgumentParser) -> None:
         command = topics.add_parser(
             name, help=topic.summary, description=f"{topic.summary[0].upper()}{topic.summary[1:]}."
         )
+        if topic.place:
+            command.add_argument("place", metavar=topic.place.upper(), help=f"its {topic.place}")
         _add_parameters(command, topic)
         _add_output(command, topic)
 

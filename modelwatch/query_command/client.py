@@ -40,8 +40,8 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def ask(self, path: str, parameters: Parameters) -> dict[str, Any]:
-        """Return the document at this path. Raises `AskingError`."""
+    def ask(self, path: str, parameters: Parameters, items: str = "items") -> dict[str, Any]:
+        """Return the document at this path, which has a list of `items`. Raises `AskingError`."""
         try:
             response = self._client.get(f"{self._url}{path}", params=dict(parameters))
         except httpx.TimeoutException:
@@ -55,7 +55,7 @@ class Client:
         if response.status_code != HTTPStatus.OK:
             raise AskingError(self._refusal(response))
         document = _json(response)
-        if not isinstance(document, dict) or not isinstance(document.get("items"), list):
+        if not isinstance(document, dict) or not isinstance(document.get(items), list):
             raise AskingError(f"what answers at {self._url} is not ModelWatch: set --url or {_URL}")
         return document
 

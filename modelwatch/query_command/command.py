@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final, TextIO
+from urllib.parse import quote
 
 from api.parameters import duration_s
 from modelwatch.query_command.arguments import START
@@ -50,7 +51,8 @@ def run_query(settings: Settings, options: argparse.Namespace, out: TextIO | Non
 
 def _ask_and_write(client: Client, topic: Topic, options: argparse.Namespace, out: TextIO) -> None:
     while True:
-        document = client.ask(topic.path, _parameters(options))
+        path = topic.path.replace(f"{{{topic.place}}}", quote(options.place, safe="")) if topic.place else topic.path
+        document = client.ask(path, _parameters(options), topic.items)
         text = _writer(topic, options)(document)
         if options.watch and out.isatty():
             out.write(_CLEAR)
@@ -87,7 +89,7 @@ def _writer(topic: Topic, options: argparse.Namespace) -> Callable[[dict[str, An
     is_csv, is_by_point = options.output == "csv", getattr(options, "points", False)
 
     def write(document: dict[str, Any]) -> str:
-        items = document["items"]
+        items = document[topic.items]
         rows = point_rows(items, topic.identity) if is_by_point else item_rows(items)
         if is_csv:
             return comma_separated(rows, columns_of(rows))

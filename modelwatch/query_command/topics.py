@@ -15,11 +15,12 @@ from api.alert_parameters import AlertHistoryParameters, OpenAlertsParameters
 from api.metric_parameters import MetricsParameters
 from api.parameters import NoParameters, RedParameters, ServicesParameters
 from api.resource_parameters import InstancesParameters, ResourcesParameters
+from api.trace_parameters import TracesParameters
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A question; its answer is an object with `items`."""
+    """A question; its answer is an object with a list of items."""
 
     path: str
     summary: str
@@ -28,6 +29,10 @@ class Topic:
     """What a table shows of an item, in this order, where it is there; CSV has everything."""
     identity: tuple[str, ...] = ()
     """What says whose points they are; empty for items that have none."""
+    items: str = "items"
+    """Under which name the items are."""
+    place: str = ""
+    """What the path has in braces, which is asked for by an argument of its own."""
 
 
 TOPICS: Final[Mapping[str, Topic]] = {
@@ -43,6 +48,20 @@ TOPICS: Final[Mapping[str, Topic]] = {
         RedParameters,
         ("labels", "calls", "rate_per_s", "error_rate", "p50_s", "p95_s", "p99_s"),
         ("labels",),
+    ),
+    "traces": Topic(
+        "/api/v1/traces",
+        "single requests that were kept: errors, the slowest, and some of the others",
+        TracesParameters,
+        ("start", "service", "version", "method", "route", "status_code", "error", "duration_s", "kept_as", "trace_id"),
+    ),
+    "trace": Topic(
+        "/api/v1/traces/{trace_id}",
+        "all that is kept of one trace",
+        NoParameters,
+        ("start", "depth", "service", "name", "span_kind", "status_code", "error", "duration_s", "span_id"),
+        items="spans",
+        place="trace_id",
     ),
     "resources": Topic(
         "/api/v1/resources",

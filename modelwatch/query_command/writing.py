@@ -77,6 +77,8 @@ def _text(cell: Cell) -> str:
 
 
 def _csv_cell(cell: Cell) -> Cell:
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 

@@ -139,11 +139,23 @@ def test_no_name_does_anything_to_a_spreadsheet(system: System) -> None:
 @pytest.mark.parametrize("output", ["table", "json", "csv"])
 def test_every_topic_can_be_asked_in_every_form(system: System, topic: str, output: str) -> None:
     """Each ends with 0, and a table shows columns that the answer has."""
-    code, text = query(system.url, topic, "--output", output)
+    place = [items_of(system, "/api/v1/traces?service=shop")[0]["trace_id"]] if TOPICS[topic].place else []
+    code, text = query(system.url, topic, *place, "--output", output)
     assert code == 0
     assert text
     if output == "table" and text != "Nothing was found.\n":
         assert set(text.splitlines()[0].split()) & set(TOPICS[topic].columns) or "service" in text.splitlines()[0]
+
+
+def test_one_trace_is_asked_by_its_id(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+    """The spans of the API, one a row; an id that nobody kept, or that is none, is one line."""
+    trace_id = items_of(system, "/api/v1/traces?service=shop&error=true")[0]["trace_id"]
+    code, text = query(system.url, "trace", trace_id, "--output", "csv")
+    assert code == 0
+    assert [(row["service"], row["status_code"], row["error"]) for row in rows_of(text)] == [("shop", "500", "true")]
+    for unknown in ("0" * 31 + "1", "../services"):
+        assert query(system.url, "trace", unknown)[0] == 1
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_mistake_in_a_parameter_is_one_line(system: System, capsys: pytest.CaptureFixture[str]) -> None:
