@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,20 @@ async def test_page_cache_is_no_working_set(engine: DockerEngine, watching: Watc
         )
         assert usage > 28 * MIB
         assert working_set < 8 * MIB
+
+
+async def test_processes_and_uptime_are_read_back(engine: DockerEngine, watching: Watch) -> None:
+    """A shell with two processes beside it and a limit of them. Bytes of disk and network are read of recorded frames:
+
+    a kernel without limits of I/O counts none on cgroup v1, and the containers here have no network.
+    """
+    container = engine.run("three", f"{SLEEP} & {SLEEP} & wait", PidsLimit=50)
+    async with watching(engine=engine.url) as watched:
+        await eventually(lambda: watched.sent.last("container.pids.count", "three") == 3, timeout_s=30)
+        assert watched.sent.last("container.pids.limit", "three") == 50
+        point = watched.sent.points("container.uptime", "three")[-1]
+        started = datetime.fromisoformat(engine.inspect(container)["State"]["StartedAt"][:19] + "+00:00")
+        assert point.value == pytest.approx(point.time_unix_nano / 1e9 - started.timestamp(), abs=2)
 
 
 async def test_a_container_is_followed_through_its_life(engine: DockerEngine, watching: Watch) -> None:
