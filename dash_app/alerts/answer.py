@@ -40,28 +40,28 @@ def _tab(snapshot: Snapshot) -> Filling:
         case "history":
             of = snapshot.view.of_rule
             return {
-                "alerts-history-list": {"children": lists.history_list(snapshot)},
+                "alerts-history-list": {"content": lists.history_list(snapshot)},
                 "alerts-history-more": {"children": lists.history_more(snapshot)},
                 "alerts-history-note": {"children": f"of {visible(snapshot.rule_name(of))}" if of else ""},
             }
         case "rules":
             return {
-                "alerts-rules-list": {"children": lists.rule_list(snapshot)},
+                "alerts-rules-list": {"content": lists.rule_list(snapshot)},
                 "alerts-rules-count": {"children": formatting.count(len(snapshot.rules))},
             }
         case "silences":
             return {
-                "alerts-silences-list": {"children": lists.silence_list(snapshot)},
+                "alerts-silences-list": {"content": lists.silence_list(snapshot)},
                 "alerts-silences-count": {"children": formatting.count(len(snapshot.silences))},
             }
         case "channels":
             return {
-                "alerts-channels-list": {"children": lists.channel_list(snapshot)},
-                "alerts-told-list": {"children": lists.delivery_list(snapshot)},
+                "alerts-channels-list": {"content": lists.channel_list(snapshot)},
+                "alerts-told-list": {"content": lists.delivery_list(snapshot)},
             }
     is_chosen = bool(snapshot.view.alert_id)
     return {
-        "alerts-list": {"children": firing.firing_list(snapshot)},
+        "alerts-list": {"content": firing.firing_list(snapshot)},
         "alerts-count": {"children": firing.firing_count(snapshot)},
         "alerts-detail": {"hidden": not is_chosen},
         "alerts-detail-body": {"children": firing.detail(snapshot) if is_chosen else []},

@@ -112,6 +112,7 @@ def _entry(one: OpenAlert, snapshot: Snapshot) -> Component:
         ],
         "alert-entry is-chosen" if is_chosen else "alert-entry",
         {"tab": "firing", "alert": alert.alert_id},
+        key=alert.alert_id,
     )
 
 

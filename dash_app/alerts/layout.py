@@ -12,7 +12,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dash_app.alerts.form import editor
-from dash_app.shared.components import PageLink, attributes
+from dash_app.shared.components import Lasting, PageLink, attributes
 
 TABS: Final = {
     "firing": "Firing",
@@ -86,7 +86,7 @@ def _firing() -> Component:
         "firing",
         html.Div(
             [
-                _card("Firing now", "alerts-count", html.Div(id="alerts-list", className="alert-list")),
+                _card("Firing now", "alerts-count", Lasting("alerts-list", "alert-list")),
                 html.Div(_detail(), id="alerts-detail", hidden=True),
             ],
             className="alerts-columns",
@@ -159,7 +159,7 @@ def _history() -> Component:
         _card(
             "What happened",
             "alerts-history-note",
-            html.Div(id="alerts-history-list", className="alert-table"),
+            Lasting("alerts-history-list", "alert-table"),
             html.Div(id="alerts-history-more", className="alerts-more"),
         ),
     )
@@ -171,7 +171,7 @@ def _rules() -> Component:
     return _panel(
         "rules",
         html.Div(editor(), id="alerts-editor", hidden=True),
-        html.Div([head, html.Div(id="alerts-rules-list", className="rule-list")], className="card alerts-card"),
+        html.Div([head, Lasting("alerts-rules-list", "rule-list")], className="card alerts-card"),
     )
 
 
@@ -213,7 +213,7 @@ def _silences() -> Component:
     )
     return _panel(
         "silences",
-        _card("Silences", "alerts-silences-count", html.Div(id="alerts-silences-list", className="alert-table")),
+        _card("Silences", "alerts-silences-count", Lasting("alerts-silences-list", "alert-table")),
         form,
     )
 
@@ -221,6 +221,6 @@ def _silences() -> Component:
 def _channels() -> Component:
     return _panel(
         "channels",
-        _card("Channels", "alerts-channels-count", html.Div(id="alerts-channels-list", className="alert-table")),
-        _card("Notifications", "alerts-told-note", html.Div(id="alerts-told-list", className="alert-table")),
+        _card("Channels", "alerts-channels-count", Lasting("alerts-channels-list", "alert-table")),
+        _card("Notifications", "alerts-told-note", Lasting("alerts-told-list", "alert-table")),
     )

@@ -122,6 +122,7 @@ def _rule(known: KnownRule, firing: int, snapshot: Snapshot) -> Component:
             _removal(known),
         ],
         className="table-row rule-row" if rule.is_enabled else "table-row rule-row is-off",
+        key=rule.rule_id,
     )
 
 
@@ -196,6 +197,7 @@ def _silence(one: Silence, snapshot: Snapshot) -> Component:
             ),
         ],
         className="table-row silence-row",
+        key=one.silence_id,
     )
 
 
@@ -229,6 +231,7 @@ def _channel(one: ChannelState) -> Component:
             button,
         ],
         className="table-row channel-row",
+        key=one.name,
     )
 
 

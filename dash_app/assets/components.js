@@ -179,6 +179,8 @@
       const timer = setTimeout(() => setAsking(false), 4000);
       return () => clearTimeout(timer);
     }, [isAsking]);
+    // The same place may have become the button of something else.
+    React.useEffect(() => setAsking(false), [props.label]);
     const click = () => {
       if (props.confirm && !isAsking) return setAsking(true);
       setAsking(false);
@@ -198,5 +200,20 @@
     );
   }
 
-  window.modelwatch_components = { Sparkline, Icon, PageLink, TimePicker, CsvButton, Moment, ActionButton };
+  // Draws what is described as Dash describes it, in the nodes that are there already.
+  function drawn(part, index) {
+    if (Array.isArray(part)) return part.map(drawn);
+    if (!part || !part.props) return part;
+    const { children, ...props } = part.props;
+    const isHtml = part.namespace === "dash_html_components";
+    const type = isHtml ? part.type.toLowerCase() : window.modelwatch_components[part.type];
+    return element(type, { key: index, ...props }, drawn(children));
+  }
+
+  function Lasting(props) {
+    const outside = { id: props.id, className: props.className, "aria-label": props.label || undefined };
+    return element(props.label ? "section" : "div", outside, drawn(props.content));
+  }
+
+  window.modelwatch_components = { Sparkline, Icon, PageLink, TimePicker, CsvButton, Moment, ActionButton, Lasting };
 })();

@@ -32,10 +32,10 @@
 
   function ofTable(grid) {
     const fields = Object.keys((grid.getDisplayedRowAtIndex(0) || { data: {} }).data);
-    const kept = fields.filter((field) => !field.endsWith("_text") && !field.endsWith("_tone") && field !== "rank" && field !== "is_blank");
+    const kept = fields.filter((field) => !/_(text|tone)$/.test(field) && !["rank", "is_blank", "path"].includes(field));
     const rows = [];
     grid.forEachNodeAfterFilterAndSort((node) => rows.push(node.data));
-    const isPlain = (field) => rows.every((row) => !Array.isArray(row[field]));
+    const isPlain = (field) => rows.every((row) => row[field] === null || typeof row[field] !== "object");
     const columns = kept.filter(isPlain);
     return lines([columns, ...rows.map((row) => columns.map((field) => row[field]))]);
   }

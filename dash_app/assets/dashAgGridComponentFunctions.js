@@ -5,17 +5,6 @@
   const NAMES = { critical: "Critical", degraded: "Degraded", healthy: "Healthy", no_data: "Silent" };
   const TROUBLED = ["critical", "degraded"];
 
-  cells.Service = function (props) {
-    const row = props.data;
-    const nameClass = "service-name" + (row.is_blank ? " is-blank" : "");
-    return element(
-      window.modelwatch_components.PageLink,
-      { path: "/service", fields: { name: row.service }, className: "service", title: row.details },
-      element("bdi", { className: nameClass, key: "name" }, row.name),
-      element("bdi", { className: "service-version", key: "version" }, row.version)
-    );
-  };
-
   cells.Name = function (props) {
     const row = props.data;
     const nameClass = "service-name" + (row.is_blank ? " is-blank" : "");
@@ -27,7 +16,7 @@
     );
   };
 
-  // A row that leads to another view of this page.
+  // A row that leads to another page, or to another view of this one.
   cells.Named = function (props) {
     const row = props.data;
     const nameClass = "service-name" + (row.is_blank ? " is-blank" : "");

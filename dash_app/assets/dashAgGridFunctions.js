@@ -1,6 +1,7 @@
 // How tables are fitted, sorted and filtered. The grid finds these functions by name.
 (function (functions) {
   "use strict";
+  window.modelwatch = window.modelwatch || {};
   const SEVERITY = { critical: 0, degraded: 1, healthy: 2, no_data: 3 };
   const wanted = { text: "", onlyUnhealthy: false };
 
@@ -10,7 +11,7 @@
     const row = params.data;
     // A silent service may be a dead one, so it stays in sight.
     const isWell = row.status === "healthy";
-    const text = (row.service + " " + row.name + " " + row.version).toLowerCase();
+    const text = (row.service + " " + row.name + " " + row.note).toLowerCase();
     return !(wanted.onlyUnhealthy && isWell) && text.includes(wanted.text);
   };
 
@@ -34,16 +35,14 @@
     );
   }
   const fitted = new Set();
-  functions.fitColumns = function (params) {
-    fitted.forEach((grid) => grid.isDestroyed() && fitted.delete(grid));
-    fitted.add(params.api);
-    fit(params.api);
+  // Called with every update that has rows: the table may have been made anew, and its own events come too early.
+  window.modelwatch.fitTable = async function (id) {
+    const grid = await window.dash_ag_grid.getApiAsync(id);
+    if (fitted.has(grid)) return;
+    fitted.forEach((known) => known.isDestroyed() && fitted.delete(known));
+    fitted.add(grid);
+    fit(grid);
   };
-  // Where its first rows came before anybody listened.
-  window.addEventListener("modelwatch-address", () => {
-    const late = { containers: "containers-table", service: "service-instances" }[window.modelwatch.address.current.page.name];
-    if (late) window.dash_ag_grid.getApiAsync(late).then((grid) => functions.fitColumns({ api: grid }));
-  });
   [LAPTOP, TABLET, PHONE].forEach((width) => width.addEventListener("change", () => fitted.forEach(fit)));
 
   // The filters are fields of the address; the grid may not be there yet.

@@ -27,7 +27,10 @@
   // Of an answer that is not whole, what is not in it is as before.
   modelwatch.fill = function (answer) {
     modelwatch.showEnvironments(answer.environments || environments, true);
-    Object.entries({ ...answer.bar, ...answer.filling }).forEach(([id, properties]) => clientside.set_props(id, properties));
+    Object.entries({ ...answer.bar, ...answer.filling }).forEach(([id, properties]) => {
+      clientside.set_props(id, properties);
+      if ("rowData" in properties) modelwatch.fitTable(id);
+    });
     if (answer.figures) modelwatch.charts.draw(answer.figures, answer.is_whole);
   };
 

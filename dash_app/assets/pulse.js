@@ -209,7 +209,8 @@
       ];
     },
 
-    receive: function (answer) {
+    receive: async function (answer) {
+      await modelwatch.untilReleased();
       show(answer && { ...answer, is_whole: true });
     },
   };

@@ -70,6 +70,7 @@
     const bytes = new Uint8Array(data);
     const number = new DataView(data).getUint32(0);
     const update = await unpacked(bytes);
+    await modelwatch.untilReleased();
     if (from !== socket) return;
     if (following !== null && number === following.number) {
       if (update.is_whole) held = new Map();

@@ -36,7 +36,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
     entries = [(visible(one.identity.name), colours[one.identity.id]) for one in charted]
     return Answer(
         filling={
-            "containers-summary": {"children": cards.summary(snapshot.shown)},
+            "containers-summary": {"content": cards.summary(snapshot.shown)},
             "containers-table": {"rowData": rows_of(snapshot)},
             "containers-chosen": {"hidden": not words and not note},
             "containers-chosen-name": {"children": words},

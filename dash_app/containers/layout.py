@@ -14,7 +14,7 @@ from dash.development.base_component import Component
 from dash_app.containers.choice import GROUP_TITLES
 from dash_app.containers.grid import containers_grid
 from dash_app.shared.chart_card import chart_card
-from dash_app.shared.components import PageLink, attributes
+from dash_app.shared.components import Lasting, PageLink, attributes
 
 _SKELETON_CARDS: Final = 6
 
@@ -26,8 +26,7 @@ def layout() -> Component:
 
 def _summary() -> Component:
     skeletons = [html.Div(className="card kpi is-short skeleton") for _ in range(_SKELETON_CARDS)]
-    label = attributes(aria_label="Summary")
-    return html.Section(skeletons, id="containers-summary", className="kpis", **label)
+    return Lasting("containers-summary", "kpis", skeletons, "Summary")
 
 
 def _charts() -> Component:

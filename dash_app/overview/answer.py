@@ -27,10 +27,10 @@ def answer_of(snapshot: Snapshot) -> Answer:
     revision = search_of(snapshot.view) or "default"
     return Answer(
         filling={
-            "kpis": {"children": kpi_cards(kpis_of(snapshot))},
+            "kpis": {"content": kpi_cards(kpis_of(snapshot))},
             "throughput-legend": {"children": throughput_legend(ranked)},
             "services": {"rowData": rows_of(snapshot)},
-            "problems": {"children": problem_list(snapshot.services)},
+            "problems": {"content": problem_list(snapshot.services)},
             "problem-count": {"children": problem_count(snapshot.services)},
         },
         figures={

@@ -17,17 +17,12 @@ from dash_app.shared.grid import (
     course_column,
     grid,
     hidden_below,
+    named_column,
     number_column,
 )
 
 COLUMNS: Final[list[Column]] = [
-    {
-        "field": "service",
-        "headerName": "Service",
-        "cellRenderer": "Service",
-        "flex": 2.4,
-        "minWidth": 108,
-    },
+    named_column("Service"),
     {
         "field": "status",
         "headerName": "Status",

@@ -14,7 +14,7 @@ from dash.development.base_component import Component
 from dash_app.overview.grid import services_grid
 from dash_app.shared import palette
 from dash_app.shared.chart_card import chart_card
-from dash_app.shared.components import CsvButton, attributes
+from dash_app.shared.components import CsvButton, Lasting, attributes
 from dash_app.shared.legend import legend
 
 _SKELETON_CARDS: Final = 8
@@ -28,7 +28,7 @@ def layout() -> Component:
 
 def _kpis() -> Component:
     skeletons = [html.Div(className="card kpi skeleton") for _ in range(_SKELETON_CARDS)]
-    return html.Section(skeletons, id="kpis", className="kpis", **attributes(aria_label="Key figures"))
+    return Lasting("kpis", "kpis", skeletons, "Key figures")
 
 
 def _charts() -> Component:
@@ -78,4 +78,4 @@ def _services() -> Component:
 
 def _problems() -> Component:
     head = html.Div([html.H2("Problems"), html.Small(id="problem-count")], className="card-head")
-    return html.Section([head, html.Div(id="problems", className="problems")], className="card problems-card")
+    return html.Section([head, Lasting("problems", "problems")], className="card problems-card")

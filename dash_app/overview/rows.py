@@ -25,12 +25,16 @@ def rows_of(snapshot: Snapshot) -> list[Row]:
 
 def _row(item: ServiceSummary, rank: int, course: RedSeries | None, answer: RedAnswer) -> Row:
     total, steps = item.total, course.steps if course else ()
+    name, note, details = visible(item.service), _versions(item), _details(item)
     return {
         "service": item.service,
-        "name": visible(item.service),
+        "path": "/service",
+        "link": {"name": item.service},
+        "name": name,
+        "name_text": f"{name}\n{note}\n{details}",
         "is_blank": is_blank(item.service),
-        "version": _versions(item),
-        "details": _details(item),
+        "note": note,
+        "details": details,
         "status": item.status.value,
         "rank": rank,
         **red_cells(total, steps, answer),

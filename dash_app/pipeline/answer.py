@@ -23,12 +23,12 @@ def answer_of(answer: PipelineAnswer, view: View) -> Answer:
     return Answer(
         filling={
             "pipeline-notices": {"children": cards.notices(answer)},
-            "pipeline-summary": {"children": cards.summary(answer)},
-            "pipeline-flows": {"children": tables.flows(answer)},
+            "pipeline-summary": {"content": cards.summary(answer)},
+            "pipeline-flows": {"content": tables.flows(answer)},
             "pipeline-since": {"children": f"counted over {formatting.age(max(answer.end_s - answer.since_s, 0))}"},
-            "pipeline-processes": {"children": tables.processes(answer)},
+            "pipeline-processes": {"content": tables.processes(answer)},
             "pipeline-count": {"children": formatting.count(living)},
-            "pipeline-overflows": {"children": tables.overflows(answer)},
+            "pipeline-overflows": {"content": tables.overflows(answer)},
             "pipeline-overflow-count": {"children": formatting.count(len(answer.overflows))},
         },
         figures={

@@ -12,7 +12,7 @@ from dash.development.base_component import Component
 
 from dash_app.shared import palette
 from dash_app.shared.chart_card import chart_card
-from dash_app.shared.components import attributes
+from dash_app.shared.components import Lasting
 from dash_app.shared.legend import legend
 
 CHARTS: Final = ("pipeline-rate", "pipeline-freshness", "pipeline-lag")
@@ -25,7 +25,7 @@ def layout() -> Component:
     return html.Div(
         [
             html.Div(id="pipeline-notices", className="pipeline-notices", role="status"),
-            html.Section(skeletons, id="pipeline-summary", className="kpis", **attributes(aria_label="Summary")),
+            Lasting("pipeline-summary", "kpis", skeletons, "Summary"),
             html.Section(
                 [
                     chart_card(
@@ -54,4 +54,4 @@ def layout() -> Component:
 
 def _card(title: str, note: str, body: str) -> Component:
     head = html.Div(html.H2([title, html.Small(id=note)]), className="card-head table-head")
-    return html.Section([head, html.Div(id=body, className="pipeline-scroll")], className="card")
+    return html.Section([head, Lasting(body, "pipeline-scroll")], className="card")

@@ -39,7 +39,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
     filling: dict[str, dict[str, object]] = {
         "service-choice": {"hidden": details is not None},
         "service": {"hidden": details is None},
-        "service-list": {"children": [service_link(item) for item in snapshot.services.items]},
+        "service-list": {"content": [service_link(item) for item in snapshot.services.items]},
         "service-name": {"data": [{"value": name, "label": visible(name)} for name in names if name]},
     }
     if details is None:
@@ -74,9 +74,9 @@ def _filling(snapshot: Snapshot, details: Details) -> Filling:
         "service-traces": {
             "children": [PageLink("/traces", "Single requests", "link-button", {"name": summary.service})]
         },
-        "service-kpis": {"children": kpi_cards(cards)},
+        "service-kpis": {"content": kpi_cards(cards)},
         "service-throughput-legend": {"children": throughput_legend(figures.by_status(details.by_status))},
-        "service-problems": {"children": problems_of_service(summary, snapshot.end_s)},
+        "service-problems": {"content": problems_of_service(summary, snapshot.end_s)},
         "service-problem-count": {"children": f"{len(summary.problems)} now" if summary.problems else ""},
         "service-releases": {"children": _releases(details.releases)},
         "service-breakdown": {"rowData": rows_of(breakdown, details.totals, details.breakdown)},

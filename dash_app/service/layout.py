@@ -16,7 +16,7 @@ from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
 from dash_app.service.grid import breakdown_grid, instances_grid
 from dash_app.shared import palette
 from dash_app.shared.chart_card import chart_card
-from dash_app.shared.components import CsvButton, attributes
+from dash_app.shared.components import CsvButton, Lasting, attributes
 from dash_app.shared.legend import legend
 
 _SKELETON_CARDS: Final = 7
@@ -28,7 +28,7 @@ def layout() -> Component:
     return html.Div(
         [
             html.Section(
-                [html.H1("Choose a service"), html.Div(id="service-list", className="problems")],
+                [html.H1("Choose a service"), Lasting("service-list", "problems")],
                 id="service-choice",
                 className="card choice",
                 hidden=True,
@@ -76,7 +76,7 @@ def _head() -> Component:
 
 def _kpis() -> Component:
     skeletons = [html.Div(className="card kpi skeleton") for _ in range(_SKELETON_CARDS)]
-    return html.Section(skeletons, id="service-kpis", className="kpis", **attributes(aria_label="Key figures"))
+    return Lasting("service-kpis", "kpis", skeletons, "Key figures")
 
 
 def _charts() -> Component:
@@ -96,7 +96,7 @@ def _second_row() -> Component:
     problems = html.Section(
         [
             html.Div([html.H2("Problems"), html.Small(id="service-problem-count")], className="card-head"),
-            html.Div(id="service-problems", className="problems"),
+            Lasting("service-problems", "problems"),
             html.Div([html.H2("Releases"), html.Small("first seen in this range")], className="card-head"),
             html.Div(id="service-releases", className="problems"),
         ],
@@ -122,7 +122,7 @@ def _resources() -> Component:
     ]
     label = attributes(aria_label="Resources")
     found = [
-        html.Div(skeletons, id="service-resources-cards", className="kpis is-four"),
+        Lasting("service-resources-cards", "kpis is-four", skeletons),
         html.Div(charts, className="charts is-four"),
         html.Section(instances_grid(), className="card"),
     ]

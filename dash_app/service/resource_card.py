@@ -44,7 +44,7 @@ def filling_of(answer: ServiceResources | None, words: str, is_now: bool) -> Fil
         "service-resources-facts": {"children": _facts(answer)},
         "service-resources-none": {"hidden": True},
         "service-resources": {"hidden": False},
-        "service-resources-cards": {"children": cards(answer, is_now)},
+        "service-resources-cards": {"content": cards(answer, is_now)},
         "service-cpu-legend": {"children": entries},
         "service-memory-legend": {"children": entries},
         "service-instances": {"rowData": rows(answer, is_now)},

@@ -1,4 +1,4 @@
-"""Our own small components, drawn by `assets/components.js`: a sparkline, an icon, the link to a page.
+"""Our own small components, drawn by `assets/components.js`: a sparkline, an icon, the link to a page, and so on.
 
 Dash resolves a component by namespace and type among the browser's globals, so an asset is enough: no build step.
 """
@@ -25,7 +25,7 @@ class _Own(Component):
     """What Dash asks of every component, for one that has an asset instead of a package."""
 
     def __init__(self, **properties: Any) -> None:
-        self._prop_names = ["id", *properties]
+        self._prop_names = ["id", *(name for name in properties if name != "id")]
         self._valid_wildcard_attributes = []
         self.available_properties = self._prop_names
         self.available_wildcard_properties = []
@@ -60,6 +60,7 @@ class PageLink(_Own):
     """A link to another page or to another view of this one, followed without a reload.
 
     It keeps what is chosen for all pages; `fields` are added to the address, and those that are `None` left out.
+    `key` tells it apart from others in a `Lasting`.
     Where it leads to the page that is open, screen readers are told so.
     """
 
@@ -72,9 +73,25 @@ class PageLink(_Own):
         children: str | Sequence[Component],
         class_name: str,
         fields: Mapping[str, str | None] | None = None,
+        key: str | None = None,
     ) -> None:
         shown = children if isinstance(children, str) else list(children)
-        super().__init__(children=shown, path=path, className=class_name, fields=dict(fields or {}))
+        named = {} if key is None else {"key": key}
+        super().__init__(children=shown, path=path, className=class_name, fields=dict(fields or {}), **named)
+
+
+class Lasting(_Own):
+    """Parts that answers renew, drawn into the nodes that are there already: a press, the focus and a selection last.
+
+    Dash makes `children` anew at every change. `content` holds HTML and components of this module, without ids; where
+    entries come and go, their `key` tells them apart. With `label` it is a section with that name.
+    """
+
+    _namespace = _NAMESPACE
+    _type = "Lasting"
+
+    def __init__(self, name: str, class_name: str, content: Sequence[Component] = (), label: str | None = None) -> None:
+        super().__init__(id=name, className=class_name, content=list(content), label=label)
 
 
 class TimePicker(_Own):

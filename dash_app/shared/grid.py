@@ -97,7 +97,6 @@ def grid(name: str, columns: Sequence[Column], row_id: str, options: dict[str, A
         getRowId=f"params.data.{row_id}",
         defaultColDef={"resizable": True, "sortable": True, "suppressMovable": True, "filter": False},
         dashGridOptions=OPTIONS | options,
-        eventListeners={"firstDataRendered": ["fitColumns(params)"]},
         className="services",
         style={"height": None},
     )

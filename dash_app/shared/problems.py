@@ -96,7 +96,7 @@ def _entry(item: ServiceSummary, status: Status, what: str, evidence: str) -> Co
     """One entry of the panel, which leads to the page of its service."""
     name = html.Bdi(visible(item.service), className="is-blank" if is_blank(item.service) else "")
     parts = _parts(status, [name, html.Span(f" {what}")], evidence)
-    return PageLink("/service", parts, "problem", {"name": item.service})
+    return PageLink("/service", parts, "problem", {"name": item.service}, key=f"{item.service}\n{what}")
 
 
 def _line(status: Status, title: Sequence[Component], evidence: str) -> Component:

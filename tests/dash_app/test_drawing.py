@@ -210,7 +210,7 @@ async def test_names_that_cannot_be_seen_are_made_visible() -> None:
     }
     ranked = ranked_by(snapshot.by_service, "service")
     assert [entry.label for entry in ranked.shown] == ["(blank)", "\ufffdgnp.exe"]
-    shown = [row["details"] + row["version"] for row in rows.values()]
+    shown = [row["details"] + row["note"] for row in rows.values()]
     shown += [entry.children[1].children[0].children[0].children for entry in problem_list(snapshot.services)]
     assert len(shown) == 6
     assert not any("\u202e" in text or text == " " for text in shown)

@@ -118,25 +118,59 @@ async def test_page_without_a_websocket_asks_by_http(busy: ServedPage, new_tab: 
         assert busy.counters.total("pages_refused_connections") >= 1
 
 
-async def test_selection_and_hover_outlive_updates(busy: ServedPage, new_tab: Any) -> None:
-    """What a reader has marked in the table, and looks at in a chart, stays while figures move on."""
+async def test_selection_hover_and_focus_outlive_updates(busy: ServedPage, new_tab: Any) -> None:
+    """What a reader has marked in the table, looks at in a chart and has reached by keyboard stays as figures move."""
     tab = await new_tab()
     await tab.open(busy.url)
     await tab.until_filled()
     box = await tab.page.locator("#latency .nsewdrag").bounding_box()
     await tab.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
     await tab.until("#latency .hoverlayer .legendtext")
-    chosen = await tab.page.evaluate(
-        """() => {
-            const name = document.querySelector('.services .service-name');
-            window.getSelection().selectAllChildren(name);
-            return window.getSelection().toString();
-        }"""
-    )
+    chosen = await tab.page.evaluate(_MARK)
+    await tab.page.focus("#problems .problem >> nth=1")
+    focused = await tab.page.evaluate(_FOCUSED)
+    for _ in range(3):
+        before = await tab.text("#clock")
+        busy.world.advance(2)
+        await tab.until(f"#clock:not(:text-is('{before}'))")
+        assert await tab.page.evaluate("window.getSelection().toString()") == chosen != ""
+        assert await tab.page.evaluate(_FOCUSED) == focused != ""
+        await tab.until("#latency .hoverlayer .legendtext")
+    assert tab.complaints == []
+
+
+_MARK = """() => {
+    const name = document.querySelector('.services .service-name');
+    window.getSelection().selectAllChildren(name);
+    return window.getSelection().toString();
+}"""
+_FOCUSED = "() => document.activeElement.matches('.problem') ? document.activeElement.getAttribute('href') : ''"
+
+
+async def test_click_is_of_what_was_pressed(busy: ServedPage, new_tab: Any) -> None:
+    """Updates that would change the list wait while a button is down; the press leads where it was aimed."""
+    tab = await new_tab()
+    await tab.open(busy.url)
+    await tab.until_filled()
+    target = tab.page.locator("#problems .problem >> nth=1")
+    href, name = await target.get_attribute("href"), await target.locator("bdi").text_content()
+    box = await target.bounding_box()
+    await tab.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     before = await tab.text("#clock")
+    updates = busy.counters.total("pages_pushed_answers")
+    await tab.page.mouse.down()
+    # Something worse than all others, which the list then begins with.
+    worst = SeriesKey("aaa-worst", http_route="/predict", http_status_class="5xx")
     busy.world.advance(2)
-    await tab.until(f"#clock:not(:text-is('{before}'))")
-    assert await tab.page.evaluate("window.getSelection().toString()") == chosen != ""
+    await busy.publish([calls(worst, NOW_S - 20 + step, [0.1] * 50, 50) for step in range(20)])
+    await eventually(lambda: busy.counters.total("pages_pushed_answers") >= updates + 2)
+    assert await tab.text("#clock") == before
+    await tab.page.mouse.up()
+    await tab.until(f"#service-title:text-is('{name}')")
+    assert tab.page.url.endswith(href)
+    await tab.page.go_back()
+    await tab.until("#problems .problem:first-child:has-text('aaa-worst')")
+    assert tab.complaints == []
 
 
 async def test_slow_page_holds_nobody_up(busy: ServedPage) -> None:

@@ -133,7 +133,7 @@ async def test_the_worst_comes_first_where_one_is_chosen() -> None:
     answer = answer_of(await take_snapshot(world.query, world.resources, ServiceView(View())))
     assert answer.why_empty is None
     assert answer.filling["service"] == {"hidden": True}
-    assert [link.fields["name"] for link in answer.filling["service-list"]["children"]] == ["fraud", "all-well"]
+    assert [link.fields["name"] for link in answer.filling["service-list"]["content"]] == ["fraud", "all-well"]
     await world.commit(calls(SeriesKey("fresh"), NOW_S - 3, [0.1]))
     quiet = answer_of((await details_of(world))[0])
     assert quiet.newest_s == NOW_S - 3, "silence of one is its status, and no silence of all"

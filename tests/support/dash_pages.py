@@ -151,7 +151,7 @@ class Tab:
     async def text(self, selector: str) -> str:
         return (await self.page.inner_text(selector)).strip()
 
-    async def until(self, selector: str, timeout_s: float = 20.0) -> None:
+    async def until(self, selector: str, timeout_s: float = 60.0) -> None:
         await self.page.wait_for_selector(selector, timeout=1000 * timeout_s, state="attached")
 
     async def until_filled(self) -> None:
