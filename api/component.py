@@ -24,6 +24,7 @@ from api.channel_routes import build_channel_router
 from api.exposition.watched import Watched
 from api.figures import figure_families
 from api.head_requests import HeadRequests
+from api.live.socket import add_live
 from api.metric_routes import build_metric_router
 from api.resource_routes import build_resource_router
 from api.routes import build_router
@@ -74,6 +75,8 @@ def build(
     if channels is not None:
         app.include_router(build_channel_router(channels))
     _add_health(app, settings, counters, checks, Watched(settings, query, resources, alerts, now_ns))
+
+    add_live(app, settings, counters)
 
     @app.get("/api", include_in_schema=False)
     @app.get("/api/{path:path}", include_in_schema=False)

@@ -32,3 +32,7 @@ class ApiSettings(BaseModel, frozen=True, extra="forbid"):
     metrics_timeout_s: float = Field(
         5.0, gt=0, le=60, description="Seconds that a part of `/metrics` may take before it is left out, which is said."
     )
+    live_max_connections: int = Field(
+        100, ge=0, le=10_000, description="The most WebSockets at `/api/v1/live` at once; further ones are refused."
+    )
+    live_max_subscriptions: int = Field(20, ge=1, le=1_000, description="The most subscriptions of one of them.")

@@ -101,6 +101,7 @@ CounterName = Literal[
     "pages_sent_updates",
     "pages_sent_bytes",  # as sent, compressed
     "pages_skipped_updates",  # not sent, because the page had not shown the one before yet
+    "live_refused_connections",  # WebSockets of the API that were refused as too many were open
     "pages_refused_connections",
     # self_watch: sent = seen + lost + under way
     "canary_sent_spans",
@@ -168,6 +169,8 @@ GaugeName = Literal[
     "alerting_is_evaluator",
     "alerting_firing",
     "alerting_round_seconds",
+    "live_connections",
+    "live_questions",
     "pages_connections",
     "pages_questions",
     "access_sessions",
@@ -259,6 +262,9 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "pages_sent_updates": "Updates sent to open pages over their WebSockets.",
         "pages_sent_bytes": "Bytes of the updates sent to open pages, as they are sent.",
         "pages_skipped_updates": "Updates left out because a page had not shown the one before.",
+        "live_refused_connections": "WebSockets at /api/v1/live that were refused, as too many were open.",
+        "live_connections": "WebSockets at /api/v1/live that are open now.",
+        "live_questions": "Different questions that they follow now.",
         "pages_refused_connections": "WebSockets of pages that were refused, by reason.",
         "pages_connections": "WebSockets of open pages now; hidden and paused pages keep theirs.",
         "pages_questions": "Different questions that open pages follow now.",
