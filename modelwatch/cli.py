@@ -76,6 +76,14 @@ def _parser(is_with_topics: bool = True) -> argparse.ArgumentParser:
         )
         command.add_argument("--config", metavar="FILE", help="settings file (default: modelwatch.yaml if it is there)")
         command.set_defaults(workers=None, server=None)
+        if name == "demo":
+            command.add_argument(
+                "--incident",
+                action="append",
+                default=[],
+                metavar="NAME[=SECONDS]",
+                help="let only this happen, at once, such as slow or crashing=30; a wrong name lists all of them",
+            )
         if name == "receiver":
             command.add_argument("--workers", metavar="N", help="processes that share the ports (default: 1)")
         if name == "doctor":
@@ -168,7 +176,7 @@ def _command(options: argparse.Namespace) -> Callable[[Settings], int]:
     if name == "demo":
         from modelwatch.demo import run_demo
 
-        return run_demo
+        return partial(run_demo, incidents=options.incident)
     if name == "doctor" and options.server:
         from modelwatch.doctor.command import run_command_doctor
 

@@ -9,14 +9,17 @@ import asyncio
 import http.client
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modelwatch.demo_programs import (
+    FENCED,
     MODELWATCH,
     TRAFFIC,
     Server,
@@ -27,6 +30,7 @@ from modelwatch.demo_programs import (
     modelwatch_server,
     traffic_program,
 )
+from modelwatch.fences import Fence, make_fence
 from modelwatch.processes import Children, Program
 from modelwatch.settings import Settings
 from telemetry import StartError
@@ -34,6 +38,8 @@ from telemetry import StartError
 START_TIMEOUT_S = 120.0
 PROGRESS_EVERY_S = 5.0
 EXIT_CHILD_ENDED = 1
+MOST_RESTARTS = 5
+RESTARTS_WITHIN_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -44,20 +50,28 @@ class Plan:
     model_apis: dict[str, Server]
     traffic: Program
     logs_dir: Path
+    fences: Mapping[str, Fence]
+    remark: str = ""
+    """What is to be said before the start."""
 
 
-def run_demo(settings: Settings) -> int:
+def run_demo(settings: Settings, incidents: Sequence[str] = ()) -> int:
     """Run until Ctrl-C or SIGTERM and return 0, or 1 if one of the processes ended by itself.
 
-    Raises `StartError` before anything is started, if something is missing or a port is taken.
+    `incidents` happen at once, instead of the schedule. Raises `StartError` before anything is started, if something is
+    missing or a port is taken.
     """
-    plan = _plan(settings)
-    code = asyncio.run(_run(plan))
+    plan = _plan(settings, incidents)
+    try:
+        code = asyncio.run(_run(plan))
+    finally:
+        for fence in plan.fences.values():
+            fence.remove()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C while Python ends would print a traceback
     return code
 
 
-def _plan(settings: Settings) -> Plan:
+def _plan(settings: Settings, incidents: Sequence[str]) -> Plan:
     repository, environ = find_repository(), dict(os.environ)
     check_tools()
     logs_dir = (settings.data_dir / "logs").resolve()
@@ -67,8 +81,38 @@ def _plan(settings: Settings) -> Plan:
         logs_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StartError(f"{logs_dir} cannot be made ({error.strerror}): set MODELWATCH_DATA_DIR") from None
-    traffic = traffic_program(settings, environ, repository, logs_dir, model_apis)
-    return Plan(modelwatch_server(settings, environ, logs_dir), model_apis, traffic, logs_dir)
+    traffic = traffic_program(settings, environ, repository, logs_dir, model_apis, incidents)
+    if incidents:
+        _check_traffic(traffic)
+    fences, remark = _fences()
+    model_apis = model_api_servers(settings, environ, repository, logs_dir, fences)
+    traffic = traffic_program(settings, environ, repository, logs_dir, model_apis, incidents, fences)
+    return Plan(modelwatch_server(settings, environ, logs_dir), model_apis, traffic, logs_dir, fences, remark)
+
+
+def _check_traffic(traffic: Program) -> None:
+    """Raise `StartError` if the traffic does not know what it is asked for."""
+    environ = dict(traffic.environ)
+    checked = subprocess.run(
+        [*traffic.command, "--check"], env=environ, cwd=traffic.working_dir, capture_output=True, text=True
+    )
+    if checked.returncode:
+        raise StartError(checked.stderr.strip().rpartition("error: ")[2])
+
+
+def _fences() -> tuple[dict[str, Fence], str]:
+    """Return what could be made of the cgroups that are wanted: all of them, or none and the reason."""
+    fences: dict[str, Fence] = {}
+    try:
+        cgroup_text = Path("/proc/self/cgroup").read_text()
+        for name, limits in FENCED.items():
+            fences[name] = make_fence(name, limits, cgroup_text)
+    except OSError as error:
+        for fence in fences.values():
+            fence.remove()
+        reason = error.strerror or error
+        return {}, f"No cgroups may be made here ({reason}): no API is throttled or short of memory"
+    return fences, ""
 
 
 async def _run(plan: Plan) -> int:
@@ -76,8 +120,9 @@ async def _run(plan: Plan) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
     children = Children()
-    ends = [asyncio.ensure_future(asked_to_stop.wait()), asyncio.ensure_future(children.first_to_end())]
-    coming_up = asyncio.ensure_future(_bring_up(plan, children))
+    ready: set[str] = set()
+    ends = [asyncio.ensure_future(asked_to_stop.wait()), asyncio.ensure_future(_keep(plan, children, ready))]
+    coming_up = asyncio.ensure_future(_bring_up(plan, children, ready))
     try:
         await asyncio.wait([coming_up, *ends], return_when=asyncio.FIRST_COMPLETED)
         if coming_up.done():
@@ -96,8 +141,27 @@ async def _run(plan: Plan) -> int:
         await _stop(plan, children)
 
 
-async def _bring_up(plan: Plan, children: Children) -> None:
-    """Start the servers side by side, then the traffic; say so at each step."""
+async def _keep(plan: Plan, children: Children, ready: set[str]) -> str:
+    """Start model APIs again that end after they were ready, as a supervisor does; return what ends all.
+
+    That is the end of anything else, or of an API again and again.
+    """
+    restarts: defaultdict[str, list[float]] = defaultdict(list)
+    while True:
+        name, words = await children.next_end()
+        now_s = time.monotonic()
+        recent = restarts[name] = [at_s for at_s in restarts[name] if now_s - at_s < RESTARTS_WITHIN_S]
+        if name not in plan.model_apis or name not in ready or len(recent) >= MOST_RESTARTS:
+            return words
+        recent.append(now_s)
+        _say(f"  {words}; it is started again")
+        await children.start(plan.model_apis[name].program, is_again=True)
+
+
+async def _bring_up(plan: Plan, children: Children, ready: set[str]) -> None:
+    """Start the servers side by side, then the traffic; say so at each step, and note which of them are ready."""
+    if plan.remark:
+        _say(plan.remark)
     servers = [plan.modelwatch, *plan.model_apis.values()]
     _say(f"Starting {', '.join(server.program.name for server in servers)}; their logs are in {plan.logs_dir}")
     started_s = time.monotonic()
@@ -110,6 +174,7 @@ async def _bring_up(plan: Plan, children: Children) -> None:
             elapsed_s = time.monotonic() - started_s
             for task in done:
                 server = waiting.pop(task)
+                ready.add(server.program.name)
                 doing = "is ready" if server is plan.modelwatch else "has trained its model and is ready"
                 _say(f"  {server.program.name} {doing} after {elapsed_s:.1f} s")
             names = ", ".join(server.program.name for server in waiting.values())

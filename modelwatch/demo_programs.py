@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
+from modelwatch.fences import Fence, Limits
 from modelwatch.processes import Program
 from modelwatch.settings import Settings
 from modelwatch.settings_sources import variable_of
@@ -25,6 +27,11 @@ MODEL_API_VERSIONS: Mapping[str, str] = {
     "diabetes-regressor": "1.8.0",
     "digits-reader": "4.0.2",
 }
+FENCED: Mapping[str, Limits] = {
+    "diabetes-regressor": Limits(cpus=0.5, memory_bytes=1024**3),
+    "digits-reader": Limits(cpus=1.0, memory_bytes=512 * 1024**2),
+}
+"""Those that are given limits of their own, so that they can be seen to be short of CPU and of memory."""
 LOOPBACK = "127.0.0.1"
 MODELWATCH_STOP_TIMEOUT_S = 20.0
 
@@ -52,7 +59,11 @@ def modelwatch_server(settings: Settings, environ: Mapping[str, str], logs_dir: 
 
 
 def model_api_servers(
-    settings: Settings, environ: Mapping[str, str], repository: Path, logs_dir: Path
+    settings: Settings,
+    environ: Mapping[str, str],
+    repository: Path,
+    logs_dir: Path,
+    fences: Mapping[str, Fence] = MappingProxyType({}),
 ) -> dict[str, Server]:
     """Return the three model APIs: `opentelemetry-instrument uvicorn MODULE:app`, all else by the environment.
 
@@ -67,18 +78,34 @@ def model_api_servers(
         command = [str(tools / "opentelemetry-instrument"), str(tools / "uvicorn"), f"{module}:app"]
         own_environ = _plain(environ) | _uvicorn_environ(port) | _otel_environ(settings, name, version)
         cpu = cpus[place % len(cpus)]
-        program = Program(name, command, own_environ, log_path, working_dir=repository, cpu=cpu)
+        entrances = fences[name].entrances if name in fences else ()
+        program = Program(
+            name, command, own_environ, log_path, working_dir=repository, cpu=cpu, cgroup_entrances=entrances
+        )
         servers[name] = Server(program, LOOPBACK, port, "/health")
     return servers
 
 
 def traffic_program(
-    settings: Settings, environ: Mapping[str, str], repository: Path, logs_dir: Path, servers: Mapping[str, Server]
+    settings: Settings,
+    environ: Mapping[str, str],
+    repository: Path,
+    logs_dir: Path,
+    servers: Mapping[str, Server],
+    incidents: Sequence[str] = (),
+    fenced: Collection[str] = (),
 ) -> Program:
-    """Return the visitors of the APIs; what they announce is seen on the terminal."""
+    """Return the visitors of the APIs; what they announce is seen on the terminal.
+
+    `incidents` are those that are asked for, `fenced` the APIs that have limits of their own.
+    """
     command = [sys.executable, "-m", "examples.traffic", "--rate", str(settings.demo.rate_per_s)]
     for name, server in servers.items():
         command += ["--target", f"{name}={server.url()}"]
+    for incident in incidents:
+        command += ["--incident", incident]
+    for name in sorted(fenced):
+        command += ["--memory-limit", f"{name}={FENCED[name].memory_bytes}"]
     log_path = logs_dir / f"{TRAFFIC}.log"
     return Program(TRAFFIC, command, _plain(environ), log_path, working_dir=repository, is_output_seen=True)
 

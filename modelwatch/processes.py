@@ -32,6 +32,8 @@ class Program:
     stop_timeout_s: float = 8.0
     cpu: int | None = None
     """The only CPU that it may run on, where the system can do that (Linux)."""
+    cgroup_entrances: Sequence[Path] = ()
+    """The files of a cgroup by which it enters that."""
 
 
 class Children:
@@ -40,11 +42,14 @@ class Children:
     def __init__(self) -> None:
         self._running: dict[str, tuple[Program, asyncio.subprocess.Process]] = {}
         self._watchers: set[asyncio.Task[None]] = set()
-        self._ended: asyncio.Queue[str] = asyncio.Queue()
+        self._ended: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
 
-    async def start(self, program: Program) -> int:
-        """Start it with an empty log; return its process id. Raises `OSError` if command or log cannot be opened."""
-        with program.log_path.open("wb") as log:
+    async def start(self, program: Program, *, is_again: bool = False) -> int:
+        """Start it with an empty log, or with the one it had; return its process id.
+
+        Raises `OSError` if command or log cannot be opened.
+        """
+        with program.log_path.open("ab" if is_again else "wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *program.command,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -53,7 +58,7 @@ class Children:
                 env=dict(program.environ),
                 cwd=program.working_dir,
                 start_new_session=True,
-                preexec_fn=_before_exec(program.cpu),
+                preexec_fn=_before_exec(program),
             )
         self._running[program.name] = program, process
         watcher = asyncio.create_task(self._watch(program.name, process))
@@ -63,6 +68,11 @@ class Children:
 
     async def first_to_end(self) -> str:
         """Wait until any of them ends by itself; return one line that says which, how, and its last words."""
+        _, words = await self.next_end()
+        return words
+
+    async def next_end(self) -> tuple[str, str]:
+        """Return the name of the next one that ends by itself, and the same line."""
         return await self._ended.get()
 
     async def stop(self, names: Iterable[str]) -> list[str]:
@@ -76,7 +86,8 @@ class Children:
         known = self._running.pop(name, None)
         if known is not None:
             _kill_group(process.pid)  # what it may have started itself
-            self._ended.put_nowait(f"{name} {_describe_exit(process)}: {_last_words(known[0].log_path)}")
+            words = f"{name} {_describe_exit(process)}: {_last_words(known[0].log_path)}"
+            self._ended.put_nowait((name, words))
 
 
 def _describe_exit(process: asyncio.subprocess.Process) -> str:
@@ -116,21 +127,24 @@ def _last_words(log_path: Path) -> str:
     return f"it left no word in {log_path}"
 
 
-def _before_exec(cpu: int | None) -> Callable[[], None] | None:
+def _before_exec(program: Program) -> Callable[[], None] | None:
     """Return what has the kernel send SIGTERM to the child once this process is gone, even by SIGKILL (Linux only).
 
-    It also keeps the child to its CPU, if it has one.
+    It also keeps the child to its CPU and puts it into its cgroup, if it has one.
     """
     if sys.platform != "linux":
         return None
+    cpu, entrances = program.cpu, program.cgroup_entrances
     prctl, parent_pid = ctypes.CDLL(None).prctl, os.getpid()
 
     def before_exec() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent_pid:  # it went before the line above took effect
             os._exit(1)
-        if cpu is not None:
-            with suppress(OSError):  # the CPU was taken from us meanwhile: better anywhere than not at all
+        with suppress(OSError):  # it was taken from us meanwhile: better anywhere than not at all
+            if cpu is not None:
                 os.sched_setaffinity(0, {cpu})
+            for entrance in entrances:
+                entrance.write_text("0")
 
     return before_exec

@@ -24,7 +24,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from examples.model_apis import record_store
+from examples.model_apis import mishaps, record_store
+from examples.model_apis.mishaps import Balloon
 from examples.model_apis.record_store import RecordStore
 
 PAUSE_BETWEEN_LINES_S = 0.015
@@ -82,6 +83,7 @@ class State(TypedDict):
 
     model: DigitsModel
     store: RecordStore[Image]
+    balloon: Balloon
 
 
 def stretched(images: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -108,11 +110,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     """Train before the first request is taken."""
     data = load_digits()
     scans = {number: Image(pixels=image.astype(int).tolist()) for number, image in enumerate(data.images)}
-    yield {"model": train(data.images, data.target), "store": RecordStore(scans)}
+    yield {"model": train(data.images, data.target), "store": RecordStore(scans), "balloon": Balloon()}
 
 
 app = FastAPI(title="digits-reader", description=__doc__, lifespan=lifespan)
 app.include_router(record_store.router)
+app.include_router(mishaps.router)
 
 
 @app.post("/predict")

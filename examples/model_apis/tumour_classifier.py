@@ -20,7 +20,8 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 
-from examples.model_apis import record_store
+from examples.model_apis import mishaps, record_store
+from examples.model_apis.mishaps import Balloon
 from examples.model_apis.record_store import RecordStore
 
 FIELDS = (
@@ -92,6 +93,7 @@ class State(TypedDict):
 
     model: TumourModel
     store: RecordStore[Measurements]
+    balloon: Balloon
 
 
 def features_of(measurements: Measurements) -> list[float]:
@@ -120,11 +122,12 @@ def train(patients: Sequence[Measurements], classes: Sequence[int]) -> TumourMod
 async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     """Train before the first request is taken."""
     patients, classes = load_patients()
-    yield {"model": train(patients, classes), "store": RecordStore(dict(enumerate(patients)))}
+    yield {"model": train(patients, classes), "store": RecordStore(dict(enumerate(patients))), "balloon": Balloon()}
 
 
 app = FastAPI(title="tumour-classifier", description=__doc__, lifespan=lifespan)
 app.include_router(record_store.router)
+app.include_router(mishaps.router)
 
 
 @app.post("/predict")

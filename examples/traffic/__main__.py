@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 
 from examples.traffic.generator import run_traffic
+from examples.traffic.incidents import NAMES, chosen
 from examples.traffic.rhythm import RHYTHMS
 
 FIRST_PORT = 8101
@@ -19,7 +20,14 @@ FIRST_PORT = 8101
 
 def main() -> int:
     """Run until the time is up or a signal comes; print the counts."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    try:
+        arguments.incident = chosen(arguments.incident)
+    except ValueError as error:
+        parser.error(str(error))
+    if arguments.check:
+        return 0
     counts: dict[str, Counter[str]] = {}
     asyncio.run(_until_stopped(arguments, counts))
     for line in report(counts):
@@ -46,6 +54,8 @@ async def _until_stopped(arguments: argparse.Namespace, counts: dict[str, Counte
             seed=arguments.seed,
             skip_s=arguments.skip_s,
             with_incidents=not arguments.no_incidents,
+            at_once=arguments.incident,
+            memory_limits=dict(arguments.memory_limit),
         )
     )
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -64,7 +74,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--duration-s", type=_positive, default=None, help="stop after this long (default: never)")
     parser.add_argument("--skip-s", type=float, default=0.0, help="begin this far into the schedule of incidents (0)")
     parser.add_argument("--seed", type=int, default=0, help="of the visitors' choices (0)")
+    parser.add_argument("--check", action="store_true", help="only say whether the arguments are right")
     parser.add_argument("--no-incidents", action="store_true", help="ordinary visits only")
+    parser.add_argument(
+        "--incident",
+        action="append",
+        default=[],
+        metavar="NAME[=SECONDS]",
+        help=f"only this one, at once; may be given several times: {', '.join(NAMES)}",
+    )
+    parser.add_argument(
+        "--memory-limit", action="append", default=[], type=_limit, metavar="SERVICE=BYTES", help="what it may have"
+    )
     return parser
 
 
@@ -77,6 +98,13 @@ def _target(text: str) -> tuple[str, str]:
     if service not in RHYTHMS or not url.startswith("http"):
         raise argparse.ArgumentTypeError(f"{text!r} is not SERVICE=URL with SERVICE one of {', '.join(RHYTHMS)}")
     return service, url.rstrip("/")
+
+
+def _limit(text: str) -> tuple[str, int]:
+    service, _, limit = text.partition("=")
+    if service not in RHYTHMS or not limit.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not SERVICE=BYTES with SERVICE one of {', '.join(RHYTHMS)}")
+    return service, int(limit)
 
 
 def _positive(text: str) -> float:

@@ -9,7 +9,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -22,6 +23,8 @@ TIMEOUT_S = 15.0
 MAX_IN_FLIGHT = 100
 COSTLY_VISITORS = 3
 COSTLY_EFFORT_S = 0.35
+MEMORY_SHARE = 0.91
+CRASHES = 3
 STORE_CONDITIONS = {
     Kind.SLOW: {"delay_s": 1.5},
     Kind.FAILING: {"delay_s": 0.45, "failure_rate": 0.6},
@@ -35,7 +38,7 @@ class Traffic:
     """The state of one run: where to, how fast, since when, and what came back.
 
     `counts` has one counter per API, from HTTP status to number; `"unreachable"` counts requests without an answer and
-    `"skipped"` visits that were not made because `MAX_IN_FLIGHT` were waiting for theirs.
+    `"skipped"` visits that were not made because `MAX_IN_FLIGHT` were waiting for theirs. `memory_limits` are bytes.
     """
 
     targets: Mapping[str, str]
@@ -44,6 +47,7 @@ class Traffic:
     skip_s: float
     announce: Announce
     client: httpx.AsyncClient
+    memory_limits: Mapping[str, int] = field(default_factory=dict)
     started_s: float = field(default_factory=time.monotonic)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
 
@@ -74,17 +78,25 @@ async def run_traffic(
     seed: int = 0,
     skip_s: float = 0.0,
     with_incidents: bool = True,
+    at_once: Sequence[Incident] = (),
+    memory_limits: Mapping[str, int] | None = None,
 ) -> None:
-    """Visit the APIs until cancelled, filling `counts` as answers come."""
+    """Visit the APIs until cancelled, filling `counts` as answers come.
+
+    Incidents that are to be `at_once` happen side by side, once, instead of the schedule. One of memory is left out
+    where the API has no limit of its own.
+    """
     # Each visit has its own connection: uvicorn closes one after an exception, and a reused one would then fail.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(timeout=TIMEOUT_S, limits=limits, trust_env=False) as client:
-        traffic = Traffic(targets, total_per_s, seed, skip_s, announce, client, counts=counts)
+        traffic = Traffic(targets, total_per_s, seed, skip_s, announce, client, memory_limits or {}, counts=counts)
         counts.update({service: Counter() for service in targets})
         async with asyncio.TaskGroup() as group:
             for service in targets:
                 group.create_task(_visit(traffic, service))
-            if with_incidents:
+            for incident in at_once:
+                group.create_task(_happen(traffic, incident))
+            if with_incidents and not at_once:
                 group.create_task(_conduct(traffic))
 
 
@@ -108,13 +120,20 @@ async def _conduct(traffic: Traffic) -> None:
     """Make the incidents of the schedule happen, one after the other."""
     for begins_s, incident in occurrences(traffic.skip_s):
         await asyncio.sleep(begins_s - traffic.elapsed_s())
-        if incident.service not in traffic.targets:
-            continue
-        traffic.say(incident.headline())
-        if await _cause(traffic, incident):
-            traffic.say(f"over: {incident.service} recovers")
-        else:
-            traffic.say(f"{incident.service} did not answer: no incident")
+        await _happen(traffic, incident)
+
+
+async def _happen(traffic: Traffic, incident: Incident) -> None:
+    if incident.service not in traffic.targets:
+        return
+    if incident.kind is Kind.SHORT_OF_MEMORY and incident.service not in traffic.memory_limits:
+        traffic.say(f"left out: {incident.service} {incident.kind}, as it has no memory limit of its own here")
+        return
+    traffic.say(incident.headline())
+    if await _cause(traffic, incident):
+        traffic.say(f"over: {incident.service} recovers")
+    else:
+        traffic.say(f"{incident.service} did not answer: no incident")
 
 
 async def _cause(traffic: Traffic, incident: Incident) -> bool:
@@ -124,13 +143,51 @@ async def _cause(traffic: Traffic, incident: Incident) -> bool:
             for number in range(COSTLY_VISITORS):
                 group.create_task(_ask_costly_questions(traffic, incident, number))
         return True
-    condition = STORE_CONDITIONS[incident.kind] | {"for_s": incident.lasts_s}
+    if incident.kind is Kind.CRASHING:
+        return await _crash(traffic, incident)
+    if incident.kind is Kind.SHORT_OF_MEMORY:
+        held_bytes = round(MEMORY_SHARE * traffic.memory_limits[incident.service])
+        return await _upset(traffic, incident, "memory", {"resident_bytes": held_bytes})
+    return await _upset(traffic, incident, "store", STORE_CONDITIONS[incident.kind])
+
+
+async def _upset(traffic: Traffic, incident: Incident, what: str, how: Mapping[str, float]) -> bool:
+    body = {**how, "for_s": incident.lasts_s}
     try:
-        await traffic.client.put(traffic.targets[incident.service] + "/demo/store", json=condition)
+        answer = await traffic.client.put(f"{traffic.targets[incident.service]}/demo/{what}", json=body)
+        if not answer.is_success:
+            return False
     except httpx.TransportError:
         return False
     await asyncio.sleep(incident.lasts_s)
     return True
+
+
+async def _crash(traffic: Traffic, incident: Incident) -> bool:
+    """Let the process serve for a while, end and be started again, some times."""
+    url = traffic.targets[incident.service]
+    if not await _is_ready(traffic, url):
+        return False
+    for _ in range(CRASHES):
+        await asyncio.sleep(incident.lasts_s / CRASHES)
+        with suppress(httpx.TransportError):  # there is no answer
+            await traffic.client.post(f"{url}/demo/crash")
+        await _until_ready(traffic, url)
+    return True
+
+
+async def _until_ready(traffic: Traffic, url: str) -> None:
+    while True:
+        if await _is_ready(traffic, url):
+            return
+        await asyncio.sleep(0.2)
+
+
+async def _is_ready(traffic: Traffic, url: str) -> bool:
+    try:
+        return (await traffic.client.get(f"{url}/health")).is_success
+    except httpx.TransportError:
+        return False
 
 
 async def _ask_costly_questions(traffic: Traffic, incident: Incident, number: int) -> None:

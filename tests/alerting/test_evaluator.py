@@ -473,3 +473,25 @@ async def test_evidence_on_the_page_is_of_when_the_alert_began_to_fire(history: 
     assert found is not None
     assert (found.calls, found.errors) == (10, 8)
     assert [(contributor.dimension, contributor.name) for contributor in found.contributors] == [("route", "/then")]
+
+
+async def test_the_default_rule_about_the_pipeline_fires_and_is_resolved(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """Behind by more than half a minute it warns, beyond two minutes it is critical; all others wait meanwhile."""
+    world = await AlertWorld(history, clock, default_rules=True).begin()
+    await world.rounds(20)
+    assert await world.alerts() == []
+    for lag_s, severity in ((45, "warning"), (130, "critical")):
+        world.lag_ms = lag_s * 1_000
+        await world.rounds(20)
+        (alert,) = await world.alerts()
+        assert (alert.rule_id, alert.state.phase.value) == ("pipeline-behind", "firing")
+        assert alert.state.severity is not None
+        assert alert.state.severity.value == severity
+    world.lag_ms = 0
+    await world.rounds(60)
+    assert [alert.state.phase.value for alert in await world.alerts()] in ([], ["resolved"])
+    told = [(one.rule_id, one.state.value) for one in await world.told()]
+    assert told[-1] == ("pipeline-behind", "resolved")
+    assert ("pipeline-behind", "firing") in told

@@ -10,11 +10,13 @@ from statistics import mean
 import pytest
 
 from alerting.default_rules import DEFAULT_RULES
+from examples.traffic.generator import CRASHES, MEMORY_SHARE
 from examples.traffic.handwriting import draw_digit
-from examples.traffic.incidents import CYCLE_S, INCIDENTS, Kind, occurrences
+from examples.traffic.incidents import CYCLE_S, INCIDENTS, Kind, chosen, occurrences
 from examples.traffic.rhythm import RHYTHMS
 from examples.traffic.visits import MIXES, next_visit
 
+SAMPLED_EVERY_S = 10
 JUDGED_OVER_S = 60
 """The page judges the state of a model by its last minute."""
 
@@ -24,13 +26,16 @@ def test_incidents_come_one_at_a_time_and_recover_before_the_next_cycle() -> Non
     for first, second in itertools.pairwise(INCIDENTS):
         assert first.begins_s + first.lasts_s <= second.begins_s
     assert INCIDENTS[-1].begins_s + INCIDENTS[-1].lasts_s <= CYCLE_S
-    assert all(incident.lasts_s + 2 * JUDGED_OVER_S <= CYCLE_S for incident in INCIDENTS)
+    for service in RHYTHMS:
+        own = [one for one in itertools.islice(occurrences(0), 2 * len(INCIDENTS)) if one[1].service == service]
+        for (began_s, before), (begins_s, _) in itertools.pairwise(own):
+            assert began_s + before.lasts_s + JUDGED_OVER_S <= begins_s
 
 
 def test_the_incident_of_cpu_lasts_until_its_alert_fires() -> None:
     """From a twentieth of a core to all of it: the mean of the rule's window passes its threshold, and stays there."""
     rule = next(rule for rule in DEFAULT_RULES if rule.rule_id == "high-cpu")
-    (incident,) = [incident for incident in INCIDENTS if incident.kind == Kind.SHORT_OF_CPU]
+    incident = next(incident for incident in INCIDENTS if incident.kind == Kind.SHORT_OF_CPU)
     assert rule.warning is not None
     until_beyond_s = rule.seconds * (rule.warning - 0.05) / (1 - 0.05)
     assert until_beyond_s + rule.for_s + 2 * rule.interval_s < incident.lasts_s
@@ -40,7 +45,38 @@ def test_two_minutes_show_a_slow_model_and_a_failing_one() -> None:
     """Both are over within two minutes of the start, each at a model of its own."""
     early = {incident.kind: incident.service for incident in INCIDENTS if incident.begins_s + incident.lasts_s < 120}
     assert early.keys() >= {Kind.SLOW, Kind.FAILING}
-    assert len({incident.service for incident in INCIDENTS}) == len(INCIDENTS)
+    assert len({incident.service for incident in INCIDENTS[:3]}) == 3
+
+
+def test_the_incident_of_memory_lasts_until_its_alert_fires() -> None:
+    """Once the whole window of its rule is filled with what is too much, there is time for the rule's `for`."""
+    rule = next(rule for rule in DEFAULT_RULES if rule.rule_id == "high-memory")
+    incident = next(incident for incident in INCIDENTS if incident.kind == Kind.SHORT_OF_MEMORY)
+    assert rule.warning is not None
+    assert rule.warning < MEMORY_SHARE < 0.95, "beyond that it may be killed"
+    assert rule.seconds + rule.for_s + 2 * rule.interval_s + SAMPLED_EVERY_S < incident.lasts_s
+
+
+def test_the_alert_of_crashes_is_over_before_they_come_again() -> None:
+    """They are counted over the window of its rule."""
+    rule = next(rule for rule in DEFAULT_RULES if rule.rule_id == "restarting")
+    (incident,) = [incident for incident in INCIDENTS if incident.kind == Kind.CRASHING]
+    assert rule.warning is not None
+    assert rule.warning < CRASHES
+    assert 2 * incident.lasts_s + rule.seconds + rule.keep_firing_for_s < CYCLE_S
+    assert incident.lasts_s / CRASHES >= 2 * SAMPLED_EVERY_S, "each process must live long enough to be seen"
+
+
+def test_incidents_are_chosen_by_name() -> None:
+    """With the time that they last, if that is said; what there is not is answered with what there is."""
+    slow, crashing = chosen(["slow=7", "crashing"])
+    assert (slow.kind, slow.begins_s, slow.lasts_s) == (Kind.SLOW, 0, 7)
+    assert (crashing.kind, crashing.begins_s, crashing.lasts_s) == (Kind.CRASHING, 0, 75)
+    with pytest.raises(ValueError, match="no incident 'fast': choose from slow, failing, short-of-cpu"):
+        chosen(["fast"])
+    for text in ("slow=", "slow=0", "slow=nan", "slow=601", "slow=x"):
+        with pytest.raises(ValueError, match="lasts 1 to 600 seconds"):
+            chosen([text])
 
 
 def test_the_schedule_repeats() -> None:
