@@ -1,4 +1,4 @@
-"""Frames of the engine's stats: recorded ones of cgroup v1 and of Podman, and one in the form of cgroup v2."""
+"""Frames of the engine's stats: recorded ones of cgroup v1, v2 and of Podman, and one in the form of version 2."""
 
 from __future__ import annotations
 
@@ -92,6 +92,26 @@ def test_a_frame_of_cgroup_v2_tells_the_same() -> None:
     assert usage("docker-cgroup-v2").disk == {"259:0": (4194304, 8192), "253:1": (1024, 0)}
     assert usage("docker-cgroup-v2").network == {"eth0": (5000, 7000), "eth1": (1, 2)}
     assert "container.pids.limit" not in found
+
+
+def test_a_recorded_frame_of_cgroup_v2_is_read() -> None:
+    """The figures that Docker told of a container on a host of version 2, its first frame, near its limit of 256 MiB.
+
+    Recorded by others in 2023: the makers of the Collector's receiver for Docker keep it among their test data.
+    """
+    found = readings("docker-cgroup-v2-recorded", Limits(memory_bytes=268435456))
+    assert value(found, "container.cpu.time") == pytest.approx(0.999478)
+    assert value(found, "container.memory.usage") == 234647552
+    # Shared memory is in use, though the kernel counts it among the files.
+    assert value(found, "container.memory.working_set") == 234647552
+    assert value(found, "container.memory.rss") == 61440
+    assert value(found, "container.memory.file") == 233848832
+    assert value(found, "container.memory.limit_utilization") == pytest.approx(0.8741, abs=1e-4)
+    assert value(found, "container.pids.limit") == 4694
+    assert [one.value for one in found["container.paging.faults"]] == [9458, 4]
+    assert usage("docker-cgroup-v2-recorded").disk == {"8:0": (167936, 0)}
+    assert usage("docker-cgroup-v2-recorded").network == {"eth0": (1296, 0)}
+    assert "container.cpu.usage" not in found
 
 
 def test_a_frame_of_podman_leaves_out_what_podman_does_not_measure() -> None:
