@@ -17,7 +17,7 @@ from fastapi import Query as QueryParameters
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from access import name_of_writer
+from access.identity import name_of_writer
 from alerting.desk import AlertDesk, UnknownAlertError
 from alerting.rulebook import RuleConflictError, TooManyRulesError, UnknownRuleError
 from alerting.rules import Rule

@@ -12,7 +12,7 @@ import structlog
 from dash import Dash, Input, Output, State
 from pydantic import ValidationError
 
-from access import name_of_writer, require_editor
+from access.identity import name_of_writer, require_editor
 from alerting.channels.desk import ChannelDesk, ChannelTest
 from alerting.desk import AlertDesk, OpenAlert, UnknownAlertError
 from alerting.silences import Silence

@@ -11,9 +11,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 
-from access import Access, AccessSettings, build
+from access.component import Access, build
 from access.passwords import hashed
 from access.secret import digest_of_token, new_token
+from access.settings import AccessSettings
 from storage.access_store import AccessStore, TokenRow, UserRow
 from storage.component import build_access_store, build_sqlite_history
 from storage.history import SqlHistory
