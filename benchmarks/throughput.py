@@ -22,7 +22,6 @@ from benchmarks._systems import cpu_s
 from benchmarks._templates import Template, templates
 from processor import component
 from processor.aggregation import aggregate
-from processor.intake import Intake
 from processor.rabbit_source_settings import RabbitSourceSettings
 from processor.settings import ProcessorSettings
 from storage.absent_live_feed import AbsentLiveFeed
@@ -30,7 +29,7 @@ from storage.component import build_postgres_history, build_sqlite_history
 from storage.history import SqlHistory
 from storage.ports import SeriesFilter
 from storage.settings import StorageSettings
-from telemetry import Batch, Counters, Signal
+from telemetry import Batch, Consumer, Counters, Signal
 from tests.support import servers
 
 ROUNDS: Final = 3
@@ -109,7 +108,7 @@ async def _measure(
     return rows
 
 
-async def hand_over(intake: Intake, made: Sequence[Template], requests: int) -> tuple[float, float]:
+async def hand_over(intake: Consumer, made: Sequence[Template], requests: int) -> tuple[float, float]:
     """Hand requests to the intake; return spans per second, and the CPU time of this process per million spans."""
     window = asyncio.Semaphore(RabbitSourceSettings().prefetch)
     busy_s, making_s = time.process_time(), 0.0

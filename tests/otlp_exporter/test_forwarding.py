@@ -18,7 +18,7 @@ from otlp_receiver.component import OtlpReceiver
 from otlp_receiver.component import build as build_receiver
 from otlp_receiver.settings import ReceiverSettings
 from telemetry import Batch, Counters, Signal
-from tests.otlp_exporter.conftest import Carrier, DiskCarrier
+from tests.otlp_exporter.conftest import Carrier
 from tests.support.doubles import RecordingConsumer
 from tests.support.http_sink import HttpSink, answer
 from tests.support.otlp import resource, server_span, trace_request
@@ -115,7 +115,7 @@ async def test_what_waits_outlives_the_exporter(carrier: Carrier) -> None:
         assert Counter(risen.bodies) == Counter(batch.body for batch in sent)
 
 
-async def test_refusals_for_now_are_repeated_as_the_target_asks(disk: DiskCarrier) -> None:
+async def test_refusals_for_now_are_repeated_as_the_target_asks(carrier: Carrier) -> None:
     """503 and 429 with Retry-After, UNAVAILABLE, and RESOURCE_EXHAUSTED with RetryInfo: the same bytes come again."""
     async with GrpcTarget() as rpc, HttpSink() as http:
         rpc.answers = [
@@ -123,29 +123,29 @@ async def test_refusals_for_now_are_repeated_as_the_target_asks(disk: DiskCarrie
             (grpc.StatusCode.RESOURCE_EXHAUSTED, "slower", 0.3),
         ]
         http.answers = [answer(503), answer(429, {"Retry-After": "1"})]
-        await disk.start(
+        await carrier.start(
             {"name": "rpc", "endpoint": f"http://localhost:{rpc.port}", "compression": "none"},
             {"name": "web", "endpoint": f"http://127.0.0.1:{http.port}", "protocol": "http", "compression": "none"},
         )
         [batch] = numbered(1)
-        await disk.offer(batch)
-        await eventually(lambda: disk.counters.total("forward_sent_items") == 2)
+        await carrier.offer(batch)
+        await eventually(lambda: carrier.counters.total("forward_sent_items") == 2)
         assert rpc.bodies == [batch.body]
         assert [posted.body for posted in http.posted] == [batch.body] * 3
         assert http.posted[0].line.split()[1] == "/v1/traces"
         causes = {
-            dict(labels)["cause"] for (name, labels) in disk.counters.snapshot() if name == "forward_failed_attempts"
+            dict(labels)["cause"] for (name, labels) in carrier.counters.snapshot() if name == "forward_failed_attempts"
         }
         assert causes == {"UNAVAILABLE", "RESOURCE_EXHAUSTED", "HTTP 503", "HTTP 429"}
-        await disk.stop()
+        await carrier.stop()
 
 
-async def test_refusals_for_good_are_set_aside_and_hold_up_nothing(disk: DiskCarrier) -> None:
+async def test_refusals_for_good_are_set_aside_and_hold_up_nothing(carrier: Carrier) -> None:
     """The request is in a file with the reason, counted, not sent again; the next one arrives."""
     async with GrpcTarget() as rpc, HttpSink() as http:
         rpc.answers = [(grpc.StatusCode.RESOURCE_EXHAUSTED, "too large", None)]
         http.answers = [answer(400, body=b"bad key s3cret-token")]
-        await disk.start(
+        await carrier.start(
             {"name": "rpc", "endpoint": f"http://localhost:{rpc.port}", "max_concurrent": 1},
             {
                 "name": "web",
@@ -156,32 +156,32 @@ async def test_refusals_for_good_are_set_aside_and_hold_up_nothing(disk: DiskCar
             },
         )
         first, second = numbered(2)
-        await disk.offer(first)
-        await disk.offer(second)
-        await eventually(lambda: disk.counters.total("forward_sent_items") == 2)
-        assert disk.counters.total("forward_refused_items") == 2
+        await carrier.offer(first)
+        await carrier.offer(second)
+        await eventually(lambda: carrier.counters.total("forward_sent_items") == 2)
+        assert carrier.counters.total("forward_refused_items") == 2
         assert rpc.bodies == [second.body]
         assert len(http.posted) == 2
         assert http.posted[0].headers["authorization"] == "Bearer s3cret-token"
         for name, reason in (("rpc", "too large"), ("web", "HTTP 400")):
-            [kept] = (disk.folder / "export-refused" / name).glob("*.pb")
+            [kept] = (carrier.folder / "export-refused" / name).glob("*.pb")
             assert kept.read_bytes() == first.body
             text = kept.with_suffix(".txt").read_text()
             assert reason in text
             assert "s3cret" not in text
-        await disk.stop()
+        await carrier.stop()
 
 
-async def test_a_partial_success_is_counted_and_final(disk: DiskCarrier) -> None:
+async def test_a_partial_success_is_counted_and_final(carrier: Carrier) -> None:
     """What the target rejected is not among what it took, and nothing is sent again."""
     async with GrpcTarget() as target:
         partial = ExportTracePartialSuccess(rejected_spans=2, error_message="too old")
         target.answers = [ExportTraceServiceResponse(partial_success=partial).SerializeToString()]
-        await disk.start({"name": "picky", "endpoint": f"http://localhost:{target.port}"})
-        await disk.offer(numbered(1, spans=5)[0])
-        await eventually(lambda: disk.counters.total("forward_sent_items") == 3)
-        assert disk.counters.total("forward_rejected_items") == 2
-        await disk.stop()
+        await carrier.start({"name": "picky", "endpoint": f"http://localhost:{target.port}"})
+        await carrier.offer(numbered(1, spans=5)[0])
+        await eventually(lambda: carrier.counters.total("forward_sent_items") == 3)
+        assert carrier.counters.total("forward_rejected_items") == 2
+        await carrier.stop()
         assert len(target.bodies) == 1
 
 
@@ -224,14 +224,14 @@ async def test_a_target_gets_its_signals_and_services_alone(carrier: Carrier) ->
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-async def test_tls_proves_both_sides(disk: DiskCarrier, protocol: str) -> None:
+async def test_tls_proves_both_sides(carrier: Carrier, protocol: str) -> None:
     """The target's certificate is checked against the authority, ours is shown; another authority's is no target."""
     authority, stranger = trustme.CA(), trustme.CA()
     server, client = authority.issue_cert("localhost"), authority.issue_cert("client")
     for name, ca in (("ca", authority), ("stranger", stranger)):
-        ca.cert_pem.write_to_path(disk.folder / f"{name}.pem")
-    client.cert_chain_pems[0].write_to_path(disk.folder / "client.pem")
-    client.private_key_pem.write_to_path(disk.folder / "client.key")
+        ca.cert_pem.write_to_path(carrier.folder / f"{name}.pem")
+    client.cert_chain_pems[0].write_to_path(carrier.folder / "client.pem")
+    client.private_key_pem.write_to_path(carrier.folder / "client.key")
     chain, key = server.cert_chain_pems[0].bytes(), server.private_key_pem.bytes()
     credentials = grpc.ssl_server_credentials([(key, chain)], authority.cert_pem.bytes(), True)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -244,19 +244,19 @@ async def test_tls_proves_both_sides(disk: DiskCarrier, protocol: str) -> None:
             "endpoint": f"https://localhost:{port}",
             "protocol": protocol,
             "compression": "none",
-            "client_cert_file": str(disk.folder / "client.pem"),
-            "client_key_file": str(disk.folder / "client.key"),
+            "client_cert_file": str(carrier.folder / "client.pem"),
+            "client_key_file": str(carrier.folder / "client.key"),
         }
-        await disk.start(
-            {"name": "right", **common, "ca_file": str(disk.folder / "ca.pem")},
-            {"name": "wrong", **common, "ca_file": str(disk.folder / "stranger.pem")},
+        await carrier.start(
+            {"name": "right", **common, "ca_file": str(carrier.folder / "ca.pem")},
+            {"name": "wrong", **common, "ca_file": str(carrier.folder / "stranger.pem")},
         )
         [batch] = numbered(1)
-        await disk.offer(batch)
-        await eventually(lambda: disk.counters.total("forward_sent_items") == 1)
-        await eventually(lambda: disk.gauge("forward_is_failing", "wrong") == 1)
-        assert disk.gauge("forward_backlog_batches", "wrong") == 1
-        await disk.stop()
+        await carrier.offer(batch)
+        await eventually(lambda: carrier.counters.total("forward_sent_items") == 1)
+        await eventually(lambda: carrier.gauge("forward_is_failing", "wrong") == 1)
+        assert carrier.gauge("forward_backlog_batches", "wrong") == 1
+        await carrier.stop()
         assert (rpc.bodies or [posted.body for posted in http.posted]) == [batch.body]
 
 
@@ -277,3 +277,25 @@ async def test_a_full_queue_drops_its_oldest_and_counts_them(carrier: Carrier) -
         await carrier.stop()
         assert count("forward_sent_items") + count("forward_dropped_items") == 24 * 2_000
         assert count("forward_dropped_items") > 0
+
+
+async def test_what_waited_for_too_long_is_dropped_and_counted(carrier: Carrier) -> None:
+    """By its age since it was received, so that a backend that rises after days is not flooded with the past."""
+    port = free_port()
+    await carrier.start({"name": "late", "endpoint": f"http://localhost:{port}", "queue_max_age_s": 60})
+    [batch] = numbered(1, spans=7)
+    two_minutes_ago_ns = time.time_ns() - 120 * 10**9
+    old = Batch.of(batch.signal, batch.body, item_count=7, received_unix_nano=two_minutes_ago_ns)
+    await carrier.offer(old)
+    await eventually(lambda: carrier.counters.total("forward_dropped_items") == 7, timeout_s=30)
+    reasons = {
+        dict(labels)["reason"]
+        for (name, labels), n in carrier.counters.snapshot().items()
+        if n and name == "forward_dropped_items"
+    }
+    assert reasons == {"expired"}
+    async with GrpcTarget(port) as risen:
+        await carrier.offer(young := numbered(2)[1])
+        await eventually(lambda: len(risen.bodies) == 1, timeout_s=30)
+        assert risen.bodies == [young.body]
+        await carrier.stop()

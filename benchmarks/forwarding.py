@@ -1,0 +1,185 @@
+"""What forwarding takes and what it costs: how fast a backlog reaches one target, and ingest beside good and bad ones.
+
+The targets are another process that takes everything at once, a port where nobody listens, and one that never answers.
+Ingest is from the processor's intake to a committed row on SQLite, with the queue of forwarding on the same disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from benchmarks._requests import SPANS_PER_REQUEST, typical
+from benchmarks._templates import templates
+from benchmarks.throughput import hand_over
+from otlp_exporter.component import build_disk_feeds, build_rabbit_feeds
+from otlp_exporter.settings import ExporterSettings
+from processor.component import build as build_intake
+from processor.settings import ProcessorSettings
+from rabbitmq import ConfirmedPublisher, PublishLimits, RabbitSettings, message_of
+from storage.absent_live_feed import AbsentLiveFeed
+from storage.component import build_sqlite_history
+from storage.settings import StorageSettings
+from telemetry import Batch, Component, Consumer, Counters, Signal
+from telemetry.queues import EXCHANGE
+from tests.support.doubles import RecordingConsumer
+from tests.support.otlp_target import GrpcTarget
+from tests.support.ports import free_port
+from tests.support.rabbit import RabbitView
+from tests.support.servers import rabbitmq_server
+from tests.support.waiting import eventually
+
+BACKLOG: Final = 300
+ROUNDS: Final = 5
+ROUND_S: Final = 2.0
+
+Row = dict[str, Any]
+_LIMITS: Final = PublishLimits(64, 10**9, 30)
+
+
+def run() -> list[Row]:
+    """Return the throughput to one target by carrier and protocol, and what is left of ingest beside targets."""
+    with _swallowing() as (grpc_port, http_port):
+        ways: dict[str, dict[str, Any]] = {
+            "gRPC, gzip": {"endpoint": f"http://localhost:{grpc_port}"},
+            "gRPC, plain": {"endpoint": f"http://localhost:{grpc_port}", "compression": "none"},
+            "HTTP, gzip": {"endpoint": f"http://127.0.0.1:{http_port}", "protocol": "http"},
+        }
+        rows = [row for name, way in ways.items() for row in asyncio.run(_drain_disk(name, way))]
+        rows += asyncio.run(_drain_rabbit("gRPC, gzip", ways["gRPC, gzip"]))
+        return rows + asyncio.run(_beside_ingest(grpc_port))
+
+
+@contextlib.contextmanager
+def _swallowing() -> Iterator[tuple[int, int]]:
+    command = [sys.executable, "-m", "benchmarks._swallowing"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        grpc_port, http_port = map(int, process.stdout.readline().split())
+        yield grpc_port, http_port
+        process.stdin.close()
+
+
+def _batches(count: int) -> list[Batch]:
+    now_ns = time.time_ns()
+    bodies = [typical(seed, now_ns).body for seed in range(count)]
+    return [Batch.of(Signal.TRACES, body, item_count=SPANS_PER_REQUEST, received_unix_nano=now_ns) for body in bodies]
+
+
+async def _drain_disk(name: str, way: Mapping[str, Any]) -> list[Row]:
+    settings = ExporterSettings.model_validate({"targets": [{"name": "target", **way}]})
+    counters, batches = Counters(), _batches(BACKLOG)
+    with tempfile.TemporaryDirectory() as folder:
+        consumer, [queue, feed] = build_disk_feeds(settings, RecordingConsumer(), counters, Path(folder))
+        await queue.start()
+        await asyncio.gather(*(consumer.consume(batch) for batch in batches))
+        rows = await _drained(f"backlog on disk, {name}", feed, counters, batches)
+        await queue.stop()
+    return rows
+
+
+async def _drain_rabbit(name: str, way: Mapping[str, Any]) -> list[Row]:
+    server = rabbitmq_server()
+    server.start()
+    try:
+        url, rabbit_settings = RabbitView(server.url).url, RabbitSettings()
+        settings = ExporterSettings.model_validate({"targets": [{"name": "target", **way}]})
+        counters, batches = Counters(), _batches(BACKLOG)
+        with tempfile.TemporaryDirectory() as folder:
+            [feed] = build_rabbit_feeds(settings, rabbit_settings, url, counters, Path(folder))
+            await feed.start()  # which declares the queue
+            await feed.stop()
+            publisher = ConfirmedPublisher(url, rabbit_settings, _LIMITS, name="benchmark")
+            await publisher.start()
+            for first in range(0, BACKLOG, 50):
+                await asyncio.gather(
+                    *(publisher.publish(EXCHANGE, message_of(one)) for one in batches[first : first + 50])
+                )
+            await publisher.stop()
+            [feed] = build_rabbit_feeds(settings, rabbit_settings, url, counters, Path(folder))
+            return await _drained(f"backlog at RabbitMQ, {name}", feed, counters, batches)
+    finally:
+        server.remove()
+
+
+async def _drained(name: str, feed: Component, counters: Counters, batches: Sequence[Batch]) -> list[Row]:
+    items, size = len(batches) * SPANS_PER_REQUEST, sum(len(batch.body) for batch in batches)
+    busy_s, began = time.process_time(), time.perf_counter()
+    await feed.start()
+    await eventually(lambda: counters.total("forward_sent_items") == items, timeout_s=60)
+    elapsed_s, busy_s = time.perf_counter() - began, time.process_time() - busy_s
+    await feed.stop()
+    return [
+        {"name": name, "value": items / elapsed_s, "unit": "spans/s"},
+        {"name": f"{name}: before compression", "value": size / elapsed_s / 1e6, "unit": "MB/s"},
+        {"name": f"{name}: CPU of the exporter", "value": busy_s / items * 1e6, "unit": "s per million spans"},
+    ]
+
+
+async def _beside_ingest(grpc_port: int) -> list[Row]:
+    async with GrpcTarget() as slow:
+        slow.delay_s = 10**6
+        small = {"queue_max_bytes": 64 * 1024**2}
+        good = {"name": "good", "endpoint": f"http://localhost:{grpc_port}", **small}
+        dead = {"name": "dead", "endpoint": f"http://localhost:{free_port()}", **small}
+        never = {"name": "slow", "endpoint": f"http://localhost:{slow.port}", **small}
+        kinds: dict[str, list[dict[str, Any]]] = {
+            "alone": [],
+            "beside a good target": [good],
+            "beside a dead target": [dead],
+            "beside a slow target": [never],
+            "beside all three": [good, dead, never],
+        }
+        found = await _rounds(kinds)
+    alone = median(found["alone"])
+    rows: list[Row] = [{"name": "ingest alone", "value": alone, "unit": "spans/s"}]
+    for kind in list(kinds)[1:]:
+        rows.append({"name": f"ingest {kind}", "value": median(found[kind]), "unit": "spans/s"})
+        rows.append({"name": f"ingest {kind} / alone, medians", "value": median(found[kind]) / alone, "unit": "x"})
+    return rows
+
+
+async def _rounds(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[float]]:
+    """Return spans per second of rounds of all kinds in turns."""
+    made, found = templates(64), {kind: list[float]() for kind in kinds}
+    with tempfile.TemporaryDirectory() as folder:
+        history = build_sqlite_history(StorageSettings(), f"sqlite:///{Path(folder) / 'bench.db'}")
+        intake = build_intake(ProcessorSettings(), history, AbsentLiveFeed(), Counters())
+        await history.start()
+        await intake.start()
+        try:
+            rate, _ = await hand_over(intake, made, 400)
+            requests = int(rate * ROUND_S / SPANS_PER_REQUEST)
+            for number in range(ROUNDS):
+                for place, (kind, targets) in enumerate(kinds.items()):
+                    async with _forwarding(intake, targets, Path(folder) / f"{number}-{place}") as consumer:
+                        found[kind].append((await hand_over(consumer, made, requests))[0])
+        finally:
+            await intake.stop()
+            await history.stop()
+    return found
+
+
+@contextlib.asynccontextmanager
+async def _forwarding(intake: Consumer, targets: Sequence[Mapping[str, Any]], folder: Path) -> AsyncIterator[Consumer]:
+    if not targets:
+        yield intake
+        return
+    settings = ExporterSettings.model_validate({"targets": targets, "stop_grace_s": 0})
+    consumer, running = build_disk_feeds(settings, intake, Counters(), folder)
+    for one in running:
+        await one.start()
+    try:
+        yield consumer
+    finally:
+        for one in reversed(running):
+            await one.stop()
