@@ -186,6 +186,9 @@
       setAsking(false);
       window.dash_clientside.set_props(props.store, { data: { ...props.action, click: Date.now() } });
     };
+    // Who steers by voice says what is written on it.
+    const text = isAsking ? props.confirm : props.text;
+    const label = props.label.includes(text) ? props.label : text + ", " + props.label;
     return element(
       "button",
       {
@@ -193,10 +196,10 @@
         className: props.className + (isAsking ? " is-asking" : ""),
         onClick: click,
         title: props.label,
-        "aria-label": isAsking ? props.confirm + " " + props.label : props.label,
+        "aria-label": label,
         "aria-pressed": typeof props.isPressed === "boolean" ? props.isPressed : undefined,
       },
-      isAsking ? props.confirm : props.text
+      text
     );
   }
 

@@ -12,7 +12,7 @@ from dash.development.base_component import Component
 
 from dash_app.shared import palette
 from dash_app.shared.chart_card import chart_card
-from dash_app.shared.components import Lasting
+from dash_app.shared.components import Lasting, attributes
 from dash_app.shared.legend import legend
 
 CHARTS: Final = ("pipeline-rate", "pipeline-freshness", "pipeline-lag")
@@ -54,4 +54,9 @@ def layout() -> Component:
 
 def _card(title: str, note: str, body: str) -> Component:
     head = html.Div(html.H2([title, html.Small(id=note)]), className="card-head table-head")
-    return html.Section([head, Lasting(body, "pipeline-scroll")], className="card")
+    return html.Section([head, _scrolling(title, Lasting(body, ""))], className="card")
+
+
+def _scrolling(title: str, table: Component) -> Component:
+    """What is wider than a phone can be moved by keyboard too."""
+    return html.Div(table, className="pipeline-scroll", tabIndex="0", role="region", **attributes(aria_label=title))
