@@ -23,7 +23,7 @@ from dash_app.shell import callbacks
 from dash_app.shell.answering import Answering
 from dash_app.shell.badge import badge_now
 from dash_app.shell.document import document
-from dash_app.shell.layout import layout
+from dash_app.shell.layout import Layout
 from dash_app.shell.page_documents import PageDocuments, content_security_policy
 from dash_app.shell.same_origin import SameOrigin
 
@@ -54,7 +54,7 @@ def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources, may_co
     )
     _keep_to_the_pages(dash)
     dash.init_app(app)
-    dash.layout = layout(pages, settings)
+    dash.layout = Layout(pages, settings)
     bar = partial(badge_now, news) if news is not None else None
     answering = Answering(pages, settings, sources.now_ns, bar)
     callbacks.register(dash, pages, answering)

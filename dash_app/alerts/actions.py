@@ -71,9 +71,20 @@ def _add(dash: Dash, function: Callable[..., Awaitable[Outcome]], *arguments: In
 
 
 async def outcome_of(work: Callable[[], Awaitable[str]]) -> Outcome:
-    """Let an editor do something and tell how that ended, in words for people."""
-    try:
+    """Let an editor change something and tell how that ended, in words for people; the log says who did it."""
+
+    async def change() -> str:
         require_editor()
+        done = await work()
+        log.info("changed on the page of alerts", user=name_of_writer("local"), what=done)
+        return done
+
+    return await told_of(change)
+
+
+async def told_of(work: Callable[[], Awaitable[str]]) -> Outcome:
+    """Do what anybody may and tell how that ended, in words for people."""
+    try:
         return await work(), "alerts-outcome is-good"
     except FormError as error:
         return _sentence(str(error)), "alerts-outcome is-bad"

@@ -12,6 +12,7 @@ from dash_app.alerts.layout import TABS
 from dash_app.alerts.snapshot import Snapshot
 from dash_app.alerts.words import length
 from dash_app.shared import formatting
+from dash_app.shared.editing import FOR_EDITORS
 from dash_app.shared.names import visible
 from dash_app.shell.page import Answer, Filling
 
@@ -67,9 +68,9 @@ def _tab(snapshot: Snapshot) -> Filling:
         "alerts-detail-body": {"children": firing.detail(snapshot) if is_chosen else []},
         "alerts-detail-forms": {
             "hidden": snapshot.chosen is None,
-            "className": "detail-forms"
+            "className": f"{FOR_EDITORS} detail-forms"
             if snapshot.chosen and firing.is_firing(snapshot.chosen)
-            else "detail-forms is-pending",
+            else f"{FOR_EDITORS} detail-forms is-pending",
         },
     }
 

@@ -15,7 +15,7 @@ from alerting.desk import AlertDesk
 from alerting.rules import Rule
 from alerting.states import Phase
 from alerting.wording import value_text
-from dash_app.alerts.actions import Outcome, outcome_of
+from dash_app.alerts.actions import Outcome, outcome_of, told_of
 from dash_app.alerts.backtest_chart import backtest_figure, headline
 from dash_app.alerts.form import FIELDS, NEW, FormError, rule_of, values_of
 from dash_app.alerts.words import labels_line, length, moment, severity_pill
@@ -66,7 +66,7 @@ def register(dash: Dash, desk: AlertDesk, now_ns: NowNs) -> None:
                 await desk.rules.replace(rule, opened.get("revision"))
             return f"{rule.name} is saved and counts within two seconds."
 
-        (note, kind), errors = await _checked(put)
+        (note, kind), errors = await _checked(put, outcome_of)
         is_saved = kind.endswith("is-good")
         bar = (note, kind) if is_saved else ("", "alerts-outcome")
         go = {"to": "/alerts", "fields": {"tab": "rules", "rule": None}} if is_saved else None
@@ -129,8 +129,8 @@ def _note(kind: str) -> str:
     return kind.replace("alerts-outcome", "rule-note")
 
 
-async def _checked(work: Any) -> tuple[Outcome, list[str]]:
-    """Do something with the form; return how that ended, and what is wrong with each field."""
+async def _checked(work: Any, tell: Any = told_of) -> tuple[Outcome, list[str]]:
+    """Do something with the form; return how that ended as `tell` says it, and what is wrong with each field."""
     problems: dict[str, str] = {}
 
     async def watched() -> str:
@@ -142,7 +142,7 @@ async def _checked(work: Any) -> tuple[Outcome, list[str]]:
             rest = [text for name, text in error.problems.items() if name not in known]
             raise FormError({"": "; ".join(rest) or "some fields are not right: see what is said below them"}) from None
 
-    outcome = await outcome_of(watched)
+    outcome = await tell(watched)
     return outcome, [problems.get(field.name, "") for field in FIELDS]
 
 
@@ -162,7 +162,7 @@ async def _load(desk: AlertDesk, rule_id: str) -> tuple[Any, ...]:
             title = known.rule.name
             return ""
 
-        note, kind = await outcome_of(read)
+        note, kind = await told_of(read)
     is_there = revision["rule"] != NEW_RULE
     return (*values_of(document), *_NO_ERRORS, is_there, title, revision, True, note, _note(kind))
 

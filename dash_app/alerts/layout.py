@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 
 from dash_app.alerts.form import editor
 from dash_app.shared.components import Lasting, PageLink, attributes
+from dash_app.shared.editing import FOR_EDITORS, editors_only, why_disabled
 
 TABS: Final = {
     "firing": "Firing",
@@ -62,6 +63,7 @@ def layout() -> Component:
                 className="alerts-head",
             ),
             html.Div(id="alerts-outcome", className="alerts-outcome", role="status"),
+            why_disabled(),
             html.Div([_loading(), _firing(), _history(), _rules(), _silences(), _channels()], className="stack"),
         ],
         className="stack alerts",
@@ -96,7 +98,7 @@ def _firing() -> Component:
 
 def _detail() -> Component:
     return html.Div(
-        [html.Div(id="alerts-detail-body"), html.Div([_ack(), _silence_from_here()], id="alerts-detail-forms")],
+        [html.Div(id="alerts-detail-body"), editors_only([_ack(), _silence_from_here()], id="alerts-detail-forms")],
         className="card alert-detail",
     )
 
@@ -105,7 +107,7 @@ def _ack() -> Component:
     return html.Fieldset(
         [
             html.Legend("Acknowledge"),
-            dmc.TextInput(id="alerts-ack-by", label="Your name", size="xs"),
+            dmc.TextInput(id="alerts-ack-by", label="Your name", size="xs", className="asks-name"),
             dmc.Textarea(
                 id="alerts-ack-note",
                 label="Note",
@@ -166,17 +168,17 @@ def _history() -> Component:
 
 
 def _rules() -> Component:
-    new = PageLink("/alerts", "New rule", "act is-link", {"tab": "rules", "rule": "_new"})
+    new = PageLink("/alerts", "New rule", f"act is-link {FOR_EDITORS}", {"tab": "rules", "rule": "_new"})
     head = html.Div([html.H2(["Rules", html.Small(id="alerts-rules-count")]), new], className="card-head")
     return _panel(
         "rules",
-        html.Div(editor(), id="alerts-editor", hidden=True),
-        html.Div([head, Lasting("alerts-rules-list", "rule-list")], className="card alerts-card"),
+        editors_only(editor(), id="alerts-editor", hidden=True),
+        html.Div([head, editors_only(Lasting("alerts-rules-list", "rule-list"))], className="card alerts-card"),
     )
 
 
 def _silences() -> Component:
-    form = html.Div(
+    form = editors_only(
         [
             html.Div(html.H2("New silence"), className="card-head"),
             html.Div(
@@ -203,17 +205,17 @@ def _silences() -> Component:
                     _choice("alerts-silence-starts", "Begins", STARTS, "now"),
                     _choice("alerts-silence-for", "Lasts", DURATIONS, "1 hour"),
                     dmc.TextInput(id="alerts-silence-why", label="Why", size="xs"),
-                    dmc.TextInput(id="alerts-silence-by", label="Your name", size="xs"),
+                    dmc.TextInput(id="alerts-silence-by", label="Your name", size="xs", className="asks-name"),
                 ],
                 className="form-grid",
             ),
             html.Div(html.Button("Silence", id="alerts-silence", className="act", n_clicks=0), className="form-foot"),
         ],
-        className="card alerts-card",
+        class_name="card alerts-card",
     )
     return _panel(
         "silences",
-        _card("Silences", "alerts-silences-count", Lasting("alerts-silences-list", "alert-table")),
+        _card("Silences", "alerts-silences-count", editors_only(Lasting("alerts-silences-list", "alert-table"))),
         form,
     )
 
@@ -221,6 +223,6 @@ def _silences() -> Component:
 def _channels() -> Component:
     return _panel(
         "channels",
-        _card("Channels", "alerts-channels-count", Lasting("alerts-channels-list", "alert-table")),
+        _card("Channels", "alerts-channels-count", editors_only(Lasting("alerts-channels-list", "alert-table"))),
         _card("Notifications", "alerts-told-note", Lasting("alerts-told-list", "alert-table")),
     )

@@ -45,7 +45,7 @@
 
   // Finds out whether silence means a slow answer or no server; then asks again as soon as there is one.
   function probe() {
-    if (state.isProbing) return;
+    if (state.isProbing || state.isSignedOut) return;
     state.isProbing = true;
     fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(3000) })
       .then(() => true, () => false)
@@ -118,12 +118,24 @@
     if (now - dueAt > SLACK_MS) state.waitingSince = dueAt;
   }
 
+  // What the notice says with the way back in, which leads to this very address. Made once for each address, so that
+  // the link is not drawn anew under somebody's finger.
+  let told = null;
+  function signedOut(figures) {
+    const href = "/login?next=" + encodeURIComponent(window.location.pathname + window.location.search);
+    if (told === null || told.href !== href) {
+      const link = { namespace: "dash_html_components", type: "A", props: { href: href, children: "Sign in again" } };
+      told = { href: href, notice: ["You are signed out.", link, "and this page comes back as it is." + figures] };
+    }
+    return told.notice;
+  }
+
   // Returns [class, name of the state, notice].
   function condition(isPaused, now) {
     const silentS = state.waitingSince === null ? 0 : (now - state.waitingSince) / 1000;
     const figures = state.filled ? " The figures are those of " + clockText(state.filled.end_s) + "." : "";
     if (state.isSignedOut) {
-      return ["cut-off", "Signed out", "You are signed out. Reload this page to sign in again; it comes back as it is." + figures];
+      return ["cut-off", "Signed out", signedOut(figures)];
     }
     if (!state.isReachable) {
       return ["cut-off", "Cut off", "ModelWatch has not answered for " + age(Math.max(silentS, 1)) + "; trying again." + figures];
@@ -173,6 +185,7 @@
 
   modelwatch.pulse = {
     nudge: nudge,
+    isSignedOut: () => state.isSignedOut,
     show: show,
 
     // The WebSocket that fed the page is gone, and perhaps the server.
@@ -183,6 +196,7 @@
     },
   };
 
+  let shownNotice = null;
   const pulse = {
     beat: function (_beats, _address, receipt, clicks) {
       const now = Date.now();
@@ -201,7 +215,7 @@
       return [
         question,
         "page is-" + name + (state.filled ? " has-figures" : ""),
-        notice,
+        notice === shownNotice ? clientside.no_update : (shownNotice = notice),
         "live is-" + name,
         title,
         shown ? clockText(shown.end_s) : "",

@@ -20,7 +20,7 @@
   function connect() {
     timer = null;
     const { pushPath } = modelwatch.facts;
-    if (!pushPath || socket !== null || !window.DecompressionStream) return;
+    if (!pushPath || socket !== null || !window.DecompressionStream || modelwatch.pulse.isSignedOut()) return;
     const opened = new WebSocket(window.location.origin.replace(/^http/, "ws") + pushPath);
     socket = opened;
     opened.binaryType = "arraybuffer";

@@ -1,12 +1,12 @@
 """The skeleton around every page: what is there before the first answer and never changes.
 
-Built once by `component.py`. `assets/pages.js` puts the skeleton of the open page into it. Which of loading, empty and
-filled is visible is a matter of one class on `#page` (see `assets/layout.css`).
+Made by `component.py` for each document that is opened. `assets/pages.js` puts the skeleton of the open page into
+it. Which of loading, empty and filled is visible is a matter of one class on `#page` (see `assets/layout.css`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import dash_mantine_components as dmc
@@ -17,6 +17,7 @@ from dash_app.settings import DashSettings
 from dash_app.shared.components import attributes
 from dash_app.shell.empty_state import never_any_data, nothing_in_view
 from dash_app.shell.page import Page
+from dash_app.shell.reader import NAMED, for_viewers, is_named, is_viewer
 from dash_app.shell.top_bar import top_bar
 
 _DARK_GREYS: Final = (
@@ -33,7 +34,21 @@ _DARK_GREYS: Final = (
 )
 
 
-def layout(pages: Sequence[Page], settings: DashSettings) -> Component:
+class Layout:
+    """The shell for whoever opens a page: called for each document, with the skeletons made once for each role."""
+
+    def __init__(self, pages: Sequence[Page], settings: DashSettings) -> None:
+        self._pages = pages
+        self._settings = settings
+        self._skeletons = {page.name: html.Div(page.layout, id=f"page-{page.name}") for page in pages}
+        self._viewers_skeletons = {name: for_viewers(skeleton) for name, skeleton in self._skeletons.items()}
+
+    def __call__(self) -> Component:
+        """Return the shell."""
+        return layout(self._pages, self._settings, self._viewers_skeletons if is_viewer() else self._skeletons)
+
+
+def layout(pages: Sequence[Page], settings: DashSettings, skeletons: Mapping[str, Component]) -> Component:
     """Return the shell; the skeletons of all pages are in it as data, so that a change of page asks for nothing."""
     provider: Component = dmc.MantineProvider(
         id="theme",
@@ -44,16 +59,19 @@ def layout(pages: Sequence[Page], settings: DashSettings) -> Component:
             "defaultRadius": "md",
             "colors": {"dark": _DARK_GREYS},
         },
-        children=html.Div([*_machinery(pages, settings), top_bar(pages), _page(settings)]),
+        children=html.Div(
+            [*_machinery(settings, skeletons), top_bar(pages), _page(settings)],
+            className=NAMED if is_named() else None,
+        ),
     )
     return provider
 
 
-def _machinery(pages: Sequence[Page], settings: DashSettings) -> list[Component]:
+def _machinery(settings: DashSettings, skeletons: Mapping[str, Component]) -> list[Component]:
     """The parts that nobody sees: the pulse, the address, the question, and what came back."""
     return [
         dcc.Interval(id="pulse", interval=round(1000 * settings.refresh_interval_s)),
-        dcc.Store(id="skeletons", data={page.name: html.Div(page.layout, id=f"page-{page.name}") for page in pages}),
+        dcc.Store(id="skeletons", data=dict(skeletons)),
         dcc.Store(id="address"),
         dcc.Store(id="question"),
         dcc.Store(id="answer"),

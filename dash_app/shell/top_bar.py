@@ -1,4 +1,4 @@
-"""The bar at the top: brand, pages, state of the page, choice of environment, range and theme.
+"""The bar at the top: brand, pages, state of the page, choice of environment, range and theme, and who is there.
 
 Part of the layout; `assets/pulse.js` keeps the state current, `assets/address.js` what is chosen.
 """
@@ -15,6 +15,7 @@ from dash.development.base_component import Component
 from dash_app.shared.components import Icon, PageLink, TimePicker, attributes
 from dash_app.shell.badge import badge
 from dash_app.shell.page import Control, Page
+from dash_app.shell.reader import account
 from dash_app.shell.view import DEFAULT_RANGE, RANGES
 
 CONTROLS: Final = (
@@ -30,7 +31,7 @@ CONTROLS: Final = (
 def top_bar(pages: Sequence[Page]) -> Component:
     """Return the bar."""
     return html.Header(
-        [_brand(), _navigation(pages), html.Div(className="space"), _live(), *_controls()], className="top"
+        [_brand(), _navigation(pages), html.Div(className="space"), _live(), *_controls(), *account()], className="top"
     )
 
 

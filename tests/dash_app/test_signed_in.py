@@ -1,0 +1,129 @@
+"""The pages behind a login, in a real browser against `modelwatch up`, a real process with two users."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from storage.component import build_access_store, build_sqlite_history
+from storage.settings import StorageSettings
+from tests.support.people import add_users, sign_in
+from tests.support.systems import System, embedded_system
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+RULES = "/alerts?tab=rules&rule=high-latency"
+_ASKS_BY_HTTP = "window.WebSocket = class { constructor() { setTimeout(() => this.onclose && this.onclose(), 10); } };"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """ModelWatch with an editor and a viewer."""
+    folder = tmp_path_factory.mktemp("people")
+    await add_users(folder, ann="editor", bob="viewer")
+    async with embedded_system(folder) as running:
+        yield running
+
+
+async def _signed_in(new_tab: Any, system: System, name: str, place: str) -> Any:
+    tab = await new_tab()
+    await tab.open(system.url + place)
+    await sign_in(tab, name)
+    await tab.until("#account")
+    return tab
+
+
+def _place(tab: Any) -> str:
+    url = httpx.URL(tab.page.url)
+    return url.raw_path.decode()
+
+
+async def _end_sessions_of(system: System, name: str) -> None:
+    """As `modelwatch users password` does in another process."""
+    history = build_sqlite_history(StorageSettings(), f"sqlite:///{system.folder / 'modelwatch.db'}")
+    await history.start()
+    store = build_access_store(history)
+    user = next(user for user in (await store.rows()).users if user.name == name)
+    await store.set_password(name, user.password)
+    await history.stop()
+
+
+async def test_the_way_in_leads_to_where_it_was_asked_for_and_the_bar_says_who_is_there(
+    system: System, new_tab: Any
+) -> None:
+    """And the way out leads to the login page, from where the back button shows nothing any more."""
+    tab = await _signed_in(new_tab, system, "ann", "/alerts?tab=rules&range=1h")
+    assert _place(tab) == "/alerts?tab=rules&range=1h"
+    await tab.until("#alerts-rules-list .switch:enabled")
+    assert await tab.text("#account summary") == "ann\neditor"
+    await tab.page.click("#account summary")
+    await tab.page.keyboard.press("Escape")
+    await tab.until("#account:not([open])")
+    await tab.page.click("#account summary")
+    await tab.page.click("text=Log out")
+    await tab.until("#password")
+    assert "You are signed out." in await tab.text("main")
+    assert tab.complaints == tab.outside == []
+    await tab.page.go_back()
+    await tab.until("#password")
+
+
+async def test_a_viewer_sees_everything_and_can_change_nothing(system: System, new_tab: Any) -> None:
+    """What would change something is disabled and says why; what only shows something goes on working."""
+    tab = await _signed_in(new_tab, system, "bob", RULES)
+    await tab.until("#alerts-rules-list .switch")
+    assert await tab.text(".why-disabled") == "Your role is viewer: only editors change things."
+    await tab.page.wait_for_function("document.querySelector('#rule-name').value !== ''")
+    for tab_name, controls in (
+        ("rules", ("#alerts-rules-list .switch", "#rule-save", "#rule-backtest", "#rule-name", "#rule-signal")),
+        ("silences", ("#alerts-silence", "#alerts-silence-why", "#alerts-silence-for")),
+    ):
+        await tab.page.click(f"#alerts-tab input[value={tab_name}] + label")
+        await tab.until(f"#alerts-{tab_name}:not([hidden])")
+        for control in controls:
+            await tab.until(f"{control}:disabled")
+            why = await tab.page.locator(control).first.evaluate("found => found.closest('fieldset.for-editors').title")
+            assert why == "Your role is viewer: only editors change things."
+    await tab.page.click("#alerts-tab input[value=rules] + label")
+    assert await tab.page.locator("#alerts-rules .card-head >> text=New rule").last.get_attribute("href") is None
+    await tab.page.click("#alerts-rules-list .row-link >> nth=1")
+    await tab.page.wait_for_function("!location.search.includes('high-latency')")
+    assert tab.complaints == []
+
+
+async def test_what_a_viewer_sends_all_the_same_is_refused(system: System, new_tab: Any) -> None:
+    """By the server, whatever the page lets them do."""
+    tab = await _signed_in(new_tab, system, "bob", "/alerts?tab=rules")
+    await tab.until("#alerts-rules-list .switch")
+    await tab.page.evaluate("document.querySelectorAll('fieldset').forEach((group) => (group.disabled = false))")
+    await tab.page.click("#alerts-rules-list .switch >> nth=0")
+    await tab.until("#alerts-outcome.is-bad:has-text('only editors')")
+
+
+@pytest.mark.parametrize("way", ["websocket", "http"])
+async def test_a_page_whose_session_has_ended_says_so_and_keeps_its_address(
+    system: System, new_tab: Any, way: str
+) -> None:
+    """It asks no more, and a link leads to the login and back to the very same view."""
+    tab = await new_tab()
+    if way == "http":
+        await tab.page.add_init_script(_ASKS_BY_HTTP)
+    await tab.open(f"{system.url}/alerts?tab=silences&range=15m")
+    await sign_in(tab, "ann")
+    await tab.until("#alerts-silences:not([hidden])")
+    await _end_sessions_of(system, "ann")
+    await tab.until("#notice a")
+    assert await tab.text("#live-state") == "Signed out"
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    tab.page.on("websocket", lambda socket: asked.append(socket.url))
+    await tab.page.wait_for_timeout(2_500)
+    assert asked == []
+    await tab.page.click("#notice a")
+    await sign_in(tab, "ann")
+    await tab.until("#alerts-silences:not([hidden])")
+    assert _place(tab) == "/alerts?tab=silences&range=15m"
