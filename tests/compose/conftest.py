@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,12 @@ class System:
     @property
     def api(self) -> str:
         return f"http://127.0.0.1:{self.page_port}/api/v1"
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """What the API is asked with: a token, made in the dashboard's container."""
+        token = self.compose("exec", "-T", "dashboard", "modelwatch", "tokens", "add", "tests").strip()
+        return {"Authorization": f"Bearer {token}"}
 
     def compose(self, *words: str) -> str:
         """Return what docker-compose prints; its errors are the test's."""

@@ -16,7 +16,7 @@ PATIENCE_S = 180.0
 
 
 async def _services(system: System) -> dict[str, dict[str, Any]]:
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=10, headers=system.headers) as client:
         answer = (await client.get(f"{system.api}/services", params={"window": "1h"})).raise_for_status()
     return {item["service"]: item for item in answer.json()["items"]}
 
@@ -88,11 +88,21 @@ async def test_every_role_becomes_healthy_and_has_no_rights(system: System, serv
     assert said.split() == ["10001", "Read-only"]
 
 
+async def test_strangers_see_nothing_and_the_password_of_env_opens(system: System) -> None:
+    """Neither page nor API is open; `admin` signs in with what deploy/secrets.sh made."""
+    page = f"http://127.0.0.1:{system.page_port}"
+    async with httpx.AsyncClient(base_url=page, timeout=10, headers={"Origin": page}) as client:
+        assert [(await client.get(path)).status_code for path in ("/", "/api/v1/services", "/metrics")] == [401] * 3
+        form = {"name": "admin", "password": system.secrets["MODELWATCH_ADMIN_PASSWORD"]}
+        assert (await client.post("/login", data=form)).status_code == 303
+        assert (await client.get("/api/v1/services")).status_code == 200
+
+
 async def test_the_containers_of_the_system_are_watched(system: System) -> None:
     """CPU and memory of the model API's container are answered, joined to its service."""
 
     async def is_known() -> bool:
-        async with httpx.AsyncClient(timeout=10) as client:
+        async with httpx.AsyncClient(timeout=10, headers=system.headers) as client:
             answer = await client.get(
                 f"{system.api}/metrics", params={"name": "container.memory.usage", "group_by": "container.name"}
             )

@@ -97,7 +97,7 @@ def test_the_secrets_are_fresh_and_for_one_pair_of_eyes(tmp_path: Path) -> None:
         subprocess.run([script, str(path)], check=True, capture_output=True, timeout=20)
     values = [dict(line.split("=") for line in path.read_text().splitlines()) for path in (first, second)]
     secret = [key for key in values[0] if key != "MODELWATCH_DOCKER_GID"]
-    assert len(secret) == 5
+    assert len(secret) == 6
     for key in secret:
         assert re.fullmatch("[0-9a-f]{48}", values[0][key])
         assert values[0][key] != values[1][key]
@@ -106,6 +106,29 @@ def test_the_secrets_are_fresh_and_for_one_pair_of_eyes(tmp_path: Path) -> None:
     done = subprocess.run([script, str(first)], check=True, capture_output=True, timeout=20, text=True)
     assert "stays as it is" in done.stdout
     assert first.read_text() == before
+
+
+def test_secrets_of_an_earlier_version_stay_and_what_is_new_is_added(tmp_path: Path) -> None:
+    """Whoever updates runs it again: passwords that volumes were made with, and what was set by hand, stay."""
+    path = tmp_path / "env"
+    path.write_text("MODELWATCH_POSTGRES_PASSWORD=old\nMODELWATCH_PAGE_PORT=80")
+    script = str(REPOSITORY / "deploy" / "secrets.sh")
+    subprocess.run([script, str(path)], check=True, capture_output=True, timeout=20)
+    lines = path.read_text().splitlines()
+    assert lines[:2] == ["MODELWATCH_POSTGRES_PASSWORD=old", "MODELWATCH_PAGE_PORT=80"]
+    names = [line.partition("=")[0] for line in lines]
+    assert "MODELWATCH_ADMIN_PASSWORD" in names
+    assert len(names) == len(set(names))
+    assert os.stat(path).st_mode & 0o077 == 0
+
+
+def test_pages_and_api_are_closed_by_default() -> None:
+    """The first user comes from the secrets, and nothing says that strangers may come in."""
+    environment = SERVICES["dashboard"]["environment"]
+    assert (
+        environment["MODELWATCH_ACCESS__ADMIN_PASSWORD"] == "${MODELWATCH_ADMIN_PASSWORD:?run deploy/secrets.sh first}"
+    )
+    assert "MODELWATCH_API__ALLOW_UNAUTHENTICATED" not in str(COMPOSE)
 
 
 def test_the_image_takes_every_room_and_no_more() -> None:
