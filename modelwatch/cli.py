@@ -59,10 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Who reads an answer, not a log.
         is_for_people = options.command in FOR_PEOPLE or getattr(options, "action", None) or options.server
         logs.configure(settings.log.model_copy(update={"level": "error"}) if is_for_people else settings.log)
-        return _command(options)(settings)
+        code = _command(options)(settings)
+        sys.stdout.flush()
+        return code
     except StartError as error:
         print(f"modelwatch: {error}", file=sys.stderr)
         return EXIT_CANNOT_START
+    except BrokenPipeError:
+        # Whoever read has enough, as `head` does; nothing is left to be flushed into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _parser(is_with_topics: bool = True) -> argparse.ArgumentParser:

@@ -31,8 +31,9 @@ _DAY_S: Final = 86_400
 Result = TypeVar("Result")
 
 
-def run_users(settings: Settings, options: argparse.Namespace, out: TextIO = sys.stdout) -> int:
+def run_users(settings: Settings, options: argparse.Namespace, out: TextIO | None = None) -> int:
     """Do what the options say; return the process's exit code. Raises `StartError`."""
+    out = out or sys.stdout
     if options.action == "list":
         for user in _with_store(settings, lambda store: store.rows()).users:
             print(f"{user.name:32} {user.role:8} since {_day(user.created_s)}", file=out)
@@ -56,8 +57,9 @@ def run_users(settings: Settings, options: argparse.Namespace, out: TextIO = sys
     return 0
 
 
-def run_tokens(settings: Settings, options: argparse.Namespace, out: TextIO = sys.stdout) -> int:
+def run_tokens(settings: Settings, options: argparse.Namespace, out: TextIO | None = None) -> int:
     """Do what the options say; return the process's exit code. Raises `StartError`."""
+    out = out or sys.stdout
     if options.action == "list":
         for token in _with_store(settings, lambda store: store.rows()).tokens:
             used = _day(token.seen_s) if token.seen_s else "never"
