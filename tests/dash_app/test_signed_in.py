@@ -56,8 +56,8 @@ async def test_the_way_in_leads_to_where_it_was_asked_for_and_the_bar_says_who_i
     system: System, new_tab: Any
 ) -> None:
     """And the way out leads to the login page, from where the back button shows nothing any more."""
-    tab = await _signed_in(new_tab, system, "ann", "/alerts?tab=rules&range=1h")
-    assert _place(tab) == "/alerts?tab=rules&range=1h"
+    tab = await _signed_in(new_tab, system, "ann", "/alerts?range=1h&tab=rules")
+    assert _place(tab) == "/alerts?range=1h&tab=rules"
     await tab.until("#alerts-rules-list .switch:enabled")
     assert await tab.text("#account summary") == "ann\neditor"
     await tab.page.click("#account summary")
@@ -112,7 +112,7 @@ async def test_a_page_whose_session_has_ended_says_so_and_keeps_its_address(
     tab = await new_tab()
     if way == "http":
         await tab.page.add_init_script(_ASKS_BY_HTTP)
-    await tab.open(f"{system.url}/alerts?tab=silences&range=15m")
+    await tab.open(f"{system.url}/alerts?range=15m&tab=silences")
     await sign_in(tab, "ann")
     await tab.until("#alerts-silences:not([hidden])")
     await _end_sessions_of(system, "ann")
@@ -126,4 +126,4 @@ async def test_a_page_whose_session_has_ended_says_so_and_keeps_its_address(
     await tab.page.click("#notice a")
     await sign_in(tab, "ann")
     await tab.until("#alerts-silences:not([hidden])")
-    assert _place(tab) == "/alerts?tab=silences&range=15m"
+    assert _place(tab) == "/alerts?range=15m&tab=silences"
