@@ -6,7 +6,7 @@ no lifecycle of their own: they live as long as the app is served.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +23,12 @@ from dash_app.shell import callbacks
 from dash_app.shell.answering import Answering
 from dash_app.shell.badge import badge_now
 from dash_app.shell.document import document
+from dash_app.shell.filter_choices import FilterChoices
 from dash_app.shell.layout import Layout
+from dash_app.shell.page import Filling
 from dash_app.shell.page_documents import PageDocuments, content_security_policy
 from dash_app.shell.same_origin import SameOrigin
+from dash_app.shell.view import View
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 
@@ -55,8 +58,7 @@ def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources, may_co
     _keep_to_the_pages(dash)
     dash.init_app(app)
     dash.layout = Layout(pages, settings)
-    bar = partial(badge_now, news) if news is not None else None
-    answering = Answering(pages, settings, sources.now_ns, bar)
+    answering = Answering(pages, settings, sources.now_ns, _bar(FilterChoices(sources.query), news))
     callbacks.register(dash, pages, answering)
     if settings.is_push_enabled:
         push = PushRoute(answering, settings, sources.counters, sources.now_ns, may_connect)
@@ -66,6 +68,13 @@ def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources, may_co
         PageDocuments, paths=frozenset(page.path for page in pages), policy=content_security_policy(dash.csp_hashes())
     )
     return dash
+
+
+def _bar(choices: FilterChoices, news: AlertNews | None) -> Callable[[View], Awaitable[Filling]]:
+    async def bar(view: View) -> Filling:
+        return await choices.beside(await badge_now(news) if news is not None else {}, view)
+
+    return bar
 
 
 def _keep_to_the_pages(dash: Dash) -> None:

@@ -16,7 +16,9 @@ from dash_app.shared.alert_marks import Band, marked
 from dash_app.shared.alert_news import AlertNews, Episode
 from dash_app.shared.charts import Figure
 from dash_app.shared.names import visible
+from dash_app.shell.filters import may_be_of
 from dash_app.shell.page import Answer, Page, Question
+from query import SeriesFilter
 
 log = structlog.get_logger(__name__)
 
@@ -39,8 +41,8 @@ def with_marks(page: Page, news: AlertNews) -> Page:
             log.warning("alerts not marked", page=page.name, error=repr(error))
             return found  # the figures are right without them
         subject = page.subject(question) if found.subject is None else found.subject
-        scope = (question.view.environment, subject)
-        return replace(found, figures=marked_figures(found.figures, page.watched, episodes, rules, scope))
+        figures = marked_figures(found.figures, page.watched, episodes, rules, question.view.where, subject)
+        return replace(found, figures=figures)
 
     return replace(page, answer=answer)
 
@@ -57,10 +59,13 @@ def marked_figures(
     watched: Mapping[str, frozenset[Signal]],
     episodes: Sequence[Episode],
     rules: Mapping[str, Rule],
-    scope: tuple[str | None, str | None],
+    where: SeriesFilter,
+    service: str | None,
 ) -> dict[str, Figure]:
-    """Return the figures, marked with the alerts of the scope's environment and service that concern each."""
-    environment, service = scope
+    """Return the figures, marked with the alerts that concern each: those that the filter does not keep out.
+
+    Of a `service` only its own.
+    """
     done = dict(figures)
     for chart, signals in watched.items():
         if chart in figures:
@@ -69,7 +74,7 @@ def marked_figures(
                 for one in episodes
                 if one.rule_id in rules
                 and rules[one.rule_id].signal in signals
-                and (environment is None or one.labels.get("environment", environment) == environment)
+                and may_be_of(where, one.labels)
                 and (service is None or one.labels.get("service") == service)
             ]
             done[chart] = marked(figures[chart], bands)

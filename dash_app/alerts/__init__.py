@@ -55,7 +55,7 @@ def _asked(question: Question) -> AlertsView:
     tab = fields.get("tab", "")
     return AlertsView(
         tab if tab in TABS else "firing",
-        question.view.environment,
+        question.view.where,
         fields.get("alert", ""),
         fields.get("rule", ""),
         fields.get("of", ""),

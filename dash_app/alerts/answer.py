@@ -30,10 +30,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
         "alerts-wanted": {"data": snapshot.view.rule_id if shown == "rules" else ""},
         "alerts-editor": {"hidden": shown != "rules" or not snapshot.view.rule_id},
     }
-    named = {one.alert.labels.get("environment", "") for one in snapshot.open_alerts} | {
-        snapshot.view.environment or ""
-    }
-    return Answer({**filling, **_tab(snapshot)}, {}, int(snapshot.now_s), None, sorted(named - {""}), pace_s=_PACE_S)
+    return Answer({**filling, **_tab(snapshot)}, {}, int(snapshot.now_s), None, pace_s=_PACE_S)
 
 
 def _tab(snapshot: Snapshot) -> Filling:

@@ -21,6 +21,7 @@ from dash_app.alerts.words import labels_line, length, moment, severity_pill, sh
 from dash_app.shared import formatting
 from dash_app.shared.components import PageLink
 from dash_app.shared.names import visible
+from dash_app.shell.filters import may_be_of
 
 MOST_ENTRIES: Final = 200
 _FIRES: Final = (Phase.FIRING, Phase.NO_DATA)
@@ -31,16 +32,14 @@ def is_firing(one: OpenAlert) -> bool:
     return one.alert.state.phase in _FIRES
 
 
-def in_environment(found: Sequence[OpenAlert], environment: str | None) -> list[OpenAlert]:
-    """Leave out what is certainly of another environment."""
-    if environment is None:
-        return list(found)
-    return [one for one in found if one.alert.labels.get("environment", environment) == environment]
+def in_view(snapshot: Snapshot) -> list[OpenAlert]:
+    """Leave out what the filter certainly keeps out."""
+    return [one for one in snapshot.open_alerts if may_be_of(snapshot.view.where, one.alert.labels)]
 
 
 def firing_list(snapshot: Snapshot) -> list[Component]:
     """Return what fires, the gravest first, then what is pending; or the good news."""
-    found = in_environment(snapshot.open_alerts, snapshot.view.environment)
+    found = in_view(snapshot)
     firing = [one for one in found if is_firing(one)]
     pending = [one for one in found if not is_firing(one)]
     parts = [_entry(one, snapshot) for one in firing[:MOST_ENTRIES]] or [_nothing_fires(snapshot)]
@@ -53,11 +52,11 @@ def firing_list(snapshot: Snapshot) -> list[Component]:
 
 
 def firing_count(snapshot: Snapshot) -> str:
-    """Return how many fire, and how many of other environments are left out."""
-    found = in_environment(snapshot.open_alerts, snapshot.view.environment)
+    """Return how many fire, and how many others the filters leave out."""
+    found = in_view(snapshot)
     others = sum(map(is_firing, snapshot.open_alerts)) - sum(map(is_firing, found))
     text = str(sum(map(is_firing, found)) or "")
-    return f"{text} ({others} in other environments)".strip() if others else text
+    return f"{text} ({others} more without filters)".strip() if others else text
 
 
 def _nothing_fires(snapshot: Snapshot) -> Component:

@@ -16,6 +16,8 @@ from alerting.notification import Evidence
 from alerting.report import Report
 from alerting.rulebook import KnownRule
 from alerting.silences import Silence
+from dash_app.shell.filters import EVERYTHING
+from query import SeriesFilter
 
 HISTORY_LENGTH: Final = 60
 _PAST_LENGTH: Final = 12
@@ -25,10 +27,10 @@ _KEY: Final = re.compile(r"(\d{1,15})\.([0-9a-f]{24})\.(\d{1,9})")
 
 @dataclass(frozen=True, slots=True)
 class AlertsView:
-    """What the address asks for: a tab, the environment, the chosen alert and rule, and the part of the history."""
+    """What the address asks for: a tab, a filter, the chosen alert and rule, and the part of the history."""
 
     tab: str = "firing"
-    environment: str | None = None
+    where: SeriesFilter = EVERYTHING
     alert_id: str = ""
     rule_id: str = ""
     of_rule: str = ""

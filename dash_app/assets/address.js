@@ -11,7 +11,8 @@
 
   function checked(control, value) {
     const isUnknown = control.choices && !control.choices.includes(value);
-    return value === null || value === undefined || value === "" || isUnknown ? control.default : value;
+    if (value === null || value === undefined || value === "" || isUnknown) return control.default;
+    return typeof value === "string" ? value.replaceAll("\0", "\ufffd") : value; // as the server does
   }
 
   function fieldsIn(search, page) {
@@ -46,6 +47,7 @@
   const rfc3339 = (milliseconds) => new Date(milliseconds).toISOString().slice(0, 19) + "Z";
 
   function announce() {
+    modelwatch.filters.tell(current);
     window.dispatchEvent(new CustomEvent("modelwatch-address"));
     clientside.set_props("address", { data: window.location.pathname + window.location.search });
   }
@@ -56,7 +58,7 @@
       .filter((control) => control.id && document.getElementById(control.id))
       .forEach((control) => {
         const value = control.id === "range" && chosenTime() ? "" : current.fields[control.field];
-        if (control.id === "environment") modelwatch.showEnvironments(value ? [value] : []);
+        modelwatch.filters.offer(control.id, value);
         clientside.set_props(control.id, { [control.property]: value });
       });
   }

@@ -4,7 +4,6 @@
   const modelwatch = (window.modelwatch = window.modelwatch || {});
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   let shown = null;
-  let environments = [];
 
   // A copy of a component as data, in which the components named in `values` have these properties.
   function filledIn(part, values) {
@@ -18,15 +17,9 @@
   // Whether the page is the open one and its skeleton is drawn.
   modelwatch.isShown = (name) => shown === name && document.getElementById("page-" + name) !== null;
 
-  modelwatch.showEnvironments = function (names, isAll) {
-    environments = isAll ? names : [...new Set([...environments, ...names])];
-    clientside.set_props("environment", { data: environments });
-    clientside.set_props("environment-box", { hidden: environments.length === 0 });
-  };
-
   // Of an answer that is not whole, what is not in it is as before.
   modelwatch.fill = function (answer) {
-    modelwatch.showEnvironments(answer.environments || environments, true);
+    modelwatch.filters.know(answer.bar || {});
     Object.entries({ ...answer.bar, ...answer.filling }).forEach(([id, properties]) => {
       clientside.set_props(id, properties);
       if ("rowData" in properties) modelwatch.fitTable(id);

@@ -31,5 +31,6 @@ def page(settings: Sequence[KnownSetting], now_ns: NowNs) -> Page:
         layout=layout(),
         answer=answer,
         controls=CONTROLS,
+        filters=(),
         note="Of the process that serves this page; secrets are never shown",
     )

@@ -36,6 +36,7 @@ def page(resources: ResourceQuery) -> Page:
         layout=layout(),
         answer=answer,
         controls=CONTROLS,
+        filters=("env", "service"),
         note="Cards and tables: as measured last; sparklines and charts: over the range",
         charts=("containers-cpu", "containers-memory", "containers-throttling"),
         watched={

@@ -14,6 +14,7 @@ from dash_app.containers.snapshot import Snapshot
 from dash_app.shared import resource_charts as charts
 from dash_app.shared.legend import legend
 from dash_app.shared.names import visible
+from dash_app.shell.filters import words_of
 from dash_app.shell.page import Answer
 from dash_app.shell.view import search_of
 from query import Resource
@@ -24,9 +25,8 @@ _LEGEND_NAMES: Final = 3
 def answer_of(snapshot: Snapshot) -> Answer:
     """Return everything on the page, or the reason why it is empty."""
     choice, answer = snapshot.choice, snapshot.answer
-    environments = sorted({*snapshot.environments, *([choice.view.environment] if choice.view.environment else [])})
     if not answer.items:
-        return Answer({}, {}, answer.end_s, None, environments, _why_empty(snapshot))
+        return Answer({}, {}, answer.end_s, None, _why_empty(snapshot))
     chosen = cards.chosen_in(snapshot)
     charted = (chosen,) if chosen is not None else charts.busiest(snapshot.shown)
     colours = charts.colours_of(charted, answer.items)
@@ -53,7 +53,6 @@ def answer_of(snapshot: Snapshot) -> Answer:
         },
         end_s=answer.end_s,
         newest_s=max(one.last_seen_s for one in answer.items),
-        environments=environments,
         subject=_subject(choice, chosen),
     )
 
@@ -62,13 +61,12 @@ def _subject(choice: Choice, chosen: Resource | None) -> str | None:
     """Return the service whose alerts concern what is charted; `None` if those of all do."""
     if chosen is not None:
         return chosen.owner.service
-    return choice.only if choice.of == "service" else None
+    return choice.only if choice.of == "service" else choice.view.where.service_name
 
 
 def _why_empty(snapshot: Snapshot) -> str:
     view = snapshot.choice.view
-    place = f" in the environment {view.environment}" if view.environment is not None else ""
     return (
-        f"No container or process was measured{place} in the last {view.range.words}. They are as soon as "
+        f"No container or process was measured{words_of(view.where)} in {view.range.words}. They are as soon as "
         "`modelwatch containers`, or a Collector with docker_stats, kubeletstats or hostmetrics, sends some."
     )

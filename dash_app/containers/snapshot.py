@@ -19,9 +19,8 @@ class Snapshot:
 
     choice: Choice
     answer: ResourcesAnswer
-    """All resources of the environment, and groups of those that are shown if the rows are groups."""
+    """All resources that the filter lets through, and groups of those that are shown if the rows are groups."""
     verdicts: VerdictsAnswer | None
-    environments: tuple[str, ...]
 
     @property
     def shown(self) -> tuple[Resource, ...]:
@@ -35,14 +34,10 @@ async def take_snapshot(resources: ResourceQuery, choice: Choice) -> Snapshot:
     # Nothing new is measured from second to second; whoever looks meanwhile shares the answer.
     end_s = view.end_s(paced(resources.end_s()))
     start_s, step_s = end_s - view.range.length_s, view.range.series_step_s
-    where = ResourceFilter(environment=view.environment)
+    where = ResourceFilter(view.where.service_name, view.where.deployment_environment)
     answer, verdicts = await asyncio.gather(
         resources.resources(start_s, end_s, step_s, choice.group_by, where, choice.shows),
         resources.recent_verdicts(),
     )
-    everything = answer
-    if view.environment is not None:
-        everything = await resources.resources(start_s, end_s, step_s)
-    environments = {one.owner.environment for one in everything.items} - {""}
     # Verdicts are about now, and say nothing of a time that is over.
-    return Snapshot(choice, answer, verdicts if view.range.end_s is None else None, tuple(sorted(environments)))
+    return Snapshot(choice, answer, verdicts if view.range.end_s is None else None)

@@ -14,15 +14,13 @@ from dash_app.shared.legend import throughput_legend
 from dash_app.shared.problems import problem_count, problem_list
 from dash_app.shared.ranking import ranked_by
 from dash_app.shell.page import Answer
-from dash_app.shell.view import search_of
+from dash_app.shell.view import search_of, why_empty
 
 
 def answer_of(snapshot: Snapshot) -> Answer:
     """Return everything on the page, or the reason why it is empty."""
-    environment = snapshot.view.environment
-    environments = sorted({*snapshot.environments, *([environment] if environment else [])})
     if snapshot.is_empty:
-        return Answer({}, {}, snapshot.end_s, snapshot.newest_s, environments, _why_empty(snapshot))
+        return Answer({}, {}, snapshot.end_s, snapshot.newest_s, _why_empty(snapshot))
     ranked = ranked_by(snapshot.by_service, "service")
     revision = search_of(snapshot.view) or "default"
     return Answer(
@@ -40,7 +38,6 @@ def answer_of(snapshot: Snapshot) -> Answer:
         },
         end_s=snapshot.end_s,
         newest_s=snapshot.newest_s,
-        environments=environments,
     )
 
 
@@ -48,7 +45,4 @@ def _why_empty(snapshot: Snapshot) -> str:
     """Nothing to say when nothing was ever seen: then the shell explains how to send data."""
     if snapshot.newest_s is None:
         return ""
-    shown, environment = snapshot.view.range, snapshot.view.environment
-    place = f" in the environment {environment}" if environment is not None else ""
-    advice = "Choose a longer range." if shown.end_s is None else "Choose another."
-    return f"No calls{place} in {shown.words}. {advice}"
+    return why_empty("No calls", snapshot.view)

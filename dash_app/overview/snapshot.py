@@ -34,14 +34,13 @@ class Snapshot:
     view: View
     end_s: int
     services: ServicesAnswer
-    """All services of the environment."""
+    """All services that the filter lets through."""
     by_service: RedAnswer
     """RED of the same services, one item each, in `series_step_s`."""
     overall: RedAnswer
     """RED of all together, one item or none, in `step_s`."""
     halves: tuple[RedTotal, RedTotal]
     """Totals of the same over the earlier and over the later half of the range."""
-    environments: tuple[str, ...]
     newest_s: int | None
     """Start of the latest second with a call of any service; in an empty view that of the last seven days."""
     verdicts: VerdictsAnswer | None = None
@@ -56,26 +55,21 @@ class Snapshot:
 async def take_snapshot(query: Query, resources: ResourceQuery, view: View) -> Snapshot:
     """Ask everything that the page of `view` shows, up to the latest settled second. Raises what `query` raises."""
     end_s = view.end_s(query.settled_end_s())
-    everything = SeriesFilter(deployment_environment=view.environment)
     length_s, half_s = view.range.length_s, view.range.length_s // 2
 
     def red(step_s: int, group_by: Sequence[GroupBy]) -> Awaitable[RedAnswer]:
-        return query.red(end_s - length_s, end_s, step_s, group_by, everything)
+        return query.red(end_s - length_s, end_s, step_s, group_by, view.where)
 
     services, by_service, overall, earlier, later, verdicts = await asyncio.gather(
-        query.services(length_s, everything, end_s),
+        query.services(length_s, view.where, end_s),
         red(view.range.series_step_s, ("service",)),
         red(view.range.step_s, ()),
-        query.services(half_s, everything, end_s - half_s),
-        query.services(half_s, everything, end_s),
+        query.services(half_s, view.where, end_s - half_s),
+        query.services(half_s, view.where, end_s),
         resources.recent_verdicts(),
     )
     services = with_bottlenecks(services, verdicts)
-    known = services
-    if view.environment is not None:
-        known = await query.services(length_s, SeriesFilter(), end_s)
-    if not services.items:
-        known = await query.services(_LOOK_BACK_S, SeriesFilter(), end_s)
+    known = services if services.items else await query.services(_LOOK_BACK_S, SeriesFilter(), end_s)
     return Snapshot(
         view,
         end_s,
@@ -83,7 +77,6 @@ async def take_snapshot(query: Query, resources: ResourceQuery, view: View) -> S
         by_service,
         overall,
         (earlier.total, later.total),
-        tuple(sorted({name for item in known.items for name in item.environments if name})),
-        max((item.last_seen_s for item in (services.items or known.items)), default=None),
+        max((item.last_seen_s for item in known.items), default=None),
         verdicts,
     )

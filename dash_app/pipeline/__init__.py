@@ -29,5 +29,6 @@ def page(pipeline: PipelineQuery) -> Page:
         layout=layout(),
         answer=answer,
         charts=CHARTS,
+        filters=(),
         note="Flows and charts: over the range; all else: as of now",
     )

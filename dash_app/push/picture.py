@@ -54,7 +54,7 @@ class Picture:
         One without figures, such as of a failure, is no version: whoever gets it keeps the figures that they have.
         """
         self._messages = {}
-        self._head = {name: document[name] for name in ("page", "receipt", "environments") if name in document}
+        self._head = {name: document[name] for name in ("page", "receipt") if name in document}
         if "filling" not in document:
             self._others = dict(_properties(document))
             return

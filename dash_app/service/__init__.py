@@ -8,6 +8,7 @@ from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
 from dash_app.service.layout import layout
 from dash_app.service.snapshot import COMPARISONS, ServiceView, take_snapshot
 from dash_app.shared.joint_tasks import JointTasks
+from dash_app.shell.filters import EVERY_FILTER
 from dash_app.shell.page import Answer, Control, Page, Question
 from query import Query, ResourceQuery
 
@@ -55,8 +56,14 @@ def page(query: Query, resources: ResourceQuery) -> Page:
             "service-throttling": frozenset({Signal.THROTTLING}),
             "service-memory": frozenset({Signal.MEMORY}),
         },
-        subject=lambda question: question.fields.get("name"),
+        filters=EVERY_FILTER - {"service"},
+        subject=_name,
     )
+
+
+def _name(question: Question) -> str | None:
+    """Return the service that is shown: the page's own choice, else the one that the other pages are filtered by."""
+    return question.fields.get("name") or question.fields.get("service") or None
 
 
 def _asked(question: Question) -> ServiceView:
@@ -64,7 +71,7 @@ def _asked(question: Question) -> ServiceView:
     by, compared = question.fields.get("by", ""), question.fields.get("compare", "")
     return ServiceView(
         question.view,
-        question.fields.get("name") or None,
+        _name(question),
         by if by in BREAKDOWNS else DEFAULT_BREAKDOWN,
         compared if compared in COMPARISONS else "",
     )

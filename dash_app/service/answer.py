@@ -5,6 +5,8 @@ Asked for by the shell once a beat.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dash import html
 from dash.development.base_component import Component
 
@@ -22,7 +24,7 @@ from dash_app.shared.legend import throughput_legend
 from dash_app.shared.names import is_blank, visible
 from dash_app.shared.problems import STATUS_NAMES, problems_of_service, service_link
 from dash_app.shell.page import Answer, Filling
-from dash_app.shell.view import search_of
+from dash_app.shell.view import search_of, why_empty
 from query import ServiceSummary
 
 _NAMES_BEFORE = {"day": "yesterday", "week": "last week"}
@@ -30,11 +32,10 @@ _NAMES_BEFORE = {"day": "yesterday", "week": "last week"}
 
 def answer_of(snapshot: Snapshot) -> Answer:
     """Return everything on the page, the list to choose from, or the reason why it is empty."""
-    found = sorted({name for item in snapshot.services.items for name in item.environments if name})
     newest_s = max((item.last_seen_s for item in snapshot.services.items), default=None)
     asked, details = snapshot.asked, snapshot.details
     if asked.name is not None and details is None:
-        return Answer({}, {}, snapshot.end_s, newest_s, found, _why_empty(snapshot))
+        return Answer({}, {}, snapshot.end_s, newest_s, _why_empty(snapshot))
     names = [item.service for item in snapshot.services.items]
     filling: dict[str, dict[str, object]] = {
         "service-choice": {"hidden": details is not None},
@@ -44,13 +45,12 @@ def answer_of(snapshot: Snapshot) -> Answer:
     }
     if details is None:
         why_empty = None if names else _why_empty(snapshot)
-        return Answer(filling, {}, snapshot.end_s, newest_s, found, why_empty)
+        return Answer(filling, {}, snapshot.end_s, newest_s, why_empty)
     return Answer(
         {**filling, **_filling(snapshot, details)},
         _figures(snapshot, details),
         snapshot.end_s,
         newest_s,
-        found,
     )
 
 
@@ -82,8 +82,18 @@ def _filling(snapshot: Snapshot, details: Details) -> Filling:
         "service-breakdown": {"rowData": rows_of(breakdown, details.totals, details.breakdown)},
         "service-table-note": {"children": "" if details.totals.items else breakdown.why_empty},
         "service-latency-subtitle": {"children": _compared(snapshot, details)},
-        **resource_card.filling_of(details.resources, shown.words, shown.end_s is None),
+        **_resources(snapshot, details),
     }
+
+
+def _resources(snapshot: Snapshot, details: Details) -> Filling:
+    view = snapshot.asked.view
+    filling = resource_card.filling_of(details.resources, view.range.words, view.range.end_s is None)
+    if not (view.where.model_name or view.where.service_version):
+        return filling
+    facts = filling["service-resources-facts"]["children"]
+    words = " · ".join(filter(None, [facts, "of the whole service, whatever the model and version"]))
+    return {**filling, "service-resources-facts": {"children": words}}
 
 
 def _figures(snapshot: Snapshot, details: Details) -> dict[str, Figure]:
@@ -132,7 +142,5 @@ def _compared(snapshot: Snapshot, details: Details) -> str:
 
 
 def _why_empty(snapshot: Snapshot) -> str:
-    asked = snapshot.asked
-    place = f" in the environment {visible(asked.view.environment)}" if asked.view.environment is not None else ""
-    whose = f" of {visible(asked.name)}" if asked.name is not None else ""
-    return f"No calls{whose}{place} in {asked.view.range.words}. Choose a longer range."
+    view = snapshot.asked.view
+    return why_empty("No calls", view, replace(view.where, service_name=snapshot.asked.name))

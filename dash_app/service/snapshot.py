@@ -74,7 +74,7 @@ class Snapshot:
     asked: ServiceView
     end_s: int
     services: ServicesAnswer
-    """All services of the environment."""
+    """All services that the filter lets through."""
     details: Details | None
     """Nothing when the range holds no call of the service, or none was chosen."""
 
@@ -84,7 +84,7 @@ async def take_snapshot(query: Query, resources: ResourceQuery, asked: ServiceVi
     view = asked.view
     end_s = view.end_s(query.settled_end_s())
     services, verdicts = await asyncio.gather(
-        query.services(view.range.length_s, SeriesFilter(deployment_environment=view.environment), end_s),
+        query.services(view.range.length_s, view.where, end_s),
         resources.recent_verdicts(),
     )
     services = with_bottlenecks(services, verdicts)
@@ -98,7 +98,7 @@ async def _details(
 ) -> Details:
     shown = asked.view.range
     start_s, half_s = end_s - shown.length_s, shown.length_s // 2
-    where = SeriesFilter(deployment_environment=asked.view.environment, service_name=asked.name)
+    where = replace(asked.view.where, service_name=asked.name)
     breakdown = BREAKDOWNS[asked.breakdown]
 
     def red(step_s: int, group_by: Sequence[GroupBy], of: SeriesFilter = where) -> Awaitable[RedAnswer]:
@@ -133,7 +133,8 @@ async def _details(
 
 async def _resources(resources: ResourceQuery, view: View, service: str, end_s: int) -> ServiceResources | None:
     end_s, shown = paced(end_s), view.range
-    return await resources.recent_service(service, end_s - shown.length_s, end_s, shown.series_step_s, view.environment)
+    environment = view.where.deployment_environment
+    return await resources.recent_service(service, end_s - shown.length_s, end_s, shown.series_step_s, environment)
 
 
 async def _releases(query: Query, by_version: RedAnswer, where: SeriesFilter) -> tuple[Release, ...]:

@@ -5,13 +5,15 @@ Between the pages and the two ways to the browser: pushed (`push/`), or asked fo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from dash_app.settings import DashSettings
+from dash_app.shell.filters import filter_of
 from dash_app.shell.page import Answer, Filling, Page, Question
 from dash_app.shell.receipt import Receipt, receipt_of, receipt_of_failure
 from dash_app.shell.view import View, fields_of, view_of
@@ -20,7 +22,7 @@ from telemetry import ModelWatchError, NowNs
 log = structlog.get_logger(__name__)
 
 Document = dict[str, Any]
-"""`{"page", "receipt"}`, with figures also `{"environments", "filling", "figures"}`, and the bar's `bar`."""
+"""`{"page", "receipt"}`, with figures also `{"filling", "figures"}`, and the bar's `bar`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,17 @@ class Asked:
 
 
 class Answering:
-    """Answers questions to any of the pages. `bar` is what the bar shows on every page, whatever comes of the page."""
+    """Answers questions to any of the pages.
+
+    `bar` is what the bar shows of a view on every page, whatever comes of the page.
+    """
 
     def __init__(
         self,
         pages: Sequence[Page],
         settings: DashSettings,
         now_ns: NowNs,
-        bar: Callable[[], Awaitable[Filling]] | None = None,
+        bar: Callable[[View], Awaitable[Filling]] | None = None,
     ) -> None:
         self._pages = {page.name: page for page in pages}
         self._refresh_interval_s = settings.refresh_interval_s
@@ -51,12 +56,16 @@ class Answering:
         """Return the question of a page whose address ends in `search`; nothing if there is no such page."""
         if page not in self._pages:
             return None
-        return Asked(page, view_of(search, width_px), tuple(sorted(fields_of(search).items())))
+        view = view_of(search, width_px, self._pages[page].filters)
+        return Asked(page, view, tuple(sorted(fields_of(search).items())))
 
     async def answer(self, asked: Asked, number: int = 0) -> Document:
         """Return all that the page shows; never raises for what goes wrong with the answer, but says so in it."""
-        document = await self._document(asked, number)
-        return document if self._bar is None else {**document, "bar": await self._bar()}
+        if self._bar is None:
+            return await self._document(asked, number)
+        whole = replace(asked.view, where=filter_of(dict(asked.fields)))
+        document, bar = await asyncio.gather(self._document(asked, number), self._bar(whole))
+        return {**document, "bar": bar}
 
     async def _document(self, asked: Asked, number: int) -> Document:
         page, view = self._pages[asked.page], asked.view
@@ -72,7 +81,7 @@ class Answering:
 
 
 def _filled(page: Page, receipt: Receipt, answer: Answer) -> Document:
-    document: Document = {"page": page.name, "receipt": receipt, "environments": sorted(answer.environments)}
+    document: Document = {"page": page.name, "receipt": receipt}
     if receipt["state"] == "filled":
         note = {"figures-note": {"children": page.note}}
         document |= {"filling": {**answer.filling, **note}, "figures": answer.figures}

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Final
 
 from dash_app.settings import DashSettings
+from dash_app.shell.filters import FILTERS
 from dash_app.shell.page import Control, Page
 from dash_app.shell.top_bar import CONTROLS
 
@@ -42,6 +43,7 @@ def document(pages: Sequence[Page], settings: DashSettings, push_path: str | Non
         "answerTimeoutS": settings.answer_timeout_s,
         "pushPath": push_path,
         "controls": _controls(CONTROLS),
+        "filters": [{"field": one.field, "id": one.id, "title": one.title} for one in FILTERS],
         "pages": [
             {
                 "name": page.name,
@@ -49,6 +51,7 @@ def document(pages: Sequence[Page], settings: DashSettings, push_path: str | Non
                 "title": page.title,
                 "controls": _controls(page.controls),
                 "charts": list(page.charts),
+                "filters": sorted(page.filters),
             }
             for page in pages
         ],

@@ -5,7 +5,7 @@ Each page's folder makes one `Page`; `pages.py` lists them; the shell shows the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from dash.development.base_component import Component
 
 from alerting.rules import Signal
 from dash_app.shared.charts import Figure
+from dash_app.shell.filters import EVERY_FILTER
 from dash_app.shell.view import View
 
 Filling = Mapping[str, Mapping[str, Any]]
@@ -60,7 +61,6 @@ class Answer:
     figures: Mapping[str, Figure] = field(default_factory=dict, repr=False)
     end_s: int | None = None
     newest_s: int | None = None
-    environments: Sequence[str] = ()
     why_empty: str | None = None
     """The reason why there is nothing to show, for people; empty text when there never was any data at all."""
     pace_s: float | None = None
@@ -76,8 +76,9 @@ class Page:
     `answer` is asked once a beat while the page is open, and raises what `query` raises. `charts` are the ids of its
     graphs over time, which are zoomed together. `watched` says which of them shows what rules watch, so that alerts are
     marked there; `subject` is the one service that they are about, if it is one. `note` says at the foot what the
-    figures are about. `register` adds callbacks of its own, if there are any; Dash tells callbacks without an output
-    apart by their inputs only.
+    figures are about. `filters` are those of the bar, by their fields in the address, that its question takes; of the
+    others the bar says that they do not apply. `register` adds callbacks of its own, if there are any; Dash tells
+    callbacks without an output apart by their inputs only.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Page:
     controls: Sequence[Control] = ()
     charts: Sequence[str] = ()
     note: str = "Cards and tables: over the whole range"
+    filters: Collection[str] = EVERY_FILTER
     watched: Mapping[str, frozenset[Signal]] = field(default_factory=dict)
     subject: Callable[[Question], str | None] = lambda question: None
     register: Callable[[Dash], None] = lambda dash: None

@@ -1,4 +1,4 @@
-"""The bar at the top: brand, pages, state of the page, choice of environment, range and theme, and who is there.
+"""The bar at the top: brand, pages, state of the page, choice of range and theme, who is there, and the filters.
 
 Part of the layout; `assets/pulse.js` keeps the state current, `assets/address.js` what is chosen.
 """
@@ -14,6 +14,7 @@ from dash.development.base_component import Component
 
 from dash_app.shared.components import Icon, PageLink, TimePicker, attributes
 from dash_app.shell.badge import badge
+from dash_app.shell.filters import FILTERS, Filter
 from dash_app.shell.page import Control, Page
 from dash_app.shell.reader import account
 from dash_app.shell.view import DEFAULT_RANGE, RANGES
@@ -22,16 +23,21 @@ CONTROLS: Final = (
     Control("range", "range", default=DEFAULT_RANGE, choices=tuple(RANGES)),
     Control("from"),
     Control("to"),
-    Control("env", "environment"),
+    *(Control(one.field, one.id) for one in FILTERS),
     Control("tz", "zone", default="local", is_asked=False, choices=("local", "utc")),
 )
 """What is chosen for all pages, and kept from one page to the next."""
 
 
+_SHOWN_CHOICES: Final = 100
+"""More are found by typing."""
+
+
 def top_bar(pages: Sequence[Page]) -> Component:
     """Return the bar."""
     return html.Header(
-        [_brand(), _navigation(pages), html.Div(className="space"), _live(), *_controls(), *account()], className="top"
+        [_brand(), _navigation(pages), html.Div(className="space"), _live(), *_controls(), *account(), _filters()],
+        className="top",
     )
 
 
@@ -66,19 +72,6 @@ def _live() -> Component:
 
 def _controls() -> list[Component]:
     return [
-        html.Div(
-            dmc.Select(
-                id="environment",
-                data=[],
-                placeholder="All environments",
-                clearable=True,
-                size="xs",
-                w=150,
-                **attributes(aria_label="Environment"),
-            ),
-            id="environment-box",
-            hidden=True,
-        ),
         dmc.SegmentedControl(
             id="range", data=list(RANGES), value=DEFAULT_RANGE, size="xs", **attributes(aria_label="Time range")
         ),
@@ -92,3 +85,28 @@ def _controls() -> list[Component]:
             **attributes(aria_label="Switch between dark and light"),
         ),
     ]
+
+
+def _filters() -> Component:
+    """The filters. Those without anything to choose are not there; what does not apply to the open page is said."""
+    note = html.Span(id="filter-note", className="filter-note", role="status")
+    return html.Div([*(_filter(one) for one in FILTERS), note], className="filters", role="group", **_LABEL)
+
+
+_LABEL: Final = attributes(aria_label="Filters")
+
+
+def _filter(one: Filter) -> Component:
+    choice = dmc.Select(
+        id=one.id,
+        data=[],
+        placeholder=one.every,
+        searchable=True,
+        clearable=True,
+        limit=_SHOWN_CHOICES,
+        nothingFoundMessage="None of this name in this time",
+        size="xs",
+        w=170,
+        **attributes(aria_label=one.title),
+    )
+    return html.Div(choice, id=f"{one.id}-box", hidden=True)

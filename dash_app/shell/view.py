@@ -1,4 +1,4 @@
-"""What a page shows: the time range and the environment; and their form in the page's address.
+"""What a page shows: the time range and the filters; and their form in the page's address.
 
 Pure. The address is the truth of the view, so that a link shows the same to everybody; `assets/address.js` writes it,
 `view_of` reads it and takes nothing unknown from it.
@@ -6,12 +6,15 @@ Pure. The address is the truth of the view, so that a link shows the same to eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qs, urlencode
+
+from dash_app.shell.filters import EVERY_FILTER, EVERYTHING, fields_of_filter, filter_of, words_of
+from query import SeriesFilter
 
 _LONGEST_SEARCH: Final = 65_536
 _STEPS_S: Final = (1, 2, 3, 5, 10, 20, 30, 60, 120, 180, 300, 360, 600, 720, 1_200, 1_800, 3_600, 7_200, 10_800)
@@ -99,14 +102,21 @@ DEFAULT_RANGE: Final = "5m"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is asked for. An `environment` of `None` lets all through."""
+    """What is asked for: figures of a time, of the series that `where` lets through."""
 
     range: TimeRange = RANGES[DEFAULT_RANGE]
-    environment: str | None = None
+    where: SeriesFilter = EVERYTHING
 
     def end_s(self, settled_end_s: int) -> int:
         """Return the end of the range; nothing is asked beyond the second up to which figures are complete."""
         return settled_end_s if self.range.end_s is None else min(self.range.end_s, settled_end_s)
+
+
+def why_empty(what: str, view: View, where: SeriesFilter | None = None) -> str:
+    """Say that there is nothing of `what` in the view, and what to do next."""
+    advice = "Choose a longer range" if view.range.end_s is None else "Choose another"
+    less = ", or clear filters." if view.where != EVERYTHING else "."
+    return f"{what}{words_of(view.where if where is None else where)} in {view.range.words}. {advice}{less}"
 
 
 def fields_of(search: str) -> dict[str, str]:
@@ -114,16 +124,18 @@ def fields_of(search: str) -> dict[str, str]:
     return {name: found[0] for name, found in parse_qs(search[:_LONGEST_SEARCH].removeprefix("?")).items()}
 
 
-def view_of(search: str, width_px: int = 0) -> View:
+def view_of(search: str, width_px: int = 0, filters: Collection[str] = EVERY_FILTER) -> View:
     """Read a view from the part of an address after the path, such as `?range=1h&env=prod`; the unknown is left out.
 
     `from` and `to` take the place of `range`: RFC 3339 times. A chart that is `width_px` wide gets the steps for it.
+    Of the filters only those named are read.
     """
     fields = fields_of(search)
     most_steps = STEPS_IF_WIDE if width_px >= _WIDE_PX else STEPS
     chosen = _chosen(fields.get("from"), fields.get("to"), most_steps)
     named = RANGES.get(fields.get("range", ""), RANGES[DEFAULT_RANGE])
-    return View(chosen or TimeRange(named.name, named.length_s, None, most_steps), fields.get("env") or None)
+    shown = chosen or TimeRange(named.name, named.length_s, None, most_steps)
+    return View(shown, filter_of(fields, filters))
 
 
 def _chosen(start: str | None, end: str | None, most_steps: int) -> TimeRange | None:
@@ -149,7 +161,7 @@ def search_of(view: View) -> str:
         "range": shown.name if shown.name != DEFAULT_RANGE else None,
         "from": None if shown.end_s is None else _rfc_3339(shown.end_s - shown.length_s),
         "to": None if shown.end_s is None else _rfc_3339(shown.end_s),
-        "env": view.environment,
+        **fields_of_filter(view.where),
     }
     text = urlencode({name: value for name, value in fields.items() if value})
     return f"?{text}" if text else ""

@@ -17,7 +17,7 @@ CONTROLS = (
     Control("show", "traces-show", default="all", choices=("all", "errors")),
     Control("sort", "traces-sort", default="time", choices=("time", "duration")),
     Control("kind", "traces-kind", default="request", choices=tuple(KINDS)),
-    *map(Control, ("version", "instance", "model", "operation", "status", "after", "trace")),
+    *map(Control, ("instance", "operation", "status", "after", "trace")),
 )
 
 

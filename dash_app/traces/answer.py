@@ -23,17 +23,14 @@ _TRACE_PACE_S: Final = 30.0
 def answer_of(snapshot: Snapshot) -> Answer:
     """Return everything on the page."""
     choice = snapshot.choice
-    chosen = [choice.view.environment] if choice.view.environment is not None else []
-    environments = sorted({*snapshot.environments, *chosen})
     if snapshot.found is None:
         filling = _one(snapshot.trace)
-        return Answer(filling, {}, snapshot.end_s, None, environments, pace_s=_TRACE_PACE_S)
+        return Answer(filling, {}, snapshot.end_s, None, pace_s=_TRACE_PACE_S)
     revision = f"{search_of(choice.view)} {choice.where} {choice.order} {choice.after}"
     return Answer(
         filling=_list(choice, snapshot.found),
         figures={"traces-spread": figures.spread(snapshot.found, revision)},
         end_s=snapshot.end_s,
-        environments=environments,
         pace_s=max(_LIST_PACE_S, choice.view.range.pace_s),
     )
 

@@ -26,7 +26,7 @@ LINKED: Final = {
     "operation": "Operation",
     "status": "Status",
 }
-"""Fields that only links set."""
+"""Fields that links set; version and model are also chosen in the bar."""
 _LONGEST: Final = 1_024
 _CURSOR: Final = re.compile(r"[td][0-9a-f.]{1,120}")
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -52,12 +52,13 @@ def choice_of(question: Question) -> Choice:
     order: Literal["time", "duration"] = "duration" if fields.get("sort") == "duration" else "time"
     after, trace = fields.get("after", ""), fields.get("trace", "").strip().lower()
     status = fields.get("status", "")
+    everywhere = question.view.where
     where = TraceFilter(
-        service=fields.get("name") or None,
-        environment=question.view.environment,
-        version=fields.get("version") or None,
+        service=fields.get("name") or everywhere.service_name,
+        environment=everywhere.deployment_environment,
+        version=everywhere.service_version,
         instance=fields.get("instance") or None,
-        model=fields.get("model") or None,
+        model=everywhere.model_name,
         route=fields.get("route") or None,
         operation=fields.get("operation") or None,
         status_class=status if _STATUS.fullmatch(status) else None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +19,6 @@ class Snapshot:
     end_s: int
     found: TracesAnswer | None
     trace: TraceAnswer | None
-    environments: Sequence[str] = ()
 
 
 async def take_snapshot(traces: TraceQuery, query: Query, choice: Choice) -> Snapshot:
@@ -31,12 +28,7 @@ async def take_snapshot(traces: TraceQuery, query: Query, choice: Choice) -> Sna
     if choice.trace:
         return Snapshot(choice, end_s, None, await traces.trace(choice.trace))
     start_s = end_s - choice.view.range.length_s
-    found, services = await asyncio.gather(
-        _found(traces, choice, start_s, end_s),
-        query.services(choice.view.range.length_s, end_s=choice.view.end_s(query.settled_end_s())),
-    )
-    environments = {name for item in services.items for name in item.environments}
-    return Snapshot(choice, end_s, found, None, sorted(environments))
+    return Snapshot(choice, end_s, await _found(traces, choice, start_s, end_s), None)
 
 
 async def _found(traces: TraceQuery, choice: Choice, start_s: int, end_s: int) -> TracesAnswer:

@@ -27,6 +27,7 @@ from dash_app.shared.alert_marks import Band, marked, merged
 from dash_app.shared.alert_news import Episode as AlertEpisode
 from dash_app.shared.alert_news import episodes_of
 from dash_app.shell.badge import badge_of
+from query import SeriesFilter
 from tests.support.alert_world import rule
 
 FULL = Rule.model_validate(
@@ -262,8 +263,8 @@ def test_alerts_are_marked_on_the_charts_that_they_concern_alone() -> None:
     episodes = [AlertEpisode("failing", shop, Severity.CRITICAL, 10, 20)]
 
     def labels(environment: str | None, service: str | None) -> dict[str, list[str]]:
-        scope = (environment, service)
-        drawn = marked_figures(figures, {"errors": SHARES, "latency": LATENCIES}, episodes, rules, scope)
+        where = SeriesFilter(deployment_environment=environment)
+        drawn = marked_figures(figures, {"errors": SHARES, "latency": LATENCIES}, episodes, rules, where, service)
         return {
             name: [one["label"]["text"] for one in figure["layout"].get("shapes", []) if "label" in one]
             for name, figure in drawn.items()

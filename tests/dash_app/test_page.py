@@ -122,6 +122,7 @@ async def test_narrow_screens_need_no_sideways_scrolling(busy: ServedPage, new_t
     for width, columns in ((390, 4), (820, 7)):
         await tab.page.set_viewport_size({"width": width, "height": 844})
         await eventually(lambda: _is_true(tab, f"{table}.scrollWidth <= {table}.clientWidth"), what=f"{width} px wide")
+        await tab.until(f".services .ag-header-cell >> nth={columns - 1}")
         headers = await tab.page.locator(".services .ag-header-cell").count()
         widths = await tab.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert headers == columns

@@ -14,7 +14,7 @@ from dash_app.service.releases import Release
 from dash_app.service.rows import rows_of
 from dash_app.service.snapshot import Details, ServiceView, Snapshot, take_snapshot
 from dash_app.shell.view import View
-from query import OVERFLOW, LatencyAnswer, QuerySettings
+from query import OVERFLOW, LatencyAnswer, QuerySettings, SeriesFilter
 from query.answers import LatencyStep
 from telemetry import SeriesKey
 from tests.support.dash_pages import calls
@@ -137,7 +137,9 @@ async def test_the_worst_comes_first_where_one_is_chosen() -> None:
     await world.commit(calls(SeriesKey("fresh"), NOW_S - 3, [0.1]))
     quiet = answer_of((await details_of(world))[0])
     assert quiet.newest_s == NOW_S - 3, "silence of one is its status, and no silence of all"
-    missing = await take_snapshot(world.query, world.resources, ServiceView(View(environment="prod"), "nope"))
+    prod = View(where=SeriesFilter(deployment_environment="prod"))
+    missing = await take_snapshot(world.query, world.resources, ServiceView(prod, "nope"))
     assert answer_of(missing).why_empty == (
-        "No calls of nope in the environment prod in the last 5 minutes. Choose a longer range."
+        "No calls of the service nope in the environment prod in the last 5 minutes. "
+        "Choose a longer range, or clear filters."
     )

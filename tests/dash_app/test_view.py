@@ -17,16 +17,30 @@ from dash_app.shell.view import (
     search_of,
     view_of,
 )
+from query import SeriesFilter
 
 CHOSEN = TimeRange("", 5_400, 1_700_000_000)
 
 
 @pytest.mark.parametrize("chosen", [*RANGES.values(), CHOSEN], ids=lambda chosen: chosen.short)
-@pytest.mark.parametrize("environment", [None, "a&b=c", "<script>", "ü/é %20", "?range=1h"])
-def test_address_gives_back_the_view(chosen: TimeRange, environment: str | None) -> None:
-    """Whatever an environment is called, its address leads to it and nowhere else; any range of time has one."""
-    view = View(chosen, environment)
-    assert view_of(search_of(view)) == view
+@pytest.mark.parametrize("name", [None, "a&b=c", "<script>", "ü/é %20", "?range=1h", " ", "x" * 10_000])
+def test_address_gives_back_the_view(chosen: TimeRange, name: str | None) -> None:
+    """Whatever is filtered by is called, its address leads to it and nowhere else; any range of time has one."""
+    for where in (
+        SeriesFilter(deployment_environment=name),
+        SeriesFilter(name, name, name, name),
+        SeriesFilter(service_version=name),
+    ):
+        view = View(chosen, where)
+        assert view_of(search_of(view)) == view
+
+
+def test_filters_that_do_not_apply_are_not_in_the_view() -> None:
+    """A page is never asked for what it could not answer; NUL, which databases refuse, is what is stored for it."""
+    search = "?env=prod&service=shop&model=iris&version=2%00"
+    assert view_of(search).where == SeriesFilter("shop", "prod", "iris", "2\ufffd")
+    assert view_of(search, filters=("env", "service")).where == SeriesFilter("shop", "prod")
+    assert view_of(search, filters=()) == View()
 
 
 def test_default_view_has_the_plain_address() -> None:

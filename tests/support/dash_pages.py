@@ -51,6 +51,9 @@ class WatchedQuery:
     async def breakdown(self, *args: Any) -> Any:
         return await self._query.breakdown(*args)
 
+    async def totals(self, *args: Any) -> Any:
+        return await self._query.totals(*args)
+
     async def latency(self, *args: Any) -> Any:
         return await self._query.latency(*args)
 
