@@ -76,12 +76,11 @@ class Live:
         self._settings = settings
         self._open = 0
         self._counters = counters
-        counters.declare("live_refused_connections")
-        counters.observe("live_connections", lambda: self._open)
-        counters.observe("live_questions", lambda: self._feed.questions)
+        self._is_counted = False
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one connection until it ends. The guard in front has looked at origin, session and token."""
+        self._count()
         if self._open >= self._settings.live_max_connections:
             self._counters.add("live_refused_connections")
             await websocket.send_denial_response(PlainTextResponse("too many are connected", 503))
@@ -92,6 +91,14 @@ class Live:
             await _Connection(websocket, self._feed, self._settings.live_max_subscriptions).run()
         finally:
             self._open -= 1
+
+    def _count(self) -> None:
+        """Show the figures from the first connection on; most never see one."""
+        if not self._is_counted:
+            self._is_counted = True
+            self._counters.declare("live_refused_connections")
+            self._counters.observe("live_connections", lambda: self._open)
+            self._counters.observe("live_questions", lambda: self._feed.questions)
 
 
 class _Connection:
