@@ -23,7 +23,6 @@ from alerting.settings import AlertingSettings
 from alerting.silences import Silence, Silences, silenced_by
 from alerting.states import OPEN, Phase, Transition
 from storage.alert_documents import AckRow
-from storage.alert_outbox import ChannelCount
 from storage.alert_store import AlertStore
 from telemetry import NowNs, PermanentError
 
@@ -183,10 +182,6 @@ class AlertDesk:
             )
             for row in rows
         ]
-
-    async def channel_counts(self) -> list[ChannelCount]:
-        """Return how the notifications of each channel stand."""
-        return await self._store.outbox.counts()
 
     def _open(
         self,

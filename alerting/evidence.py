@@ -23,8 +23,6 @@ from telemetry import ModelWatchError
 
 log = structlog.get_logger(__name__)
 
-Dimension = tuple[GroupBy, ...]
-
 _DIMENSIONS: Final = ("route", "version", "instance")
 _MINUTE_S: Final = 60
 _LONGEST_WINDOW_S: Final = 3_600

@@ -46,7 +46,6 @@ _DUE: Final = (
     "ORDER BY created_ms, notification_id LIMIT :limit"
 )
 _FIND: Final = text(f"{_COLUMNS} WHERE notification_id = :notification_id AND channel = :channel")
-_NEXT_DUE: Final = text("SELECT MIN(due_ms) FROM alert_outbox WHERE status = 'waiting'")
 _CLAIM: Final = text(
     "UPDATE alert_outbox SET attempts = attempts + 1, due_ms = :due_ms "
     "WHERE notification_id = :notification_id AND channel = :channel AND status = 'waiting' AND attempts = :attempts"
@@ -139,10 +138,6 @@ class AlertOutbox:
         return await self._database.read(
             lambda connection: next((OutboxRow(*row) for row in connection.execute(_FIND, values)), None)
         )
-
-    async def next_due_ms(self) -> int | None:
-        """Return when the next row is due, `None` if none is waiting."""
-        return await self._database.read(lambda connection: connection.scalar(_NEXT_DUE))
 
     async def latest(
         self, limit: int, *, before: tuple[int, str, str] | None = None, channel: str | None = None

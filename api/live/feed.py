@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Scope
 
 _log = structlog.get_logger(__name__)
 
-_OK: Final = 200
 _UNANSWERED: Final = (
     b'{"title":"Internal Server Error","status":500,"detail":"the question could not be answered","errors":[]}'
 )
