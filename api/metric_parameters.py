@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from api.parameters import Duration, Time, comma_separated
+from api.parameters import Duration, End, ServiceName, Time, comma_separated
 from query import Aggregation, MetricFilter
 from telemetry.metric_series import MetricType
 
@@ -49,19 +49,13 @@ class MetricsParameters(BaseModel, extra="forbid"):
         description="The metric to answer with. Without it, the metrics that are known are listed.",
         examples=["container.memory.usage", "http.server.request.duration"],
     )
-    service: str | None = Field(
-        None, max_length=_LABEL, description="Only this service (`service.name`).", examples=["churn-classifier"]
-    )
+    service: ServiceName | None = None
     start: Time | None = Field(
         None,
         description="Start of the range, moved down to a multiple of the step. Without it, an hour before `end`.",
         examples=["2026-11-22T09:00:00Z", "1795338000"],
     )
-    end: Time | None = Field(
-        None,
-        description="End of the range, exclusive. Without it, the second that is running is the last one included.",
-        examples=["2026-11-22T10:00:00Z", "1795341600"],
-    )
+    end: End = None
     step: Duration | None = Field(
         None,
         description="Width of a step: `1m`, `1h` or seconds. Without it, the range is cut into at most 300 round "

@@ -77,6 +77,18 @@ _GROUP_BY_SCHEMA: Final = {
 
 Duration = Annotated[int, BeforeValidator(duration_s), WithJsonSchema(_DURATION_SCHEMA)]
 Time = Annotated[int, BeforeValidator(unix_s), WithJsonSchema(_TIME_SCHEMA)]
+End = Annotated[
+    Time | None,
+    Field(
+        description="End of the range, exclusive. Without it, the second that is running is the last one included.",
+        examples=["2026-11-22T10:00:00Z", "1795341600"],
+    ),
+]
+"""The end of what is asked about, on every route that asks about a time."""
+ServiceName = Annotated[
+    str,
+    Field(max_length=_LABEL, description="Only this service (`service.name`).", examples=["churn-classifier"]),
+]
 _SPAN_KIND_SCHEMA: Final = {
     "type": "array",
     "items": {"type": "string", "enum": list(get_args(KindName))},
@@ -90,9 +102,7 @@ Grouping = Annotated[list[GroupBy], BeforeValidator(comma_separated), WithJsonSc
 class FilterParameters(BaseModel, extra="forbid"):
     """Which series a question is about; what is left out lets everything through."""
 
-    service: str | None = Field(
-        None, max_length=_LABEL, description="Only this service (`service.name`).", examples=["churn-classifier"]
-    )
+    service: ServiceName | None = None
     environment: str | None = Field(
         None,
         max_length=_LABEL,
@@ -146,11 +156,7 @@ class ServicesParameters(FilterParameters, extra="forbid"):
         validate_default=True,
         description="How far back from `end` to look: `30s`, `5m`, `24h`, `7d` or seconds.",
     )
-    end: Time | None = Field(
-        None,
-        description="End of the window, exclusive. Without it, the second that is running is the last one included.",
-        examples=["2026-11-22T10:00:00Z"],
-    )
+    end: End = None
 
 
 class RedParameters(FilterParameters, extra="forbid"):
@@ -161,11 +167,7 @@ class RedParameters(FilterParameters, extra="forbid"):
         description="Start of the range, moved down to a multiple of the step. Without it, five minutes before `end`.",
         examples=["2026-11-22T09:00:00Z", "1795338000"],
     )
-    end: Time | None = Field(
-        None,
-        description="End of the range, exclusive. Without it, the second that is running is the last one included.",
-        examples=["2026-11-22T10:00:00Z", "1795341600"],
-    )
+    end: End = None
     step: Duration | None = Field(
         None,
         description="Width of a step: `1s`, `1m`, `1h` or seconds. Without it, the range is cut into at most 300 "

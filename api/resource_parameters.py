@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from api.parameters import Duration, Time
+from api.parameters import Duration, End, ServiceName, Time
 from query import ResourceFilter, ResourceGrouping
 
 _LABEL: Final = 1_024
@@ -37,11 +37,7 @@ class ResourcesParameters(BaseModel, extra="forbid"):
         description="Start of the range, moved down to a multiple of the step. Without it, `window` before `end`.",
         examples=["2026-11-22T09:00:00Z", "1795338000"],
     )
-    end: Time | None = Field(
-        None,
-        description="End of the range, exclusive. Without it, the second that is running is the last one included.",
-        examples=["2026-11-22T10:00:00Z", "1795341600"],
-    )
+    end: End = None
     step: Duration | None = Field(
         None,
         description="Width of a step. Without it, the range is cut into at most 60 round steps. It is widened to a "
@@ -68,9 +64,7 @@ class ResourcesParameters(BaseModel, extra="forbid"):
 class InstancesParameters(BaseModel, extra="forbid"):
     """The parameters of `/api/v1/instances`."""
 
-    service: str | None = Field(
-        None, max_length=_LABEL, description="Only this service (`service.name`).", examples=["churn-classifier"]
-    )
+    service: ServiceName | None = None
     window: Duration = Field(
         "1h",
         validate_default=True,
