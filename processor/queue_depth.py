@@ -35,7 +35,7 @@ class QueueDepth:
         self._task: asyncio.Task[None] | None = None
         for queue, gauge in _GAUGES.items():
             counters.observe(gauge, lambda queue=queue: self._waiting[queue])  # type: ignore[misc]
-        counters.observe("rabbit_source_connected", lambda: connection() is not None)
+        counters.observe("rabbit_source_connected", lambda: int(connection() is not None))
 
     async def start(self) -> None:
         """Begin to look."""

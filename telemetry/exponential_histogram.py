@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -144,11 +145,27 @@ class ExponentialHistogram:
             return 0.0
         if index == OVERFLOW_INDEX:
             return self.max_ns / _NS_PER_S
-        midpoint = 2 * BASE ** (index + 1) / (1 + BASE)
-        return min(max(midpoint, self.min_ns / _NS_PER_S), self.max_ns / _NS_PER_S)
+        return min(max(middle_s(index), self.min_ns / _NS_PER_S), self.max_ns / _NS_PER_S)
 
 
 EMPTY: Final = ExponentialHistogram()
+
+
+def middle_s(index: int) -> float:
+    """Return the duration in seconds that stands for all in a bucket: within `RELATIVE_ERROR` of each of them."""
+    return 0.0 if index == ZERO_INDEX else 2 * BASE ** (index + 1) / (1 + BASE)
+
+
+def counts_between(buckets: Mapping[int, int], bounds_s: Sequence[float]) -> list[int]:
+    """Return how many durations lie up to the first of the rising bounds, between each two, and beyond the last.
+
+    A bucket goes whole to where its middle lies, so that counts never fall as histograms grow, and each bound is met to
+    within 1 % of itself.
+    """
+    counts = [0] * (len(bounds_s) + 1)
+    for index, count in buckets.items():
+        counts[bisect_left(bounds_s, middle_s(index))] += count
+    return counts
 
 
 def pack_buckets(indexes: NDArray[np.int64], counts: NDArray[np.int64] | NDArray[np.float64]) -> bytes:

@@ -80,8 +80,6 @@ def _sample(name: str, labels: Labels, value: float) -> str:
 
 
 def _number(value: float) -> str:
-    if isinstance(value, bool):
-        return "1" if value else "0"
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
     return "NaN" if math.isnan(value) else str(value)

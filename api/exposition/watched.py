@@ -7,9 +7,9 @@ counted by the process itself, so that several dashboards tell the same but for 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Final
 
 import structlog
@@ -19,6 +19,7 @@ from api.exposition.families import Buckets, Family
 from api.settings import ApiSettings
 from query import GroupBy, Query, Resource, ResourceQuery, ResourceState, WindowTotals
 from telemetry import ExponentialHistogram, ModelWatchError, NowNs
+from telemetry.exponential_histogram import counts_between
 
 BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Those that OpenTelemetry's HTTP conventions advise for durations, in seconds."""
@@ -116,9 +117,8 @@ def red_families(totals: WindowTotals) -> list[Family]:
 
 def buckets_of(durations: ExponentialHistogram, bounds_s: Sequence[float]) -> Buckets:
     """Return how many durations are at most each of the bounds, in seconds."""
-    # Whole and never falling, from one bound to the next and from one scrape to the next.
-    counts = [math.floor(durations.count_within(bound_s)) for bound_s in bounds_s]
-    return Buckets(bounds_s, counts, durations.count, durations.sum_ns / _NS_PER_S)
+    *counts, total = accumulate(counts_between(durations.bucket_counts(), bounds_s))
+    return Buckets(bounds_s, counts, total, durations.sum_ns / _NS_PER_S)
 
 
 def resource_families(resources: Iterable[Resource]) -> list[Family]:

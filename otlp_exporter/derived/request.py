@@ -5,7 +5,6 @@ Names: HTTP metrics semantic conventions, "Metric: http.server.request.duration"
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from otlp_exporter.derived.settings import DerivedSettings
 from otlp_exporter.derived.tally import Tally
 from query import GroupBy
 from telemetry import conventions
-from telemetry.exponential_histogram import BASE, SCALE, ZERO_INDEX
+from telemetry.exponential_histogram import SCALE, ZERO_INDEX, counts_between
 
 FIELDS: Final[tuple[GroupBy, ...]] = (
     "service",
@@ -146,11 +145,7 @@ def _fill(
 
 
 def _explicit(tally: Tally, bounds_s: Sequence[float], common: Mapping[str, Any]) -> HistogramDataPoint:
-    """A bucket of ours goes whole to where its middle lies: bounds are met to within 1 %."""
-    counts = [0] * (len(bounds_s) + 1)
-    for index, count in tally.buckets.items():
-        middle_s = 0.0 if index == ZERO_INDEX else 2 * BASE ** (index + 1) / (1 + BASE)
-        counts[bisect_left(bounds_s, middle_s)] += count
+    counts = counts_between(tally.buckets, bounds_s)
     return HistogramDataPoint(**common, explicit_bounds=bounds_s, bucket_counts=counts)
 
 
