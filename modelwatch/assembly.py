@@ -6,11 +6,8 @@ what it runs and no more, which makes a receiver's process 65 MB smaller, a proc
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
@@ -22,11 +19,8 @@ from telemetry import Component, Consumer, Counters, Figures, RetryableError, St
 
 if TYPE_CHECKING:
     from alerting.reading import Asking
-    from api.figures import ReadFigures, Scope
     from api.health import Check
     from otlp_receiver.settings import ReceiverSettings
-    from query import Query
-    from self_watch.own_report import OwnReport
     from storage.history import SqlHistory
     from storage.ports import LiveFeed
 
@@ -65,22 +59,27 @@ def assemble(parts: frozenset[Part], settings: Settings, role: str = "up") -> As
             _add_folder_lock(made, settings)
         history = made.add(build_history(settings))
         made.checks["history"] = history.check
-        _add_reporter(made, settings, history, role)
+        from modelwatch.own_report import add_reporter
+
+        add_reporter(made, settings, history, role)
         live = made.add(_live_feed(settings, made.counters, parts))
     intake = _add_processor(made, settings, history, live) if history and live and "processor" in parts else None
     consumer: Consumer | None = None
     if "receiver" in parts:
         consumer = intake if intake and not settings.broker_url else _add_exporter(made, settings)
         if "exporter" in parts:
-            consumer = _with_forwarding(made, settings, history, consumer)
+            from modelwatch.forwarding import with_forwarding
+
+            consumer = with_forwarding(made, settings, history, consumer)
         _add_receiver(made, settings, consumer)
     elif intake is not None and not settings.broker_url:
         raise StartError("the processor needs RabbitMQ to take its data from: set MODELWATCH_BROKER_URL=amqp://...")
     if parts == {"containers"} or ("containers" in parts and settings.containers.is_enabled):
         _add_containers(made, settings, consumer, history)
     if "exporter" in parts and settings.broker_url:
-        _add_forwarding(made, settings)
-        _add_derived(made, settings, history or _history_of_derived(made, settings))
+        from modelwatch.forwarding import add_forwarding
+
+        add_forwarding(made, settings, history)
     elif parts == {"exporter"}:
         raise StartError(
             "the exporter takes its data from RabbitMQ: set MODELWATCH_BROKER_URL=amqp://...; `up` needs none"
@@ -90,21 +89,27 @@ def assemble(parts: frozenset[Part], settings: Settings, role: str = "up") -> As
         if "alerts" in parts:
             _add_alerts(made, settings, history, asking)
         if "web" in parts:
-            _add_web(made, settings, history, asking)
+            from modelwatch.web import add_web
+
+            add_web(made, settings, history, asking)
     if "web" not in parts:
-        _add_health(made, settings, made.read_figures, role)
+        from modelwatch.own_report import add_health
+
+        add_health(made, settings, made.read_figures, role)
     return made
 
 
 def assemble_workers(settings: Settings, make_workers: Callable[[Settings, Counters], Any]) -> Assembly:
     """Return what a receiver of several processes consists of in the one that keeps the others. Raises `StartError`."""
+    from modelwatch.own_report import add_health
+
     made = Assembly()
     _require_broker(settings)
     workers = make_workers(settings, made.counters)
     made.checks.update(workers.checks())
     # First, since it depends on nothing: a taken port is found before any worker is started, readiness can be asked
     # while they start, and at a stop the workers are told at once.
-    _add_health(made, settings, workers.figures, "receiver", "workers")
+    add_health(made, settings, workers.figures, "receiver", "workers")
     _name_ports(made, settings, made.add(workers))
     return made
 
@@ -168,7 +173,7 @@ def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live
         attempts = build_attempts(history)
         source = made.add(RabbitSource(settings.rabbit_source, settings.rabbitmq, url, report, attempts, made.counters))
         made.add(QueueDepth(source.connection, settings.rabbit_source.depth_interval_s, made.counters))
-        made.checks["rabbitmq_source"] = _connected("the RabbitMQ source", lambda: source.is_connected)
+        made.checks["rabbitmq_source"] = connected("the RabbitMQ source", lambda: source.is_connected)
         report.trouble = lambda: "" if source.is_connected else "a processor has no connection to RabbitMQ"
     consumer: Consumer = report
     return consumer
@@ -190,50 +195,6 @@ def _add_exporter(made: Assembly, settings: Settings) -> Consumer:
     made.checks["rabbitmq_exporter"] = exporter.check
     consumer: Consumer = exporter
     return consumer
-
-
-def _with_forwarding(made: Assembly, settings: Settings, history: SqlHistory | None, consumer: Consumer) -> Consumer:
-    """Refuse to forward to the receiver itself; without a broker, put the queues on disk behind the consumer."""
-    from otlp_exporter.component import build_disk_feeds, refuse_own_ports
-
-    refuse_own_ports(settings.exporter, {settings.receiver.grpc_port, settings.receiver.http_port})
-    if settings.broker_url:
-        return consumer
-    forwarding, running = build_disk_feeds(settings.exporter, consumer, made.counters, settings.data_dir)
-    for one in running:
-        made.add(one)
-    _add_derived(made, settings, history, running[0])
-    return forwarding
-
-
-def _add_forwarding(made: Assembly, settings: Settings) -> None:
-    from otlp_exporter.component import build_rabbit_feeds
-
-    url = broker_url_of(settings)
-    for feed in build_rabbit_feeds(settings.exporter, settings.rabbitmq, url, made.counters, settings.data_dir):
-        made.add(feed)
-        made.checks[f"forwarding_{feed.name}"] = _connected(
-            f"forwarding to {feed.name}", partial(getattr, feed, "is_connected")
-        )
-
-
-def _history_of_derived(made: Assembly, settings: Settings) -> SqlHistory | None:
-    """Return the history for a process that has no other use for it, `None` where no target wants what is in it."""
-    if not any(target.derived for target in settings.exporter.targets):
-        return None
-    history = build_history(settings)
-    made.add(history)
-    made.checks["history"] = history.check
-    return history
-
-
-def _add_derived(made: Assembly, settings: Settings, history: SqlHistory | None, queue: Any = None) -> None:
-    """Add what exports derived metrics, to the queues on disk or at RabbitMQ."""
-    if history is not None and any(target.derived for target in settings.exporter.targets):
-        from modelwatch.derived import build_derived_exporters
-
-        for one in build_derived_exporters(settings, history, made.counters, queue):
-            made.add(one)
 
 
 def _add_receiver(made: Assembly, settings: Settings, consumer: Consumer, *, share_ports: bool = False) -> None:
@@ -294,125 +255,9 @@ def _add_alerts(made: Assembly, settings: Settings, history: SqlHistory, asking:
     made.checks["alerts"] = alerting.check
 
 
-def _add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Asking) -> None:
-    from access.component import build as build_access
-    from alerting.channels.desk import ChannelDesk
-    from alerting.desk import AlertDesk
-    from api.component import build as build_api
-    from api.web_server import WebServer
-    from dash_app.component import mount as mount_pages
-    from dash_app.pages import Sources
-    from modelwatch.known_settings import known_settings
-    from query import TraceQuery
-    from query.pipeline import PipelineQuery
-    from storage.component import (
-        build_access_store,
-        build_alert_store,
-        build_pipeline_course,
-        build_process_reports,
-    )
+def connected(name: str, is_connected: Callable[[], bool]) -> Check:
+    """Return a check that fails while there is no connection."""
 
-    query, metrics, resources = asking
-    pipeline = PipelineQuery(build_process_reports(history), build_pipeline_course(history))
-    _add_self_watch(made, settings, history, query)
-    traces = TraceQuery(settings.query, query, history)
-    desk = AlertDesk(settings.alerts, build_alert_store(history), asking)
-    channels = ChannelDesk(settings.alerts, build_alert_store(history).outbox)
-    app = build_api(
-        settings.api,
-        query,
-        metrics,
-        resources,
-        made.counters,
-        made.checks,
-        alerts=desk,
-        channels=channels,
-        pipeline=pipeline,
-        traces=traces,
-    )
-    dash = settings.dash
-    if "otlp_endpoint" not in dash.model_fields_set:
-        host = settings.receiver.host
-        # Who listens on every address is best reached by name; the wildcard itself is no address to send to.
-        reachable = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-        scheme = "https" if settings.receiver.tls_cert_file else "http"
-        dash = dash.model_copy(update={"otlp_endpoint": f"{scheme}://{reachable}:{settings.receiver.grpc_port}"})
-    sources = Sources(
-        query,
-        resources,
-        alerts=desk,
-        channels=channels,
-        counters=made.counters,
-        pipeline=pipeline,
-        traces=traces,
-        settings=known_settings(settings, os.environ),
-    )
-    mount_pages(app, dash, sources)
-    api = settings.api
-    store, is_free = build_access_store(history), api.allow_unauthenticated
-    access = build_access(settings.access, store, made.counters, api.host, allow_unauthenticated=is_free)
-    access.protect(app)
-    made.add(access)
-    server = made.add(
-        WebServer(
-            app,
-            api.host,
-            api.port,
-            "MODELWATCH_API__PORT",
-            allow_unauthenticated=True,  # who may come in is for `access` to say, which starts before
-            shutdown_s=api.shutdown_s,
-        )
-    )
-    made.listeners["page"] = lambda: f"http://{api.host}:{server.port}/"
-
-
-def _add_health(made: Assembly, settings: Settings, read: ReadFigures, role: str, scope: Scope = "process") -> None:
-    health = settings.health
-    if health.port:
-        from api.health_app import build_health_app
-        from api.web_server import WebServer
-
-        app = build_health_app(read, made.checks, scope=scope, own=_own_report(made, role, read).make)
-        is_open = health.allow_unauthenticated
-        server = made.add(
-            WebServer(app, health.host, health.port, "MODELWATCH_HEALTH__PORT", allow_unauthenticated=is_open)
-        )
-        made.listeners["health"] = lambda: f"http://{health.host}:{server.port}/healthz"
-
-
-def _own_report(made: Assembly, role: str, read: ReadFigures) -> OwnReport:
-    from api.health import CHECK_TIMEOUT_S, run_checks
-    from modelwatch import __version__
-    from self_watch.own_report import Identity, OwnReport
-
-    def address() -> str:
-        return made.listeners["page"]().rstrip("/") if "page" in made.listeners else ""
-
-    return OwnReport(Identity(role, __version__, read, lambda: run_checks(made.checks, CHECK_TIMEOUT_S), address))
-
-
-def _add_reporter(made: Assembly, settings: Settings, history: SqlHistory, role: str) -> None:
-    from self_watch.reporter import Reporter
-    from storage.component import build_process_reports
-
-    own = _own_report(made, role, made.read_figures)
-    made.add(Reporter(own, build_process_reports(history), settings.self_watch.report_interval_s))
-
-
-def _add_self_watch(made: Assembly, settings: Settings, history: SqlHistory, query: Query) -> None:
-    """Add the roll call, and the canary where it has a receiver to send to."""
-    from modelwatch.canary import build_canary
-    from self_watch.roll_call import RollCall
-    from storage.component import build_pipeline_course, build_process_reports
-
-    own = settings.self_watch
-    made.add(RollCall(own, build_process_reports(history), build_pipeline_course(history)))
-    receiver = made.listeners.get("otlp_http")
-    for component in build_canary(settings, query, made.counters, receiver):
-        made.add(component)
-
-
-def _connected(name: str, is_connected: Callable[[], bool]) -> Check:
     async def check() -> None:
         if not is_connected():
             raise RetryableError(f"{name} has no connection")
