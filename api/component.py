@@ -28,7 +28,7 @@ from api.live.socket import add_live
 from api.metric_routes import build_metric_router
 from api.resource_routes import build_resource_router
 from api.routes import build_router
-from api.security_headers import SecurityHeaders
+from api.security_schemes import describe_security
 from api.settings import ApiSettings
 from api.trace_routes import build_trace_router
 from query import MetricQuery, Query, ResourceQuery, TraceQuery
@@ -62,7 +62,6 @@ def build(
     """
     app = FastAPI(title="ModelWatch", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit)
-    app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadRequests)
     problems.register(app)
     app.include_router(build_router(query, resources, counters, now_ns, pipeline))
@@ -126,4 +125,5 @@ def _document(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
     schemas[models.ProblemDetails.__name__] = problem
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    describe_security(document)
     app.openapi = lambda: document  # type: ignore[method-assign]

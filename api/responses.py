@@ -31,7 +31,7 @@ QUESTION_ERRORS: Final[Responses] = {
 }
 
 CHANGE_ERRORS: Final[Responses] = {
-    403: _problem("A web page of another origin asks."),
+    403: _problem("Whoever asks is no editor, or a web page of another origin asks."),
     404: _problem("There is nothing of this id."),
     409: _problem("There is one of this id already, it was changed meanwhile, or there is no room for another."),
     412: _problem("It is not what `If-Match` expects: somebody else changed it."),

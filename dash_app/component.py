@@ -27,7 +27,6 @@ from dash_app.shell.filter_choices import FilterChoices
 from dash_app.shell.layout import Layout
 from dash_app.shell.page import Filling
 from dash_app.shell.page_documents import PageDocuments, content_security_policy
-from dash_app.shell.same_origin import SameOrigin
 from dash_app.shell.view import View
 
 _ASSETS: Final = Path(__file__).parent / "assets"
@@ -63,7 +62,6 @@ def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources, may_co
     if settings.is_push_enabled:
         push = PushRoute(answering, settings, sources.counters, sources.now_ns, may_connect)
         app.router.routes.append(WebSocketRoute(PATH, push.serve))
-    app.add_middleware(SameOrigin)
     app.add_middleware(
         PageDocuments, paths=frozenset(page.path for page in pages), policy=content_security_policy(dash.csp_hashes())
     )

@@ -10,7 +10,6 @@ from typing import Final
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket
 
-from access.client import is_foreign
 from dash_app.push.connection import Connection, MayConnect
 from dash_app.push.feed import Feed
 from dash_app.settings import DashSettings
@@ -50,7 +49,7 @@ class PushRoute:
         self._may_connect = may_connect
         self._feed = Feed(self._answer, now_ns)
         self._open = 0
-        counters.declare("pages_refused_connections", reason=("origin", "access", "number"))
+        counters.declare("pages_refused_connections", reason=("access", "number"))
         for name in _COUNTED:
             counters.declare(name)
         counters.observe("pages_connections", lambda: self._open)
@@ -58,9 +57,7 @@ class PushRoute:
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one WebSocket until it ends."""
-        if is_foreign(websocket.headers, websocket.headers.get("host", "")):
-            await self._refuse(websocket, 403, "origin", "a page of another origin may not connect here")
-        elif not await self._may_connect(websocket):
+        if not await self._may_connect(websocket):
             await self._refuse(websocket, 403, "access", "not allowed")
         elif self._open >= self._settings.max_connections:
             await self._refuse(websocket, 503, "number", "too many pages are connected; this one can ask by HTTP")

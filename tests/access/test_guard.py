@@ -151,6 +151,52 @@ async def test_what_a_session_changes_must_come_from_a_page_of_ours(guarded: Gua
         assert (await client.post("/api/v1/silences", headers=headers)).status_code == 403
 
 
+FOREIGN: tuple[dict[str, str], ...] = (
+    {"origin": "http://evil.example"},
+    {"origin": "null"},
+    {"sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "same-site", "origin": BASE},
+    {"origin": BASE.replace("8050", "8051")},
+)
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+@pytest.mark.parametrize("user", ["", "ann"])
+async def test_pages_of_other_origins_change_and_ask_nothing(
+    guarded: Guarded, headers: dict[str, str], user: str
+) -> None:
+    """Neither with the session of whoever visits them, nor where no login is needed; our own pages may."""
+    if user:
+        await guarded.add(user, "editor")
+    client = await guarded.open()
+    if user:
+        await log_in(client, user)
+    for method, path in (
+        ("POST", "/api/v1/alert-rules"),
+        ("PUT", "/api/v1/alert-rules/x"),
+        ("DELETE", "/api/v1/silences/x"),
+        ("POST", "/_dash-update-component"),
+        ("POST", "/logout"),
+    ):
+        assert (await client.request(method, path, headers=headers)).status_code == 403, (method, path)
+    cookie = {"cookie": f"modelwatch_session={client.cookies['modelwatch_session']}"} if user else {}
+    if "origin" in headers:
+        assert await handshake(client, {**cookie, **headers}) == ["websocket.close"]
+    assert (await client.post("/_dash-update-component", headers=OWN)).status_code == 200
+
+
+async def test_behind_a_proxy_pages_are_our_own_by_the_name_that_the_browser_knows(guarded: Guarded) -> None:
+    """Though the proxy asks for another host; whoever is no trusted proxy cannot say so."""
+    await guarded.add("ann", "editor")
+    own = {"origin": "https://watch.example", "sec-fetch-site": "same-origin"}
+    said = {"x-forwarded-host": "watch.example", "x-forwarded-proto": "https"}
+    for trusted, expected in (("127.0.0.1", 303), ("10.0.0.0/8", 403)):
+        client = await guarded.open(trusted_proxies=trusted)
+        answer = await client.post("/login", data={"name": "ann", "password": PASSWORD}, headers={**own, **said})
+        assert answer.status_code == expected
+        assert ("__Host-modelwatch_session" in answer.headers.get("set-cookie", "")) == (expected == 303)
+
+
 async def test_a_session_is_new_at_each_login_and_over_after_logout_and_password_change(guarded: Guarded) -> None:
     """What somebody planted is worth nothing, and what was copied before is worth nothing afterwards."""
     await guarded.add("ann", "editor")
@@ -238,4 +284,6 @@ async def test_every_answer_has_the_headers(guarded: Guarded, path: str) -> None
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["strict-transport-security"]
     assert "cache-control" in headers
+    assert "permissions-policy" in headers
+    assert headers["x-frame-options"] == "DENY"
     assert "unsafe-inline" not in headers.get("content-security-policy", "")

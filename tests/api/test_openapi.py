@@ -134,6 +134,18 @@ async def test_a_departure_from_the_shape_would_be_noticed(document: dict[str, A
             json_schema.check(wrong, schema, document)
 
 
+async def test_it_says_who_may_ask(document: dict[str, Any]) -> None:
+    """A token or a session for all but health, and how strangers are refused."""
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["token"]["scheme"] == "bearer"
+    assert {name for one in document["security"] for name in one} == set(schemes)
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            is_open = path in ("/healthz", "/readyz")
+            assert (operation.get("security") == []) == is_open
+            assert ("401" in operation["responses"]) != is_open
+
+
 async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     """No schema is named that the document does not hold, none held that nothing names."""
     named = set(re.findall(r"#/components/schemas/(\w+)", str(document)))
