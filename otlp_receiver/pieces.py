@@ -77,13 +77,17 @@ class Sieve:
                 yield self._part(view[start:end], above, context)
                 start = end
             position = end
-        yield self._part(view[start:], above, context)
+        # What cannot be followed may break off in the middle of a field, which nothing that comes after it may complete.
+        yield self._part(view[start:], above, context, is_last=True)
 
-    def _part(self, fields: memoryview, above: tuple[int, ...], context: bytes) -> bytes | memoryview:
-        """Inspect some fields of a message and return what is kept of them."""
+    def _part(
+        self, fields: memoryview, above: tuple[int, ...], context: bytes, *, is_last: bool = False
+    ) -> bytes | memoryview:
+        """Inspect some fields of a message and return what is kept of them; of the last ones, their own context counts."""
         if not fields:
             return b""
-        sifted, kept = self._inspect(_nested(bytes(fields) + context, above))
+        whole = context + bytes(fields) if is_last else bytes(fields) + context
+        sifted, kept = self._inspect(_nested(whole, above))
         self.sifted.add(sifted)
         return _unnested(kept, len(above)) if sifted.bad else fields
 

@@ -200,6 +200,16 @@ def test_a_large_metric_with_its_data_in_several_parts_is_too_large(parts: bytes
     assert whole.sifted == Sifted(POINT_COUNT)
 
 
+@pytest.mark.parametrize("broken", [b"\xe8\xfc", b"\x10", b"\x0a\x05calls", b"\x13"])
+def test_data_that_breaks_off_is_malformed_in_pieces_too(broken: bytes) -> None:
+    """The temporality that is added to each piece completes nothing: not a field's number, its value or its end."""
+    body = field(1, field(2, field(2, field(7, POINTS + CUMULATIVE + broken))))
+    with pytest.raises(DecodeError):
+        ExportMetricsServiceRequest.FromString(body)
+    with pytest.raises(MalformedError):
+        sieve_of(METRICS, 300).kept(body)
+
+
 def test_what_only_has_the_number_of_the_temporality_is_none() -> None:
     """An unknown field of another wire type after the temporality does not take its place in any piece."""
     body = field(1, field(2, field(2, field(7, POINTS + CUMULATIVE + field(2, b"unknown")))))
