@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from query import MetricQuery, Query, QuerySettings, ResourceQuery
+from storage.sanitising import clean_points
 from telemetry import RedPoint
 from tests.support.doubles import ManualClock
 from tests.support.memory_history import MemoryFeed, MemoryHistory
 
 NOW_S = 1_700_000_000
+_LONGEST_NAME = 20_000
 
 
 @dataclass
@@ -24,8 +26,9 @@ class World:
     resources: ResourceQuery
 
     async def commit(self, *points: RedPoint) -> None:
-        await self.history.commit([], points)
-        await self.feed.publish(points)
+        cleaned = clean_points(points, _LONGEST_NAME)  # as both real stores do
+        await self.history.commit([], cleaned)
+        await self.feed.publish(cleaned)
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
