@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from api.parameters import Duration, End, ServiceName, Time, comma_separated
+from api.parameters import Duration, End, Service, Time, comma_separated
 from query import Aggregation, MetricFilter
 from telemetry.metric_series import MetricType
 
@@ -49,7 +49,7 @@ class MetricsParameters(BaseModel, extra="forbid"):
         description="The metric to answer with. Without it, the metrics that are known are listed.",
         examples=["container.memory.usage", "http.server.request.duration"],
     )
-    service: ServiceName | None = None
+    service: Service = None
     start: Time | None = Field(
         None,
         description="Start of the range, moved down to a multiple of the step. Without it, an hour before `end`.",

@@ -85,8 +85,8 @@ End = Annotated[
     ),
 ]
 """The end of what is asked about, on every route that asks about a time."""
-ServiceName = Annotated[
-    str,
+Service = Annotated[
+    str | None,
     Field(max_length=_LABEL, description="Only this service (`service.name`).", examples=["churn-classifier"]),
 ]
 _SPAN_KIND_SCHEMA: Final = {
@@ -102,7 +102,7 @@ Grouping = Annotated[list[GroupBy], BeforeValidator(comma_separated), WithJsonSc
 class FilterParameters(BaseModel, extra="forbid"):
     """Which series a question is about; what is left out lets everything through."""
 
-    service: ServiceName | None = None
+    service: Service = None
     environment: str | None = Field(
         None,
         max_length=_LABEL,

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from api.parameters import Duration, End, ServiceName, Time
+from api.parameters import Duration, End, Service, Time
 from query import ResourceFilter, ResourceGrouping
 
 _LABEL: Final = 1_024
@@ -64,7 +64,7 @@ class ResourcesParameters(BaseModel, extra="forbid"):
 class InstancesParameters(BaseModel, extra="forbid"):
     """The parameters of `/api/v1/instances`."""
 
-    service: ServiceName | None = None
+    service: Service = None
     window: Duration = Field(
         "1h",
         validate_default=True,

@@ -77,13 +77,13 @@ class Sieve:
                 yield self._part(view[start:end], above, context)
                 start = end
             position = end
-        # What cannot be followed may break off in the middle of a field, which nothing that comes after it may complete.
+        # What cannot be followed may break off within a field, which nothing that comes after it may complete.
         yield self._part(view[start:], above, context, is_last=True)
 
     def _part(
         self, fields: memoryview, above: tuple[int, ...], context: bytes, *, is_last: bool = False
     ) -> bytes | memoryview:
-        """Inspect some fields of a message and return what is kept of them; of the last ones, their own context counts."""
+        """Inspect some fields of a message and return what is kept; of the last ones, their own context counts."""
         if not fields:
             return b""
         whole = context + bytes(fields) if is_last else bytes(fields) + context
