@@ -42,6 +42,7 @@
     fitted.forEach((known) => known.isDestroyed() && fitted.delete(known));
     fitted.add(grid);
     fit(grid);
+    window.modelwatch.keepOrder(id, grid);
   };
   [LAPTOP, TABLET, PHONE].forEach((width) => width.addEventListener("change", () => fitted.forEach(fit)));
 

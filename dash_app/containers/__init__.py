@@ -8,7 +8,7 @@ from dash_app.containers.choice import Choice, choice_of
 from dash_app.containers.layout import layout
 from dash_app.containers.snapshot import take_snapshot
 from dash_app.shared.joint_tasks import JointTasks
-from dash_app.shell.page import Answer, Control, Page, Question
+from dash_app.shell.page import Answer, Control, Page, Question, order_of
 from query import ResourceQuery
 
 CONTROLS = (
@@ -19,6 +19,7 @@ CONTROLS = (
     Control("resource"),
     Control("of", choices=("service", "image", "compose_project", "host")),
     Control("only"),
+    order_of("containers-table"),
 )
 
 

@@ -14,7 +14,7 @@ from dash.development.base_component import Component
 from dash_app.containers.choice import GROUP_TITLES
 from dash_app.containers.grid import containers_grid
 from dash_app.shared.chart_card import chart_card
-from dash_app.shared.components import Lasting, PageLink, attributes
+from dash_app.shared.components import CsvButton, Lasting, PageLink, attributes
 
 _SKELETON_CARDS: Final = 6
 
@@ -76,6 +76,7 @@ def _table() -> Component:
             dmc.SegmentedControl(
                 id="containers-by", data=groupings, value="resource", size="xs", **attributes(aria_label="Rows")
             ),
+            CsvButton("containers-table"),
         ],
         className="card-head services-head containers-head",
     )

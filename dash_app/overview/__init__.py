@@ -7,13 +7,14 @@ from dash_app.overview.answer import answer_of
 from dash_app.overview.layout import layout
 from dash_app.overview.snapshot import take_snapshot
 from dash_app.shared.joint_tasks import JointTasks
-from dash_app.shell.page import Answer, Control, Page, Question
+from dash_app.shell.page import Answer, Control, Page, Question, order_of
 from dash_app.shell.view import View
 from query import Query, ResourceQuery
 
 CONTROLS = (
     Control("q", "service-filter", default="", is_asked=False),
     Control("show", "health-filter", default="all", is_asked=False, choices=("all", "unhealthy")),
+    order_of("services"),
 )
 
 

@@ -9,13 +9,15 @@ from dash_app.service.layout import layout
 from dash_app.service.snapshot import COMPARISONS, ServiceView, take_snapshot
 from dash_app.shared.joint_tasks import JointTasks
 from dash_app.shell.filters import EVERY_FILTER
-from dash_app.shell.page import Answer, Control, Page, Question
+from dash_app.shell.page import Answer, Control, Page, Question, order_of
 from query import Query, ResourceQuery
 
 CONTROLS = (
     Control("name", "service-name"),
     Control("by", "service-by", default=DEFAULT_BREAKDOWN, choices=tuple(BREAKDOWNS)),
     Control("compare", "service-compare", default="none", choices=("none", *COMPARISONS)),
+    order_of("service-breakdown"),
+    order_of("service-instances", "resources_order"),
 )
 
 

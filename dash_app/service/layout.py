@@ -109,7 +109,7 @@ def _second_row() -> Component:
 def _resources() -> Component:
     """The service's containers and processes, on the same axis of time."""
     head = html.Div(
-        [html.H2(["Resources", html.Small(id="service-resources-facts")])],
+        [html.H2(["Resources", html.Small(id="service-resources-facts")]), CsvButton("service-instances")],
         className="section-head",
     )
     versus = legend([("throttled", resource_figures.THROTTLED), ("P99", resource_figures.P99)])

@@ -25,7 +25,8 @@ Filling = Mapping[str, Mapping[str, Any]]
 class Control:
     """A component whose value is a field of the address, so that a link shows the same to everybody.
 
-    Without an `id` there is no component: only links set the field.
+    Without an `id` there is no component: only links set the field. With `table` it is the order of the AG Grid of that
+    id: names of columns, the ones that are sorted by downwards with a "-" before them; as the table came without it.
 
     A field `is_asked` when the answer depends on it: its changes are entries of the browser's history and are asked
     about at once; others only change the address. A value that equals `default` is left out. With `choices` given,
@@ -38,6 +39,12 @@ class Control:
     default: str | None = None
     is_asked: bool = True
     choices: tuple[str, ...] | None = None
+    table: str | None = None
+
+
+def order_of(table: str, field: str = "order") -> Control:
+    """Return the control that keeps the order of a table; only the browser sorts."""
+    return Control(field, is_asked=False, table=table)
 
 
 @dataclass(frozen=True, slots=True)

@@ -378,3 +378,45 @@ async def test_questions_do_not_pile_up(busy: ServedPage, new_tab: Any) -> None:
         assert await tab.page.evaluate("window.sent") <= 1, "one may have been on its way"
         await tab.page.evaluate(f"{go}; window.sent = 0")
         await eventually(lambda: _is_true(tab, "window.sent > 1"))
+
+
+async def _order(tab: Any) -> list[str]:
+    """The services from top to bottom."""
+    found: list[str] = await tab.page.evaluate(
+        """() => [...document.querySelectorAll('#services .ag-center-cols-container .ag-row')]
+            .sort((a, b) => a.getAttribute('row-index') - b.getAttribute('row-index'))
+            .map(row => row.querySelector('.service-name').textContent)"""
+    )
+    return found
+
+
+async def test_the_order_of_a_table_is_in_the_address(busy: ServedPage, new_tab: Any) -> None:
+    """A link has the same order, a click on a title changes both, and so does "back"; what is no column is left out."""
+    tab = await new_tab()
+    answer = await busy.services()
+    own = [item.service for item in answer.items]
+    by_p95 = [item.service for item in sorted(answer.items, key=lambda item: -(item.total.p95_s or 0))]
+    await tab.open(busy.url + "?order=-p95")
+    await tab.until_filled()
+    await eventually(lambda: _is_order(tab, by_p95), what="the order of the link")
+    await tab.page.click("#services .ag-header-cell[col-id=p95]")
+    await eventually(lambda: tab.page.url.endswith("?order=p95"), what="the order in the address")
+    assert await _is_order(tab, by_p95[::-1])
+    await tab.page.click("#services .ag-header-cell[col-id=p95]")
+    await eventually(lambda: tab.page.url.endswith("?order=none"), what="no order in the address")
+    await tab.page.click("#services .ag-header-cell[col-id=p95]")
+    await eventually(lambda: tab.page.url.endswith("?order=-p95"), what="the first order again")
+    await tab.page.click("text=Containers")
+    await tab.until("#page-containers")
+    assert "order" not in tab.page.url
+    await tab.page.go_back()
+    await tab.until_filled()
+    await eventually(lambda: _is_order(tab, by_p95), what='the order after "back"')
+    await tab.open(busy.url + "?order=-nonsense,traffic,__proto__")
+    await tab.until_filled()
+    await eventually(lambda: _is_order(tab, own), what="the table's own order")
+    assert tab.complaints == []
+
+
+async def _is_order(tab: Any, wanted: list[str]) -> bool:
+    return await _order(tab) == wanted
