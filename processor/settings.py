@@ -52,8 +52,8 @@ class ProcessorSettings(BaseModel, frozen=True, extra="forbid"):
     )
     excluded_routes: tuple[str, ...] = Field(
         (
-            *("/health", "/health/*", "/healthz", "/healthcheck", "/livez", "/live", "/readyz", "/ready", "/startupz"),
-            *("/ping", "/metrics", "/v2/health/*"),
+            *("/health", "/health/*", "/healthz", "/healthcheck", "/livez", "/live", "/liveness"),
+            *("/readyz", "/ready", "/readiness", "/startupz", "/startup", "/ping", "/metrics", "/v2/health/*"),
         ),
         description="Routes of SERVER spans that are left out of all RED figures: probes and scrapes. `*` stands for "
         "any characters.",

@@ -7,6 +7,7 @@ made of it is in the pure modules beside.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ from query.tiers import finest_width_s, fitting_width_s, look_back
 from storage.instance_ports import InstanceHistory
 from storage.metric_ports import MetricFilter, MetricHistory
 from storage.ports import KeptTier, SeriesFilter, TooManyPointsError
+from storage.sanitising import clean_text
 from telemetry import ModelWatchError, NowNs, SeenInstance
 
 log = structlog.get_logger(__name__)
@@ -68,8 +70,9 @@ class ResourceFilter:
     environment: str | None = None
 
     def matches(self, owner: Owner) -> bool:
-        """Tell whether a resource of this owner passes."""
-        return self.service in (None, owner.service) and self.environment in (None, owner.environment)
+        """Tell whether a resource of this owner passes; a name is found by what it was sent as."""
+        wanted = ((self.service, owner.service), (self.environment, owner.environment))
+        return all(name is None or clean_text(name, sys.maxsize) == kept for name, kept in wanted)
 
 
 class ResourceHistory(MetricHistory, InstanceHistory, Protocol):

@@ -54,6 +54,16 @@ async def test_services_equal_a_plain_count(
         assert item.last_seen_s == last_s - last_s % bucket_s
 
 
+@pytest.mark.parametrize("is_live", [True, False])
+async def test_a_service_is_found_by_the_name_that_it_was_sent_under(is_live: bool) -> None:
+    """Also by one that no database takes: both sources keep it with a mark for what is no text."""
+    world = make_world(complete_since_s=NOW_S - 900 if is_live else NOW_S)
+    sent = SeriesKey("nul\0 and \ud800", "1.0", "a", "prod")
+    await world.commit(point(sent, NOW_S - 20, [0.1]), point(CHURN, NOW_S - 20, [0.1]))
+    answer = await world.query.services(60, SeriesFilter(service_name=sent.service_name))
+    assert [(item.service, item.total.calls) for item in answer.items] == [("nul\ufffd and \ufffd", 1)]
+
+
 async def test_adjoining_windows_count_every_call_once(world: World) -> None:
     """Windows that follow each other second by second add up to the whole."""
     await world.commit(*(point(CHURN, NOW_S - age_s, [0.1] * (age_s % 3)) for age_s in range(1, 200) if age_s % 3))

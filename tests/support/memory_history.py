@@ -9,10 +9,13 @@ from collections.abc import Collection, Sequence
 from storage.live_window import CallTotal, LiveWindow
 from storage.metric_ports import MetricFilter
 from storage.ports import AlreadyCommittedError, KeptTier, SeriesFilter, StorageUnavailableError
+from storage.sanitising import clean_filter
 from storage.trace_ports import FoundSpans, FoundTrace, Order, Place, SpanFilter
 from telemetry import KeptSpan, RedColumns, RedPoint, SeenInstance, ServiceInstance, merge_red_points
 from telemetry.metric_points import MetricColumns, MetricPoint, merge_metric_points
 from telemetry.metric_series import MetricSeriesKey
+
+_LONGEST_NAME = 20_000
 
 
 class MemoryHistory:
@@ -68,6 +71,7 @@ class MemoryHistory:
     ) -> RedColumns:
         await self.check()
         self.reads.append((start_s, end_s, where))
+        where = clean_filter(where, _LONGEST_NAME)  # as both real stores do
         inside = (point for point in self.points if start_s <= point.start_s < end_s and where.matches(point.series))
         return RedColumns.of(sorted(inside, key=lambda point: point.start_s))
 
