@@ -6,7 +6,7 @@ OTLP specification, "OTLP/gRPC Response", "OTLP/HTTP Response" and "Failures": w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -56,8 +56,11 @@ class TargetRefusedError(PermanentError):
 class Sender(Protocol):
     """Sends request bodies to one target."""
 
-    async def send(self, signal: Signal, body: bytes) -> Taken:
-        """Return once the target has the request. Raises `TargetFailedError` or `TargetRefusedError`."""
+    async def send(self, signal: Signal, body: bytes, forwarded_by: Sequence[str]) -> Taken:
+        """Return once the target has the request and the ids of those who forwarded it.
+
+        Raises `TargetFailedError` or `TargetRefusedError`.
+        """
         ...
 
     async def close(self) -> None:

@@ -19,6 +19,7 @@ from otlp_exporter.disk_feed import DiskFeed, ForwardingConsumer
 from otlp_exporter.disk_queue import DiskQueue
 from otlp_exporter.grpc_sender import GrpcSender
 from otlp_exporter.http_sender import HttpSender
+from otlp_exporter.installation import installation_id
 from otlp_exporter.rabbit_feed import RabbitFeed
 from otlp_exporter.refused_files import FOLDER, RefusedFiles
 from otlp_exporter.settings import ExporterSettings
@@ -33,10 +34,9 @@ def build_rabbit_feeds(
     settings: ExporterSettings, rabbit_settings: RabbitSettings, url: SecretStr, counters: Counters, data_dir: Path
 ) -> list[RabbitFeed]:
     """Return a feed for each target, not yet started. Raises `StartError`."""
-    return [
-        RabbitFeed(build_delivery(target, settings, counters, data_dir), settings, rabbit_settings, url, counters)
-        for target in settings.targets
-    ]
+    own_id = settings.installation_id or installation_id(data_dir)
+    deliveries = [build_delivery(target, settings, counters, data_dir, own_id) for target in settings.targets]
+    return [RabbitFeed(delivery, settings, rabbit_settings, url, counters) for delivery in deliveries]
 
 
 def build_disk_feeds(
@@ -47,20 +47,24 @@ def build_disk_feeds(
     Raises `StartError`.
     """
     queue = DiskQueue(data_dir, settings.targets, counters)
+    own_id = settings.installation_id or installation_id(data_dir)
     feeds = [
-        DiskFeed(build_delivery(target, settings, counters, data_dir), queue, settings) for target in settings.targets
+        DiskFeed(build_delivery(target, settings, counters, data_dir, own_id), queue, settings)
+        for target in settings.targets
     ]
     return ForwardingConsumer(consumer, queue, settings.targets), [queue, *feeds]
 
 
-def build_delivery(target: TargetSettings, settings: ExporterSettings, counters: Counters, data_dir: Path) -> Delivery:
+def build_delivery(
+    target: TargetSettings, settings: ExporterSettings, counters: Counters, data_dir: Path, own_id: str
+) -> Delivery:
     """Return what brings batches to a target. Raises `StartError` when its files cannot be read."""
     if not target.is_secure and target.all_headers() and not _is_loopback(target.address[0]):
         _log.warning("a target gets headers in the clear: use https://", target=target.name, endpoint=target.endpoint)
     _declare_series(target, counters)
     sender: Sender = GrpcSender(target) if target.protocol == "grpc" else HttpSender(target)
     refused = RefusedFiles(data_dir / FOLDER / target.name, settings.refused_max_bytes)
-    return Delivery(target, settings, sender, refused, counters)
+    return Delivery(target, settings, sender, refused, counters, own_id)
 
 
 def refuse_own_ports(settings: ExporterSettings, ports: Collection[int]) -> None:
@@ -83,6 +87,7 @@ def _declare_series(target: TargetSettings, counters: Counters) -> None:
     counters.declare("forward_refused_items", **by_signal)
     counters.declare("forward_filtered_items", **by_signal)
     counters.declare("forward_duplicate_items", **by_signal)
+    counters.declare("forward_circled_items", **by_signal, reason=("returned", "hops"))
     counters.declare("forward_dropped_items", **by_signal, reason=("full", "expired"))
 
 

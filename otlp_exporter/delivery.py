@@ -21,6 +21,7 @@ from otlp_exporter.target_settings import TargetSettings
 from telemetry import Batch, Counters, NowNs, PermanentError
 from telemetry.batch import batch_id_of
 from telemetry.counters import CounterName
+from telemetry.forwarding_trail import header_of
 from telemetry.item_count import item_count_of
 
 _log = structlog.get_logger(__name__)
@@ -38,6 +39,7 @@ class Delivery:
         sender: Sender,
         refused: RefusedFiles,
         counters: Counters,
+        own_id: str,
         now_ns: NowNs = time.time_ns,
         patience: Patience | None = None,
     ) -> None:
@@ -46,12 +48,14 @@ class Delivery:
         self._sender = sender
         self._refused = refused
         self._counters = counters
+        self._own_id = own_id
         self._now_ns = now_ns
         self._filter = ServiceFilter(target.services, target.excluded_services)
         self._patience = patience or Patience(settings)
         self._slots = asyncio.Semaphore(target.max_concurrent)
         self._taken: OrderedDict[bytes, None] = OrderedDict()
         self._in_hand: dict[int, Batch] = {}
+        self._is_circle_told = False
         self._last_success_ns = 0
         self._last_failure_ns = 0
         counters.observe("forward_in_hand_batches", lambda: len(self._in_hand), target=target.name)
@@ -85,7 +89,7 @@ class Delivery:
 
     def _wanted(self, batch: Batch) -> Batch | None:
         """Return what the target gets of a batch, `None` for nothing."""
-        if not self.target.gets(batch.signal):
+        if not self.target.gets(batch.signal) or self._comes_in_a_circle(batch):
             return None
         body = self._filter.apply(batch.body)
         if body is batch.body:
@@ -95,11 +99,36 @@ class Delivery:
         except PermanentError:
             return batch
         self._count("forward_filtered_items", batch, batch.item_count - items)
-        return (
-            Batch.of(batch.signal, body, item_count=items, received_unix_nano=batch.received_unix_nano)
-            if body
-            else None
+        if not body:
+            return None
+        return Batch.of(
+            batch.signal,
+            body,
+            item_count=items,
+            received_unix_nano=batch.received_unix_nano,
+            forwarded_by=batch.forwarded_by,
         )
+
+    def _comes_in_a_circle(self, batch: Batch) -> bool:
+        """Tell whether a batch goes no further, and count it: we forwarded it before, or too many others did."""
+        if self._own_id in batch.forwarded_by:
+            reason = "returned"
+        elif len(batch.forwarded_by) >= self._settings.max_hops:
+            reason = "hops"
+        else:
+            return False
+        self._count("forward_circled_items", batch, batch.item_count, reason=reason)
+        if not self._is_circle_told:
+            self._is_circle_told = True
+            _log.warning(
+                "data comes back that was forwarded: the targets of several ModelWatch form a circle, which ends here",
+                target=self.target.name,
+                signal=batch.signal.value,
+                reason=reason,
+                forwarded_by=header_of(batch.forwarded_by),
+                own_id=self._own_id,
+            )
+        return True
 
     async def _bring(self, batch: Batch) -> None:
         # By content: what a sender repeated, and what came back to us out of a circle of backends, has the same.
@@ -110,7 +139,7 @@ class Delivery:
         while True:
             attempted_at_s = await self._patience.wait()
             try:
-                taken = await self._sender.send(batch.signal, batch.body)
+                taken = await self._sender.send(batch.signal, batch.body, (*batch.forwarded_by, self._own_id))
             except TargetFailedError as error:
                 self._note_failure(error, attempted_at_s)
             except TargetRefusedError as error:

@@ -16,13 +16,14 @@ import structlog
 
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Batch, Signal
+from telemetry.forwarding_trail import header_of, trail_of
 
 _log = structlog.get_logger(__name__)
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS bodies (
     number INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, batch_id BLOB NOT NULL, items INTEGER NOT NULL,
-    received_ns INTEGER NOT NULL, waiting INTEGER NOT NULL, body BLOB NOT NULL);
+    received_ns INTEGER NOT NULL, waiting INTEGER NOT NULL, body BLOB NOT NULL, forwarded_by TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS waiting (
     target TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (target, number)) WITHOUT ROWID;
 """
@@ -94,6 +95,7 @@ class DiskTables:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.executescript(_SCHEMA)
+            _add_trail(connection)
             tables = cls(connection, targets)
             tables._load()
         except BaseException:
@@ -127,9 +129,17 @@ class DiskTables:
             self._take_out(done)
             for batch, names in offers:
                 cursor = self._connection.execute(
-                    "INSERT INTO bodies (signal, batch_id, items, received_ns, waiting, body) "
-                    "VALUES (?, ?, ?, ?, ?, ?)",
-                    (batch.signal, batch.batch_id, batch.item_count, batch.received_unix_nano, len(names), batch.body),
+                    "INSERT INTO bodies (signal, batch_id, items, received_ns, waiting, body, forwarded_by) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        batch.signal,
+                        batch.batch_id,
+                        batch.item_count,
+                        batch.received_unix_nano,
+                        len(names),
+                        batch.body,
+                        header_of(batch.forwarded_by),
+                    ),
                 )
                 number = cursor.lastrowid or 0
                 waiting = _Waiting(batch.signal, batch.item_count, len(batch.body), batch.received_unix_nano)
@@ -146,13 +156,13 @@ class DiskTables:
     def read(self, target: str, after: int, limit: int) -> list[Entry]:
         """Return the oldest entries beyond the number `after`; they are in hand until they are finished."""
         rows = self._connection.execute(
-            "SELECT b.number, b.signal, b.body, b.batch_id, b.items, b.received_ns FROM waiting w "
+            "SELECT b.number, b.signal, b.body, b.batch_id, b.items, b.received_ns, b.forwarded_by FROM waiting w "
             "JOIN bodies b ON b.number = w.number WHERE w.target = ? AND w.number > ? ORDER BY w.number LIMIT ?",
             (target, after, limit),
         )
         found = [
-            Entry(number, Batch(Signal(signal), body, batch_id, items, received_ns))
-            for number, signal, body, batch_id, items, received_ns in rows
+            Entry(number, Batch(Signal(signal), body, batch_id, items, received_ns, trail_of(trail)))
+            for number, signal, body, batch_id, items, received_ns, trail in rows
         ]
         line = self._lines[target]
         line.in_hand.update(entry.number for entry in found)
@@ -219,6 +229,12 @@ class DiskTables:
         )
         for name, number, signal, items, size, received_ns in rows:
             self._lines[name].add(number, _Waiting(Signal(signal), items, size, received_ns))
+
+
+def _add_trail(connection: sqlite3.Connection) -> None:
+    """Add what files of earlier versions lack."""
+    if "forwarded_by" not in {row[1] for row in connection.execute("PRAGMA table_info(bodies)")}:
+        connection.execute("ALTER TABLE bodies ADD COLUMN forwarded_by TEXT NOT NULL DEFAULT ''")
 
 
 class _transaction:  # noqa: N801  # reads as the statement that it is

@@ -15,6 +15,7 @@ from otlp_exporter.answers import Taken, TargetFailedError, TargetRefusedError, 
 from otlp_exporter.certificates import grpc_credentials
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Signal
+from telemetry.forwarding_trail import FORWARDED_BY_HEADER, header_of
 
 _METHODS: Final = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -62,10 +63,11 @@ class GrpcSender:
         self._secrets = tuple(headers.values())
         self._timeout_s = target.timeout_s
 
-    async def send(self, signal: Signal, body: bytes) -> Taken:
+    async def send(self, signal: Signal, body: bytes, forwarded_by: Sequence[str]) -> Taken:
         """Return once the target has the request. Raises `TargetFailedError` or `TargetRefusedError`."""
+        metadata = (*self._metadata, (FORWARDED_BY_HEADER, header_of(forwarded_by)))
         try:
-            raw = await self._calls[signal](body, timeout=self._timeout_s, metadata=self._metadata)
+            raw = await self._calls[signal](body, timeout=self._timeout_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             raise self._translated(error) from None
         return taken_of(signal, raw, self._secrets)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
+from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -14,6 +15,7 @@ from otlp_exporter.answers import Taken, TargetFailedError, TargetRefusedError, 
 from otlp_exporter.certificates import ssl_context
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Signal
+from telemetry.forwarding_trail import FORWARDED_BY_HEADER, header_of
 
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _MAX_ANSWER_BYTES: Final = 1024**2
@@ -41,14 +43,15 @@ class HttpSender:
             trust_env=False,
         )
 
-    async def send(self, signal: Signal, body: bytes) -> Taken:
+    async def send(self, signal: Signal, body: bytes, forwarded_by: Sequence[str]) -> Taken:
         """Return once the target has the request. Raises `TargetFailedError` or `TargetRefusedError`."""
         content = await _compressed(body) if self._is_gzip else body
+        headers = {FORWARDED_BY_HEADER: header_of(forwarded_by)}
         try:
             # httpx bounds each step; a target that sends its answer byte by byte must not hold the slot for ever.
             async with (
                 asyncio.timeout(self._timeout_s),
-                self._http.stream("POST", self._urls[signal], content=content) as response,
+                self._http.stream("POST", self._urls[signal], content=content, headers=headers) as response,
             ):
                 answer = await _body_of(response)
         except (httpx.TimeoutException, TimeoutError):

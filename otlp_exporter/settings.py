@@ -43,6 +43,18 @@ class ExporterSettings(BaseModel, frozen=True, extra="forbid"):
         le=1_000_000,
         description="How many of the latest batches that a target took are known by their content and not sent again.",
     )
+    installation_id: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{16}$",
+        description="16 hexadecimal digits by which exporters know again what they forwarded; the same for those of "
+        "one RabbitMQ that share no data folder. Unset: drawn once, and kept as `installation-id` in the data folder.",
+    )
+    max_hops: int = Field(
+        8,
+        ge=1,
+        le=16,
+        description="How many installations of ModelWatch may have forwarded a batch before it goes no further.",
+    )
     unused_queue_expires_s: int = Field(
         7 * 86_400,
         ge=3600,

@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from otlp_exporter.derived.settings import DerivedSettings
 from telemetry import Signal, StartError
+from telemetry.forwarding_trail import FORWARDED_BY_HEADER
 
 MEBIBYTE: Final = 1024**2
 GRPC_PORT: Final = 4317
 _HEADER_NAME: Final = re.compile(r"[a-z0-9!#$&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{1,8192}")
-_OURS: Final = ("content-", "grpc-", "te", "host", "user-agent")
+_OURS: Final = ("content-", "grpc-", "te", "host", "user-agent", FORWARDED_BY_HEADER)
 _MAX_HEADERS_FILE_BYTES: Final = 65_536
 
 

@@ -78,6 +78,7 @@ class Opener:
                 part,
                 item_count=self._inspection.sift(part)[0].good,
                 received_unix_nano=batch.received_unix_nano,
+                forwarded_by=batch.forwarded_by,
             )
             for part in split(batch.body, max_bytes)
         ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeVar, get_args
 
@@ -22,6 +23,7 @@ from otlp_receiver.signals import ROUTES, SignalRoute
 from otlp_receiver.statuses import foreseen
 from telemetry import Batch, Consumer, Counters, NowNs, PermanentError, RetryableError, Signal
 from telemetry.counters import CounterName
+from telemetry.forwarding_trail import FORWARDED_BY_HEADER, trail_of
 
 Transport = Literal["grpc", "http"]
 Failure = PermanentError | RetryableError
@@ -136,7 +138,7 @@ class Intake:
             bad_count = opened.rejected.item_count if opened.rejected else 0
             item_count = good_count + bad_count
             if good_count:
-                await self._hand_on(route, opened.batch, place)
+                await self._hand_on(route, _with_trail(opened.batch, incoming), place)
         except asyncio.CancelledError:
             stopped = OverloadedError("the receiver stopped before the next stage was done: send the request again")
             return self._count_failure(route, incoming, item_count, stopped)
@@ -201,3 +203,9 @@ class Intake:
             self._counters.observe("receiver_in_flight_requests", partial(getattr, share, "requests"), **labels)
             self._counters.observe("receiver_in_flight_bytes", partial(getattr, share, "bytes"), **labels)
         return shares
+
+
+def _with_trail(batch: Batch, incoming: Incoming) -> Batch:
+    """Return the batch with the installations that it came through, if another ModelWatch forwarded it."""
+    trail = trail_of(incoming.header(FORWARDED_BY_HEADER))
+    return replace(batch, forwarded_by=trail) if trail else batch

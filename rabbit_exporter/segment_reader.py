@@ -50,7 +50,7 @@ class SegmentReader:
             return None
         head = self._head_at(offset, limit)
         if head is not None and offset + head.record_bytes <= limit:
-            batch = self._form.batch_of(head, self._read(offset + HEAD_BYTES, head.body_bytes))
+            batch = self._form.batch_of(head, self._read(offset + HEAD_BYTES, head.content_bytes))
             if batch is not None:
                 return Found(offset, offset + head.record_bytes, batch)
         end = self._next_head(offset + 1, limit)

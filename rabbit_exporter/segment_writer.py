@@ -66,7 +66,7 @@ class SegmentWriter:
         starts, buffers, end = [], list[bytes](), self._end
         for batch in batches:
             starts.append(end)
-            buffers += (self._form.head_of(batch), batch.body)
+            buffers += (self._form.head_of(batch), batch.body, self._form.tail_of(batch))
             end += record_bytes_of(batch)
         try:
             _write_all(descriptor, buffers)

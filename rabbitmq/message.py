@@ -15,6 +15,7 @@ from pika import BasicProperties, DeliveryMode
 
 from telemetry import Batch, NowNs, PermanentError, Signal
 from telemetry.batch import batch_id_of
+from telemetry.forwarding_trail import FORWARDED_BY_HEADER, header_of, trail_of
 from telemetry.item_count import item_count_of
 from telemetry.queues import CONTENT_TYPE, ITEM_COUNT_HEADER, REASON_HEADER, RECEIVED_HEADER
 
@@ -42,12 +43,15 @@ class Message:
 
 def message_of(batch: Batch) -> Message:
     """Return the message that carries a batch."""
+    headers: dict[str, Any] = {ITEM_COUNT_HEADER: batch.item_count, RECEIVED_HEADER: batch.received_unix_nano}
+    if batch.forwarded_by:
+        headers[FORWARDED_BY_HEADER] = header_of(batch.forwarded_by)
     properties = BasicProperties(
         content_type=CONTENT_TYPE,
         delivery_mode=DeliveryMode.Persistent,
         message_id=batch.batch_id.hex(),
         type=batch.signal.value,
-        headers={ITEM_COUNT_HEADER: batch.item_count, RECEIVED_HEADER: batch.received_unix_nano},
+        headers=headers,
     )
     return Message(batch.signal.value, properties, batch.body)
 
@@ -75,6 +79,7 @@ def batch_of(message: Message, now_ns: NowNs) -> Batch:
         batch_id_of(signal, message.body),
         item_count if item_count is not None else item_count_of(signal, message.body),
         received_unix_nano if received_unix_nano is not None else now_ns(),
+        trail_of(headers.get(FORWARDED_BY_HEADER)),
     )
 
 

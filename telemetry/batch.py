@@ -30,7 +30,8 @@ class Batch:
     """An OTLP request as uncompressed protobuf.
 
     `body` is an `Export<Signal>ServiceRequest`; `item_count` its spans, data points or log records;
-    `received_unix_nano` the receiver's clock when the request was complete.
+    `received_unix_nano` the receiver's clock when the request was complete; `forwarded_by` the ids of the installations
+    of ModelWatch that it came through, the first first.
     """
 
     signal: Signal
@@ -38,8 +39,17 @@ class Batch:
     batch_id: bytes
     item_count: int
     received_unix_nano: int
+    forwarded_by: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, signal: Signal, body: bytes, *, item_count: int, received_unix_nano: int) -> Batch:
+    def of(
+        cls,
+        signal: Signal,
+        body: bytes,
+        *,
+        item_count: int,
+        received_unix_nano: int,
+        forwarded_by: tuple[str, ...] = (),
+    ) -> Batch:
         """Make a batch whose id is derived from its content."""
-        return cls(signal, body, batch_id_of(signal, body), item_count, received_unix_nano)
+        return cls(signal, body, batch_id_of(signal, body), item_count, received_unix_nano, forwarded_by)

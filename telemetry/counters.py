@@ -108,7 +108,7 @@ CounterName = Literal[
     "canary_seen_spans",
     "canary_lost_spans",  # not taken by the receiver, or not seen at the query in time
     # otlp_exporter, by target and signal, in items: handed over = sent + rejected + refused + dropped + filtered +
-    # duplicate + in hand
+    # duplicate + circled + in hand
     "forward_sent_batches",
     "forward_sent_items",
     "forward_sent_bytes",  # before compression
@@ -117,6 +117,7 @@ CounterName = Literal[
     "forward_dropped_items",  # the oldest, by reason: full, expired, disk, unreadable
     "forward_filtered_items",  # of services that the target does not get
     "forward_duplicate_items",  # of batches that the target took before, by their content
+    "forward_circled_items",  # that came back to us, or through too many others, by reason: returned, hops
     "forward_failed_attempts",  # requests, by target and cause; those that failed for now are made again
     "forward_reconnects",
     "forward_derived_rounds",  # exports of derived metrics that are in the queue of their target
@@ -304,6 +305,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "forward_dropped_items": "Items that wait no longer for a target: its queue was full, or they were too old.",
         "forward_filtered_items": "Items of services that a target does not get.",
         "forward_duplicate_items": "Items of batches with the same content as one that the target took before.",
+        "forward_circled_items": "Items that were forwarded before, by us or by too many others, and go no further.",
         "forward_failed_attempts": "Requests that a target did not take, by cause.",
         "forward_reconnects": "Connections of forwarding to RabbitMQ that were lost and came back.",
         "forward_derived_rounds": "Exports of derived metrics that reached the queue of their target.",

@@ -23,17 +23,25 @@ from tests.support.small_disk import files_of_at_most
 MIXED = [
     Batch.of(Signal.TRACES, b"first", item_count=3, received_unix_nano=1),
     Batch.of(Signal.METRICS, b"", item_count=0, received_unix_nano=2**63),
-    Batch.of(Signal.LOGS, bytes(40), item_count=2**40, received_unix_nano=3),
+    Batch.of(Signal.LOGS, bytes(40), item_count=2**40, received_unix_nano=3, forwarded_by=("0123456789abcdef",)),
     Batch.of(Signal.TRACES, b"last", item_count=1, received_unix_nano=4),
 ]
 
+EARLIER_RECORD = (
+    "043f0ac83ab43137020000000400000005000000000000000600000000000000e5aeeed82ef55e5d"
+    "19200c0173c9899f8b2da810c40d2dcd10dfaf3a1790f019698d762494d2b9a0626f6479"
+)
+
 batches_of_any_kind = st.lists(
     st.builds(
-        lambda signal, body, items, received: Batch.of(signal, body, item_count=items, received_unix_nano=received),
+        lambda signal, body, items, received, trail: Batch.of(
+            signal, body, item_count=items, received_unix_nano=received, forwarded_by=trail
+        ),
         st.sampled_from(Signal),
         st.binary(max_size=200),
         st.integers(0, 2**64 - 1),
         st.integers(0, 2**64 - 1),
+        st.sampled_from([(), ("0123456789abcdef",), ("00" * 8, "ff" * 8) * 8]),
     ),
     max_size=8,
 )
@@ -267,7 +275,7 @@ def test_a_damaged_or_foreign_cursor_only_repeats(tmp_path: Path) -> None:
     (segment,) = folder.glob("*.spill")
     other = RecordForm(bytes(16))
     renamed = folder / str(SegmentName(1, bytes(16)))
-    renamed.write_bytes(b"".join(other.head_of(batch) + batch.body for batch in MIXED))
+    renamed.write_bytes(b"".join(other.head_of(batch) + batch.body + other.tail_of(batch) for batch in MIXED))
     segment.unlink()
     assert replayed(store_of(folder)) == MIXED
 
@@ -336,3 +344,16 @@ def test_a_file_that_somebody_deleted_takes_no_more(tmp_path: Path) -> None:
     store.add([MIXED[2]])
     assert replayed(store) == [MIXED[2]]
     assert store.damaged == 1
+
+
+def test_records_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    """Those bytes were written before there were tails; what has none is written the same today."""
+    salt = bytes(range(16))
+    batch = Batch.of(Signal.METRICS, b"body", item_count=5, received_unix_nano=6)
+    record = bytes.fromhex(EARLIER_RECORD)
+    assert RecordForm(salt).head_of(batch) + batch.body + RecordForm(salt).tail_of(batch) == record
+    path = tmp_path / "segment"
+    path.write_bytes(record)
+    with path.open("rb") as file:
+        found = SegmentReader(file.fileno(), salt).find(0, len(record))
+    assert found == Found(0, len(record), batch)

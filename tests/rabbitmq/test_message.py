@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -20,6 +22,7 @@ from pika import BasicProperties
 from rabbitmq import Message, batch_of, dead_letter_of, message_of
 from telemetry import Batch, PermanentError, Signal
 from telemetry.batch import batch_id_of
+from telemetry.forwarding_trail import FORWARDED_BY_HEADER
 from telemetry.queues import CONTENT_TYPE, ITEM_COUNT_HEADER, REASON_HEADER, RECEIVED_HEADER
 from tests.support.doubles import ManualClock
 from tests.support.rabbit import batch_number
@@ -36,6 +39,18 @@ def test_a_batch_comes_back_as_it_went(signal: Signal) -> None:
     """Reading a written message gives an equal batch, whatever the signal."""
     batch = Batch.of(signal, b"\x00\xff any bytes", item_count=7, received_unix_nano=1_760_000_000_123_456_789)
     assert batch_of(message_of(batch), NOW) == batch
+
+
+def test_who_forwarded_a_batch_travels_beside_it() -> None:
+    """In a header of the message; without one, and whatever else is in it, nobody did."""
+    batch = replace(batch_number(1), forwarded_by=("0123456789abcdef", "fedcba9876543210"))
+    message = message_of(batch)
+    assert batch_of(message, NOW) == batch
+    assert message.body is batch.body
+    assert batch_of(dead_letter_of(message, "poison"), NOW) == batch
+    for strange in (7, b"0123456789abcdef", "no id"):
+        message.properties.headers[FORWARDED_BY_HEADER] = strange
+        assert batch_of(message, NOW) == batch_number(1)
 
 
 def test_a_message_is_persistent_and_names_its_content() -> None:

@@ -46,7 +46,7 @@ class System:
 @contextlib.asynccontextmanager
 async def embedded_system(folder: Path, **environment: str) -> AsyncIterator[System]:
     """Run `modelwatch up`, nothing else, with its data in `folder`."""
-    async with _running(_system(folder, environment), EMBEDDED) as system:
+    async with running_system(system_in(folder, environment), EMBEDDED) as system:
         yield system
 
 
@@ -58,11 +58,12 @@ async def distributed_system(folder: Path, broker_url: str, database_url: str, l
         "MODELWATCH_DATABASE_URL": database_url,
         "MODELWATCH_LIVE_URL": live_url,
     }
-    async with _running(_system(folder, urls), DISTRIBUTED) as system:
+    async with running_system(system_in(folder, urls), DISTRIBUTED) as system:
         yield system
 
 
-def _system(folder: Path, extra: Mapping[str, str]) -> System:
+def system_in(folder: Path, extra: Mapping[str, str]) -> System:
+    """Return a system on free ports with its data in `folder`, of which nothing runs yet."""
     grpc_port, http_port, web_port = free_port(), free_port(), free_port()
     environment = {
         "MODELWATCH_DATA_DIR": str(folder),
@@ -75,7 +76,8 @@ def _system(folder: Path, extra: Mapping[str, str]) -> System:
 
 
 @contextlib.asynccontextmanager
-async def _running(system: System, roles: Mapping[str, str]) -> AsyncIterator[System]:
+async def running_system(system: System, roles: Mapping[str, str]) -> AsyncIterator[System]:
+    """Run the roles of a system."""
     try:
         for name, role in roles.items():
             await system.start(name, role)

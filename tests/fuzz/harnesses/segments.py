@@ -32,7 +32,7 @@ def check(data: bytes) -> None:
     """Write some records, damage the file as `data` says, and read it."""
     count = data[0] % (_MOST_RECORDS + 1) if data else 0
     batches = [_batch(number, size) for number, size in enumerate(data[1 : 1 + count])]
-    records = [_FORM.head_of(batch) + batch.body for batch in batches]
+    records = [_FORM.head_of(batch) + batch.body + _FORM.tail_of(batch) for batch in batches]
     rest = data[1 + count :]
     content = b"".join(records) if count else rest
     bad_blocks: set[int] = set()
@@ -110,4 +110,5 @@ def _changed(content: bytes, change: bytes, bad_blocks: set[int]) -> bytes:
 
 def _batch(number: int, size: int) -> Batch:
     body = bytes([number]) * (size if size < 200 else (size - 199) * 400)
-    return Batch.of(_SIGNALS[number % 3], body, item_count=number, received_unix_nano=number)
+    trail = (f"{size:016x}",) * (size % 3)
+    return Batch.of(_SIGNALS[number % 3], body, item_count=number, received_unix_nano=number, forwarded_by=trail)
