@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI
 
 from access.client import is_loopback
+from access.cookies import SessionCookie
 from access.directory import Directory
 from access.door import Door
 from access.gatekeeper import Gatekeeper
@@ -36,6 +37,7 @@ class Access:
         logins: Callable[[PasswordChecker], Logins],
         gatekeeper: Gatekeeper,
         host: str,
+        base_path: str,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -43,12 +45,15 @@ class Access:
         self.directory = directory
         self.gatekeeper = gatekeeper
         self._checker = PasswordChecker(settings.login_threads, settings.waiting_logins)
-        self._door = Door(settings, gatekeeper, logins(self._checker))
+        self._door = Door(settings, gatekeeper, logins(self._checker), base_path)
 
     def protect(self, app: FastAPI) -> None:
         """Put the guard around an app that has all its routes and middleware already."""
         app.add_middleware(Guard, gatekeeper=self.gatekeeper, door=self._door)
-        app.add_middleware(SecurityHeaders, trusted_proxies=self._settings.trusted_proxies)
+        settings = self._settings
+        app.add_middleware(
+            SecurityHeaders, trusted_proxies=settings.trusted_proxies, hsts_max_age_s=settings.hsts_max_age_s
+        )
 
     async def start(self) -> None:
         """Return when it is known who there is. Raises `StartError` where nobody could be told from anybody."""
@@ -86,19 +91,27 @@ def build(
     host: str,
     *,
     allow_unauthenticated: bool = False,
+    base_path: str = "",
     now_ns: NowNs = time.time_ns,
     monotonic_s: Callable[[], float] = time.monotonic,
 ) -> Access:
     """Return the guard for what listens on `host`.
 
+    `base_path` is what browsers see before every path of ours, such as "/modelwatch".
     Without any user or token everybody is let in on loopback, and elsewhere with `allow_unauthenticated`.
     """
     directory = Directory(settings, store, counters, now_ns, monotonic_s)
     is_open = allow_unauthenticated or is_loopback(host)
-    gatekeeper = Gatekeeper(settings, directory, is_open_without_users=is_open, any_host=allow_unauthenticated)
+    gatekeeper = Gatekeeper(
+        settings,
+        directory,
+        is_open_without_users=is_open,
+        any_host=allow_unauthenticated,
+        cookie=SessionCookie(base_path),
+    )
     throttle = Throttle(monotonic_s)
 
     def logins(checker: PasswordChecker) -> Logins:
         return Logins(settings, directory, checker, throttle, counters)
 
-    return Access(settings, directory, store, logins, gatekeeper, host)
+    return Access(settings, directory, store, logins, gatekeeper, host, base_path)

@@ -13,9 +13,8 @@ from starlette.responses import Response
 
 from access.answers import own_place, problem, see_other
 from access.client import Client, is_foreign
-from access.cookies import no_cookie, session_cookie, session_in
 from access.gatekeeper import Gatekeeper
-from access.login_page import login_page
+from access.login_page import LoginPage
 from access.logins import Logins
 from access.passwords import TooManyLoginsError
 from access.settings import AccessSettings
@@ -23,16 +22,19 @@ from access.settings import AccessSettings
 _LOGIN: Final = "/login"
 _LOGOUT: Final = "/logout"
 _MOST_BODY_BYTES: Final = 16_384
+_BUSY: Final = "Too many people sign in just now. Try again."
 _SIGNED_OUT: Final = "You are signed out."
 
 
 class Door:
     """Answers the two paths."""
 
-    def __init__(self, settings: AccessSettings, gatekeeper: Gatekeeper, logins: Logins) -> None:
+    def __init__(self, settings: AccessSettings, gatekeeper: Gatekeeper, logins: Logins, base_path: str) -> None:
         self._settings = settings
         self._gatekeeper = gatekeeper
         self._logins = logins
+        self._cookie = gatekeeper.cookie
+        self._login_page = LoginPage(base_path)
 
     def is_at(self, path: str) -> bool:
         """Tell whether a path is one of the two."""
@@ -46,10 +48,10 @@ class Door:
             return problem(405, f"{request.method} is not allowed here", {"Allow": "POST"})
         if is_foreign(request.headers, client.host):
             return problem(403, "a page of another origin may not log anybody in or out")
-        before = session_in(request.headers, is_secure=client.is_secure)
+        before = self._cookie.secret_in(request.headers, is_secure=client.is_secure)
         if request.url.path == _LOGOUT:
             await self._logins.log_out(before)
-            return see_other("/login?out=1", {"Set-Cookie": no_cookie(is_secure=client.is_secure)})
+            return see_other("/login?out=1", {"Set-Cookie": self._cookie.taken(is_secure=client.is_secure)})
         form = await _form_of(request)
         return problem(413, "this is no login") if form is None else await self._log_in(form, client, before)
 
@@ -57,7 +59,9 @@ class Door:
         place = own_place(request.query_params.get("next", "/"))
         if await self._gatekeeper.identify(request.headers, client) is not None:
             return see_other(place)
-        return login_page(place, note=_SIGNED_OUT if "out" in request.query_params else "Sign in to go on.")
+        return self._login_page.answer(
+            place, note=_SIGNED_OUT if "out" in request.query_params else "Sign in to go on."
+        )
 
     async def _log_in(self, form: dict[str, str], client: Client, before: str) -> Response:
         place, name = own_place(form.get("next", "/")), form.get("name", "")[:64]
@@ -66,12 +70,13 @@ class Door:
         try:
             attempt = await self._logins.log_in(name, form.get("password", ""), client.address, before)
         except TooManyLoginsError as error:
-            return login_page(place, name=name, error="Too many people sign in just now. Try again.", status=503,
-                              retry_s=int(error.retry_after_s))  # fmt: skip
+            return self._login_page.answer(place, name=name, error=_BUSY, status=503, retry_s=int(error.retry_after_s))
         if not attempt.secret:
             status = 429 if attempt.retry_after_s else 401
-            return login_page(place, name=name, error=attempt.message, status=status, retry_s=attempt.retry_after_s)
-        cookie = session_cookie(attempt.secret, self._settings.session_lifetime_s, is_secure=client.is_secure)
+            return self._login_page.answer(
+                place, name=name, error=attempt.message, status=status, retry_s=attempt.retry_after_s
+            )
+        cookie = self._cookie.given(attempt.secret, self._settings.session_lifetime_s, is_secure=client.is_secure)
         return see_other(place, {"Set-Cookie": cookie})
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from starlette.datastructures import Headers
 
 from access.client import Client, is_loopback_host
-from access.cookies import session_in
+from access.cookies import SessionCookie
 from access.directory import Directory
 from access.identity import LOCAL_NAME, Identity, Role
 from access.secret import digest_of_session, digest_of_token
@@ -30,11 +30,18 @@ class Gatekeeper:
     """
 
     def __init__(
-        self, settings: AccessSettings, directory: Directory, *, is_open_without_users: bool, any_host: bool
+        self,
+        settings: AccessSettings,
+        directory: Directory,
+        *,
+        is_open_without_users: bool,
+        any_host: bool,
+        cookie: SessionCookie,
     ) -> None:
         self._directory = directory
         self._is_open_without_users = is_open_without_users
         self._any_host = any_host
+        self.cookie = cookie
         self.trusted_proxies: Sequence[Network] = settings.trusted_proxies
         self.is_metrics_open = settings.is_metrics_open
 
@@ -54,7 +61,7 @@ class Gatekeeper:
         if kind.lower() == "bearer":
             digest = digest_of_token(token.strip())
             return None if digest is None else await self._known(self._of_token, digest)
-        digest = digest_of_session(session_in(headers, is_secure=client.is_secure))
+        digest = digest_of_session(self.cookie.secret_in(headers, is_secure=client.is_secure))
         return None if digest is None else await self._known(self._of_session, digest)
 
     async def _known(self, find: Callable[[str], Identity | None], digest: str) -> Identity | None:

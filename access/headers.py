@@ -33,8 +33,9 @@ _ASSETS: Final = ("/assets/", "/_dash-component-suites/")
 class SecurityHeaders:
     """ASGI middleware that adds each header which an answer does not have yet."""
 
-    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network] = ()) -> None:
+    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network] = (), hsts_max_age_s: int = 0) -> None:
         self._app = app
+        self._hsts = f"max-age={hsts_max_age_s}" if hsts_max_age_s else ""
         self._trusted = tuple(trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,8 +44,8 @@ class SecurityHeaders:
             return
         wanted = {**_EVERYWHERE, **(_ON_ASSETS if scope["path"].startswith(_ASSETS) else _ON_DATA)}
         client = client_of(scope, self._trusted)
-        if client.is_secure:
-            wanted["Strict-Transport-Security"] = "max-age=31536000"
+        if client.is_secure and self._hsts:
+            wanted["Strict-Transport-Security"] = self._hsts
         if client.is_secure or is_loopback_host(client.host):
             wanted["Cross-Origin-Opener-Policy"] = "same-origin"  # elsewhere browsers complain about it
 

@@ -50,16 +50,16 @@ _PAGE: Final = """<!DOCTYPE html>
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <meta name="robots" content="noindex">
     <title>Sign in · ModelWatch</title>
-    <link rel="icon" type="image/svg+xml" href="/assets/logo.svg">
-    <script src="/assets/color-scheme.js"></script>
-    <link rel="stylesheet" href="/assets/theme.css">
+    <link rel="icon" type="image/svg+xml" href="{base}/assets/logo.svg">
+    <script src="{base}/assets/color-scheme.js"></script>
+    <link rel="stylesheet" href="{base}/assets/theme.css">
     <style>{style}</style>
   </head>
   <body>
     <main>
-      <h1><img src="/assets/logo.svg" alt="" width="26" height="26">ModelWatch</h1>
+      <h1><img src="{base}/assets/logo.svg" alt="" width="26" height="26">ModelWatch</h1>
       <p>{note}</p>{error}
-      <form method="post" action="/login">
+      <form method="post" action="{base}/login">
         <input type="hidden" name="next" value="{place}">
         <label for="name">Name</label>
         <input id="name" name="name" value="{name}" autocomplete="username" autocapitalize="none" spellcheck="false"
@@ -74,20 +74,34 @@ _PAGE: Final = """<!DOCTYPE html>
 </html>"""
 
 
-def login_page(
-    place: str, *, name: str = "", error: str = "", note: str = "Sign in to go on.", status: int = 200, retry_s: int = 0
-) -> Response:
-    """Return the page; whoever logs in goes on to `place`, which must be one of ours."""
-    said = f'\n      <p class="error" id="error" role="alert">{escape(error)}</p>' if error else ""
-    page = _PAGE.format(
-        style=_STYLE,
-        note=escape(note),
-        error=said,
-        place=escape(place),
-        name=escape(name),
-        focus_name="" if name else " autofocus",
-        focus_password=" autofocus" if name else "",
-        described=' aria-describedby="error" aria-invalid="true"' if error else "",
-    )
-    headers = {**NO_STORE, "Content-Security-Policy": _POLICY, **({"Retry-After": str(retry_s)} if retry_s else {})}
-    return HTMLResponse(page, status, headers)
+class LoginPage:
+    """The page as browsers see it below `base_path`."""
+
+    def __init__(self, base_path: str) -> None:
+        self._base_path = base_path
+
+    def answer(
+        self,
+        place: str,
+        *,
+        name: str = "",
+        error: str = "",
+        note: str = "Sign in to go on.",
+        status: int = 200,
+        retry_s: int = 0,
+    ) -> Response:
+        """Return the page; whoever logs in goes on to `place`, which must be one of ours."""
+        said = f'\n      <p class="error" id="error" role="alert">{escape(error)}</p>' if error else ""
+        page = _PAGE.format(
+            base=self._base_path,
+            style=_STYLE,
+            note=escape(note),
+            error=said,
+            place=escape(place),
+            name=escape(name),
+            focus_name="" if name else " autofocus",
+            focus_password=" autofocus" if name else "",
+            described=' aria-describedby="error" aria-invalid="true"' if error else "",
+        )
+        headers = {**NO_STORE, "Content-Security-Policy": _POLICY, **({"Retry-After": str(retry_s)} if retry_s else {})}
+        return HTMLResponse(page, status, headers)

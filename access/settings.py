@@ -61,4 +61,11 @@ class AccessSettings(BaseModel, frozen=True, extra="forbid"):
         description="Addresses or networks of reverse proxies, separated by commas, whose `X-Forwarded-For`, `-Proto` "
         "and `-Host` are believed.",
     )
+    hsts_max_age_s: int = Field(
+        31_536_000,
+        ge=0,
+        le=63_072_000,
+        description="Seconds for which browsers that came by TLS use nothing else for this host name, on any port "
+        "(`Strict-Transport-Security`). 0 leaves that to whatever is in front.",
+    )
     is_metrics_open: bool = Field(False, description="Let anybody read `/metrics`, without a token.")

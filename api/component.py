@@ -83,7 +83,7 @@ def build(
         # Pages answer every other path, so that a mistyped API path would be answered with a page.
         return problems.problem(404, f"there is nothing at {request.url.path}; /openapi.json lists what there is")
 
-    _document(app, app.routes)
+    _document(app, app.routes, settings.base_path)
     return app
 
 
@@ -113,7 +113,7 @@ def _add_health(
         return await asyncio.to_thread(health.metrics, families, request.headers.get("accept"))
 
 
-def _document(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
+def _document(app: FastAPI, routes: Iterable[BaseRoute], base_path: str) -> None:
     """Make the OpenAPI document of these routes only, as the pages' own routes are nobody's API."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=list(routes))
     schemas = document["components"]["schemas"]
@@ -126,4 +126,6 @@ def _document(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     describe_security(document)
+    if base_path:
+        document["servers"] = [{"url": base_path}]
     app.openapi = lambda: document  # type: ignore[method-assign]

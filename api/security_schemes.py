@@ -20,7 +20,8 @@ _SCHEMES: Final = {
         "type": "apiKey",
         "in": "cookie",
         "name": "modelwatch_session",
-        "description": "What a browser has after the login; over TLS its name begins with `__Host-`.",
+        "description": "What a browser has after the login; over TLS its name begins with `__Host-`. Below a base path "
+        "it ends in that path, and over TLS begins with `__Secure-`.",
     },
 }
 _OPEN: Final = frozenset({"/healthz", "/readyz"})

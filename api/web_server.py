@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 import uvicorn
 
+from api.tls import TlsFiles
 from telemetry import StartError
 
 _START_TIMEOUT_S: Final = 30.0
@@ -39,7 +40,7 @@ class WebServer:
 
     `port_setting` is the name of the port's setting, which errors mention; settings of the same section are expected
     beside it, such as `..._HOST` and `..._ALLOW_UNAUTHENTICATED` beside `..._PORT`. An address off loopback is refused
-    unless `allow_unauthenticated`, since there is no login.
+    unless `allow_unauthenticated`, since there is no login. With `tls` nothing else than TLS is spoken.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class WebServer:
         *,
         allow_unauthenticated: bool = False,
         shutdown_s: int = 3,
+        tls: TlsFiles | None = None,
     ) -> None:
         self._app = app
         self._host = host
@@ -59,6 +61,7 @@ class WebServer:
         self._section = port_setting.removesuffix("PORT")
         self._allow_unauthenticated = allow_unauthenticated
         self._shutdown_s = shutdown_s
+        self._tls = tls
         self._running: tuple[_Server, asyncio.Task[None]] | None = None
         self.port = port
 
@@ -66,6 +69,7 @@ class WebServer:
         """Return when requests are answered. Raises `StartError` when the address is refused or taken."""
         if self._running is not None:
             return
+        context = self._tls.context() if self._tls else None
         listener = self._bind()
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
@@ -79,6 +83,7 @@ class WebServer:
             ws_per_message_deflate=False,
             ws_max_size=_LONGEST_MESSAGE_BYTES,
             timeout_graceful_shutdown=self._shutdown_s,
+            ssl_context_factory=(lambda _config, _default: context) if context else None,
         )
         server = _Server(config)
         task = asyncio.create_task(self._serve(server, listener), name=f"web server on port {self.port}")

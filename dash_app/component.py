@@ -32,10 +32,17 @@ from dash_app.shell.view import View
 _ASSETS: Final = Path(__file__).parent / "assets"
 
 
-def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources, may_connect: MayConnect = everybody) -> Dash:
+def mount(
+    app: fastapi.FastAPI,
+    settings: DashSettings,
+    sources: Sources,
+    may_connect: MayConnect = everybody,
+    base_path: str = "",
+) -> Dash:
     """Add the pages to `app`, which has its own routes already and keeps answering all other paths.
 
     `may_connect` says who may have a WebSocket, beyond that it must be a page of ours that opens it.
+    `base_path` is what browsers see before every path, such as "/modelwatch"; something in front takes it off.
     """
     news = AlertNews(sources.alerts) if sources.alerts is not None else None
     pages = pages_of(sources, news)
@@ -47,7 +54,9 @@ def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources, may_co
         update_title=None,  # type: ignore[arg-type]  # documented: leaves the title alone
         assets_folder=str(_ASSETS),
         assets_ignore=r"color-scheme\.js",
-        index_string=document(pages, settings, PATH if settings.is_push_enabled else None),
+        index_string=document(pages, settings, base_path + PATH if settings.is_push_enabled else None, base_path),
+        routes_pathname_prefix="/",
+        requests_pathname_prefix=f"{base_path}/",
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         add_log_handler=False,
         prevent_initial_callbacks=True,
@@ -56,7 +65,7 @@ def mount(app: fastapi.FastAPI, settings: DashSettings, sources: Sources, may_co
     )
     _keep_to_the_pages(dash)
     dash.init_app(app)
-    dash.layout = Layout(pages, settings)
+    dash.layout = Layout(pages, settings, base_path)
     answering = Answering(pages, settings, sources.now_ns, _bar(FilterChoices(sources.query), news))
     callbacks.register(dash, pages, answering)
     if settings.is_push_enabled:

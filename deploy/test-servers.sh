@@ -24,6 +24,7 @@ if [ "${1:-}" = compose ]; then
     need docker-compose "" docker-compose
     need debootstrap "" debootstrap /usr/sbin/debootstrap
 fi
+need nginx "" nginx /usr/sbin/nginx
 need prometheus "" prometheus
 need nodejs "" node
 need npm "" npm

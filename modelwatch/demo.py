@@ -6,7 +6,6 @@ Run by `modelwatch demo`; what is started stands in `demo_programs`, how process
 from __future__ import annotations
 
 import asyncio
-import http.client
 import os
 import signal
 import subprocess
@@ -31,6 +30,7 @@ from modelwatch.demo_programs import (
     traffic_program,
 )
 from modelwatch.fences import Fence, make_fence
+from modelwatch.own_server import body_at
 from modelwatch.processes import Children, Program
 from modelwatch.settings import Settings
 from telemetry import StartError
@@ -196,14 +196,7 @@ async def _until_ready(server: Server) -> None:
 
 
 def _is_ready(server: Server) -> bool:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=2)
-    try:
-        connection.request("GET", server.ready_path)
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    return body_at(server.host, server.port, server.ready_path, timeout_s=2) is not None
 
 
 async def _stop(plan: Plan, children: Children) -> None:

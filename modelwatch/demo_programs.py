@@ -44,10 +44,12 @@ class Server:
     host: str
     port: int
     ready_path: str
+    origin: str = ""
+    """What its addresses begin with, where that is not plain HTTP at host and port."""
 
     def url(self, path: str = "") -> str:
         """Return the address for people and for other programs."""
-        return f"http://{_bracketed(self.host)}:{self.port}{path}"
+        return f"{self.origin or f'http://{_bracketed(self.host)}:{self.port}'}{path}"
 
 
 def modelwatch_server(settings: Settings, environ: Mapping[str, str], logs_dir: Path) -> Server:
@@ -55,7 +57,8 @@ def modelwatch_server(settings: Settings, environ: Mapping[str, str], logs_dir: 
     command = [sys.executable, "-m", "modelwatch", "up"]
     log_path = logs_dir / f"{MODELWATCH}.log"
     program = Program(MODELWATCH, command, environ, log_path, stop_timeout_s=MODELWATCH_STOP_TIMEOUT_S)
-    return Server(program, _reachable(settings.api.host), settings.api.port, "/readyz")
+    api, host = settings.api, _reachable(settings.api.host)
+    return Server(program, host, api.port, "/readyz", origin=api.url(host, api.port, ""))
 
 
 def model_api_servers(

@@ -12,6 +12,7 @@ from access.component import build as build_access
 from alerting.channels.desk import ChannelDesk
 from alerting.desk import AlertDesk
 from alerting.reading import Asking
+from api.base_path import BasePath
 from api.component import build as build_api
 from api.web_server import WebServer
 from dash_app.component import mount as mount_pages
@@ -63,11 +64,15 @@ def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Ask
         traces=traces,
         settings=known_settings(settings, os.environ),
     )
-    mount_pages(app, _page_settings(settings), sources)
     api = settings.api
+    mount_pages(app, _page_settings(settings), sources, base_path=api.base_path)
     store, is_free = build_access_store(history), api.allow_unauthenticated
-    access = build_access(settings.access, store, made.counters, api.host, allow_unauthenticated=is_free)
+    access = build_access(
+        settings.access, store, made.counters, api.host, allow_unauthenticated=is_free, base_path=api.base_path
+    )
     access.protect(app)
+    if api.base_path:
+        app.add_middleware(BasePath, base_path=api.base_path)
     made.add(access)
     server = made.add(
         WebServer(
@@ -77,9 +82,10 @@ def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Ask
             "MODELWATCH_API__PORT",
             allow_unauthenticated=True,  # who may come in is for `access` to say, which starts before
             shutdown_s=api.shutdown_s,
+            tls=api.tls,
         )
     )
-    made.listeners["page"] = lambda: f"http://{api.host}:{server.port}/"
+    made.listeners["page"] = lambda: api.url(api.host, server.port)
 
 
 def _page_settings(settings: Settings) -> DashSettings:

@@ -6,6 +6,10 @@
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   const facts = JSON.parse(document.getElementById("facts").textContent);
 
+  // Pages know nothing of the path below which a reverse proxy shows all of them.
+  const base = facts.basePath;
+  const within = (path) => (path.startsWith(base + "/") ? path.slice(base.length) : path);
+
   const pageAt = (path) => facts.pages.find((page) => page.path === path) || facts.pages[0];
   const controlsOf = (page) => [...facts.controls, ...page.controls];
 
@@ -33,7 +37,7 @@
 
   const current = { page: null, fields: {} };
   function read() {
-    current.page = pageAt(window.location.pathname);
+    current.page = pageAt(within(window.location.pathname));
     current.fields = fieldsIn(window.location.search, current.page);
   }
 
@@ -95,8 +99,11 @@
       const isHere = page === current.page && Object.keys(fields || {}).length > 0;
       const kept = isHere ? controlsOf(page) : facts.controls;
       const values = Object.fromEntries(kept.map((control) => [control.field, current.fields[control.field]]));
-      return path + searchOf(page, { ...values, ...fields });
+      return base + path + searchOf(page, { ...values, ...fields });
     },
+
+    // Where the login leads back to.
+    place: () => within(window.location.pathname) + window.location.search,
 
     chosenTime: chosenTime,
 

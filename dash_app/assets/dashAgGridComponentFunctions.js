@@ -22,7 +22,7 @@
     const nameClass = "service-name" + (row.is_blank ? " is-blank" : "");
     return element(
       window.modelwatch_components.PageLink,
-      { path: row.path || window.location.pathname, fields: row.link, className: "service", title: row.details },
+      { path: row.path || window.modelwatch.address.current.page.path, fields: row.link, className: "service", title: row.details },
       element("bdi", { className: nameClass, key: "name" }, row.name),
       element("bdi", { className: "service-version", key: "note" }, row.note)
     );

@@ -47,7 +47,7 @@
   function probe() {
     if (state.isProbing || state.isSignedOut) return;
     state.isProbing = true;
-    fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(3000) })
+    fetch(modelwatch.facts.basePath + "/healthz", { cache: "no-store", signal: AbortSignal.timeout(3000) })
       .then(() => true, () => false)
       .then((isReachable) => {
         state.isProbing = false;
@@ -122,7 +122,7 @@
   // the link is not drawn anew under somebody's finger.
   let told = null;
   function signedOut(figures) {
-    const href = "/login?next=" + encodeURIComponent(window.location.pathname + window.location.search);
+    const href = modelwatch.facts.basePath + "/login?next=" + encodeURIComponent(modelwatch.address.place());
     if (told === null || told.href !== href) {
       const link = { namespace: "dash_html_components", type: "A", props: { href: href, children: "Sign in again" } };
       told = { href: href, notice: ["You are signed out.", link, "and this page comes back as it is." + figures] };

@@ -20,8 +20,8 @@ _DOCUMENT: Final = """<!DOCTYPE html>
   <head>
     {%metas%}
     <title>{%title%}</title>
-    <link rel="icon" type="image/svg+xml" href="/assets/logo.svg">
-    <script src="/assets/color-scheme.js"></script>
+    <link rel="icon" type="image/svg+xml" href="BASE/assets/logo.svg">
+    <script src="BASE/assets/color-scheme.js"></script>
     <script type="application/json" id="facts">FACTS</script>
     {%css%}
   </head>
@@ -36,11 +36,12 @@ _DOCUMENT: Final = """<!DOCTYPE html>
 </html>"""
 
 
-def document(pages: Sequence[Page], settings: DashSettings, push_path: str | None = None) -> str:
+def document(pages: Sequence[Page], settings: DashSettings, push_path: str | None = None, base_path: str = "") -> str:
     """Return the document with Dash's placeholders."""
     facts = {
         "staleAfterS": settings.stale_after_s,
         "answerTimeoutS": settings.answer_timeout_s,
+        "basePath": base_path,
         "pushPath": push_path,
         "controls": _controls(CONTROLS),
         "filters": [{"field": one.field, "id": one.id, "title": one.title} for one in FILTERS],
@@ -57,7 +58,7 @@ def document(pages: Sequence[Page], settings: DashSettings, push_path: str | Non
         ],
     }
     # A browser ends the element at "</script"; an escaped "<" is the same letter to JSON.
-    return _DOCUMENT.replace("FACTS", json.dumps(facts).replace("<", "\\u003c"))
+    return _DOCUMENT.replace("BASE", base_path).replace("FACTS", json.dumps(facts).replace("<", "\\u003c"))
 
 
 def _controls(controls: Sequence[Control]) -> list[dict[str, object]]:

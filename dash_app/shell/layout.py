@@ -15,6 +15,7 @@ from dash.development.base_component import Component
 
 from dash_app.settings import DashSettings
 from dash_app.shared.components import attributes
+from dash_app.shell.base_path import below
 from dash_app.shell.empty_state import never_any_data, nothing_in_view
 from dash_app.shell.page import Page
 from dash_app.shell.reader import NAMED, for_viewers, is_named, is_viewer
@@ -37,15 +38,17 @@ _DARK_GREYS: Final = (
 class Layout:
     """The shell for whoever opens a page: called for each document, with the skeletons made once for each role."""
 
-    def __init__(self, pages: Sequence[Page], settings: DashSettings) -> None:
+    def __init__(self, pages: Sequence[Page], settings: DashSettings, base_path: str = "") -> None:
         self._pages = pages
         self._settings = settings
-        self._skeletons = {page.name: html.Div(page.layout, id=f"page-{page.name}") for page in pages}
+        self._base_path = base_path
+        self._skeletons = {page.name: below(base_path, html.Div(page.layout, id=f"page-{page.name}")) for page in pages}
         self._viewers_skeletons = {name: for_viewers(skeleton) for name, skeleton in self._skeletons.items()}
 
     def __call__(self) -> Component:
         """Return the shell."""
-        return layout(self._pages, self._settings, self._viewers_skeletons if is_viewer() else self._skeletons)
+        skeletons = self._viewers_skeletons if is_viewer() else self._skeletons
+        return below(self._base_path, layout(self._pages, self._settings, skeletons))
 
 
 def layout(pages: Sequence[Page], settings: DashSettings, skeletons: Mapping[str, Component]) -> Component:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import http.client
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ import sqlalchemy.exc
 from alerting.channels.component import ChannelCheck, build_channels
 from container_stats.engine_check import look_for_engine
 from modelwatch.doctor.finding import Finding, print_findings
+from modelwatch.own_server import body_at
 from modelwatch.settings import Settings
 from modelwatch.urls import HISTORIES, broker_url_of, live_url_of
 from otlp_receiver.credentials import require_closed
@@ -190,6 +190,9 @@ def _certificates(settings: Settings) -> Iterator[Finding]:
     if certificates is not None:
         certificates.take_up(tuple(read_secret(setting, path) for setting, path in certificates.files.items()))
         yield Finding("ok", "certificates", "the receiver's files can be read and fit together")
+    if settings.api.tls is not None:
+        settings.api.tls.context()
+        yield Finding("ok", "certificates", "the files of pages and API can be read and fit together")
 
 
 def _alert_channels(settings: Settings) -> Iterator[Finding]:
@@ -288,13 +291,8 @@ def _is_modelwatch(host: str, port: int) -> bool:
 
 def _get(host: str, port: int, path: str) -> object:
     """Return the JSON of a successful answer, `None` for anything else."""
-    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    body = body_at(host, port, path, TIMEOUT_S)
     try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read()
-        return json.loads(body) if response.status == http.HTTPStatus.OK else None
-    except (OSError, http.client.HTTPException, ValueError):
+        return None if body is None else json.loads(body)
+    except ValueError:
         return None
-    finally:
-        connection.close()
