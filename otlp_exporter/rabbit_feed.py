@@ -99,7 +99,8 @@ class RabbitFeed:
             target.queue_max_bytes, target.queue_max_age_s, self._settings.unused_queue_expires_s
         )
         await declare_topology(connection, self._rabbit_settings)
-        await declare_export_queue(connection, target.name, target.signals, limits)
+        pause_s = self._rabbit_settings.new_queue_pause_s
+        await declare_export_queue(connection, target.name, target.signals, limits, new_queue_pause_s=pause_s)
         await self._abandon()
         # Twice as many as are under way, so that a slot never waits for RabbitMQ.
         main = Subscription(self._handle, queue=self._queue, prefetch=2 * target.max_concurrent)

@@ -14,6 +14,7 @@ import pika.exceptions
 from telemetry import PermanentError, RetryableError
 
 ACCESS_REFUSED: Final = 403
+NOT_FOUND: Final = 404
 PRECONDITION_FAILED: Final = 406
 NOT_ALLOWED: Final = 530
 

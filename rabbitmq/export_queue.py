@@ -6,6 +6,7 @@ counts them. So a target that takes nothing costs nobody a confirm.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,16 +36,23 @@ def export_queue_of(target: str) -> str:
 
 
 async def declare_export_queue(
-    connection: Connection, target: str, signals: Collection[Signal], limits: ExportQueueLimits
+    connection: Connection,
+    target: str,
+    signals: Collection[Signal],
+    limits: ExportQueueLimits,
+    *,
+    new_queue_pause_s: float,
 ) -> None:
-    """Declare it and bind it for these signals alone; the exchange must be there.
+    """Declare it, wait while RabbitMQ may lose it, and bind it for these signals alone; the exchange must be there.
 
     Raises `StartError` when it exists otherwise, `BrokerUnavailableError` when the connection goes.
     """
     queue = export_queue_of(target)
     try:
-        await declare_queue(connection, EXPORT_DROPPED_QUEUE, _DROPPED_ARGUMENTS)
-        await declare_queue(connection, queue, _arguments(limits, connection.broker_version))
+        is_young = await declare_queue(connection, EXPORT_DROPPED_QUEUE, _DROPPED_ARGUMENTS)
+        is_young |= await declare_queue(connection, queue, _arguments(limits, connection.broker_version))
+        if is_young:
+            await asyncio.sleep(new_queue_pause_s)
         await bind(connection, queue, EXCHANGE, [key for key, signal in ROUTING_KEYS.items() if signal in signals])
         async with channel_of(connection) as channel:
             for key, signal in ROUTING_KEYS.items():

@@ -37,6 +37,14 @@ class RabbitSettings(BaseModel, frozen=True, extra="forbid"):
     reconnect_max_s: float = Field(
         10.0, gt=0, le=600, description="The longest pause between attempts to connect again, in seconds."
     )
+    new_queue_pause_s: float = Field(
+        1.0,
+        ge=0,
+        le=30,
+        description="How long a queue that was just made is left alone before anything is sent to it, in seconds. "
+        "RabbitMQ writes its register of quorum queues up to a second late: killed before, it loses the queue and all "
+        "in it.",
+    )
     queue_max_bytes: int = Field(
         4 * GIBIBYTE,
         ge=1024**2,
@@ -54,4 +62,6 @@ class RabbitSettings(BaseModel, frozen=True, extra="forbid"):
     def _pauses_are_ordered(self) -> Self:
         if self.reconnect_min_s > self.reconnect_max_s:
             raise ValueError("reconnect_min_s must not be longer than reconnect_max_s")
+        if self.new_queue_pause_s >= self.connect_timeout_s:
+            raise ValueError("new_queue_pause_s must be shorter than connect_timeout_s, which it is a part of")
         return self

@@ -5,14 +5,15 @@ Names are in `telemetry/queues.py`; docs/adr/002 says why the arguments are what
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
 
 from rabbitmq.connection import Channel, Connection
-from rabbitmq.errors import ACCESS_REFUSED, PRECONDITION_FAILED, BrokerUnavailableError
+from rabbitmq.errors import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, BrokerUnavailableError
 from rabbitmq.message import ROUTING_KEYS
 from rabbitmq.settings import RabbitSettings
 from telemetry import StartError
@@ -31,11 +32,15 @@ async def declare_topology(connection: Connection, settings: RabbitSettings) -> 
     """
     version = connection.broker_version
     try:
+        # Whoever comes while another one waits finds the queues, but no exchange.
+        is_young = not await _exchange_exists(connection, EXCHANGE)
         await _declare_exchange(connection, DEAD_LETTER_EXCHANGE, "fanout")
-        await declare_queue(connection, DEAD_LETTER_QUEUE, dead_letter_arguments(settings, version))
+        is_young |= await declare_queue(connection, DEAD_LETTER_QUEUE, dead_letter_arguments(settings, version))
         await bind(connection, DEAD_LETTER_QUEUE, DEAD_LETTER_EXCHANGE, [""])
+        is_young |= await declare_queue(connection, PROCESSOR_QUEUE, processor_arguments(settings, version))
+        if is_young:
+            await asyncio.sleep(settings.new_queue_pause_s)
         await _declare_exchange(connection, EXCHANGE, "topic")
-        await declare_queue(connection, PROCESSOR_QUEUE, processor_arguments(settings, version))
         await bind(connection, PROCESSOR_QUEUE, EXCHANGE, ROUTING_KEYS)
     except BrokerUnavailableError as error:
         raise _explained(error) from error
@@ -69,8 +74,16 @@ async def _declare_exchange(connection: Connection, name: str, kind: str) -> Non
         await channel.call(channel.raw.exchange_declare, name, kind, durable=True)
 
 
-async def declare_queue(connection: Connection, name: str, arguments: Mapping[str, Any]) -> None:
-    """Declare a durable queue. Raises `BrokerUnavailableError` with the broker's code when it exists otherwise."""
+async def _exchange_exists(connection: Connection, name: str) -> bool:
+    return await _exists(connection, lambda raw: raw.exchange_declare, exchange=name)
+
+
+async def declare_queue(connection: Connection, name: str, arguments: Mapping[str, Any]) -> bool:
+    """Declare a durable queue, and tell whether it is new: RabbitMQ may lose a new quorum queue for a second yet.
+
+    Raises `BrokerUnavailableError` with the broker's code when it exists otherwise.
+    """
+    is_new = not await _exists(connection, lambda raw: raw.queue_declare, queue=name)
     try:
         async with channel_of(connection) as channel:
             await channel.call(channel.raw.queue_declare, name, durable=True, arguments=dict(arguments))
@@ -84,6 +97,18 @@ async def declare_queue(connection: Connection, name: str, arguments: Mapping[st
             queue=name,
         )
         await declare_queue(connection, name, {key: arguments[key] for key in arguments if key != _DELIVERY_LIMIT})
+    return is_new
+
+
+async def _exists(connection: Connection, declare_of: Callable[[Any], Any], **name: str) -> bool:
+    try:
+        async with channel_of(connection) as channel:
+            await channel.call(declare_of(channel.raw), **name, passive=True)
+    except BrokerUnavailableError as error:
+        if error.code != NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 async def bind(connection: Connection, queue: str, exchange: str, routing_keys: Iterable[str]) -> None:

@@ -14,7 +14,6 @@ import pytest
 
 from tests.support.contract_checker import Attempt, Fate
 from tests.support.fault_rig import Audit, Rig
-from tests.support.rabbit import OLD_ENOUGH_S
 
 SDK_PATIENCE_S = 10.0
 """After this OpenTelemetry's SDKs drop what they could not send."""
@@ -26,7 +25,6 @@ async def test_an_outage_beyond_the_patience_of_senders_is_drained_in_order(rig:
     """F1, F2: killed at a random moment, gone longer than any SDK tries; all is acknowledged, and arrives in order."""
     audit = await rig.audit()
     with rig.witness():
-        await asyncio.sleep(OLD_ENOUGH_S)
         async with audit.load(chance) as load:
             await load.for_another(20)
             await asyncio.sleep(chance.random() * 0.3)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from tests.faults.conftest import OwnRig
 from tests.support.contract_checker import Attempt, Fate
 from tests.support.fault_rig import Rig
-from tests.support.rabbit import OLD_ENOUGH_S
 from tests.support.waiting import eventually
 
 MIB = 1024**2
@@ -24,7 +23,6 @@ async def test_without_a_spill_a_dead_broker_is_a_quick_refusal(
     plain = second_rig(**NO_SPILL)
     await plain.start_receiver()
     audit = await plain.audit()
-    await asyncio.sleep(OLD_ENOUGH_S)
     async with audit.load(chance, patience_s=20.0) as load:
         await load.for_another(20)
         await asyncio.to_thread(rig.broker.kill)
@@ -56,7 +54,6 @@ async def test_a_full_spill_refuses_until_it_is_drained(
     )
     await small.start_receiver()
     audit = await small.audit()
-    await asyncio.sleep(OLD_ENOUGH_S)
     async with audit.load(chance, patience_s=20.0, padding_bytes=1_024) as load:
         await load.for_another(20)
         await asyncio.to_thread(rig.broker.kill)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from rabbitmq.topology import dead_letter_arguments, processor_arguments
 from telemetry import StartError
 from telemetry.queues import DEAD_LETTER_QUEUE, PROCESSOR_QUEUE
 from tests.support.rabbit import QUICK, RabbitView
+from tests.support.waiting import eventually
 
 LIMITS = PublishLimits(10, 1_000_000, 2.0)
 
@@ -31,6 +33,32 @@ async def test_declaring_again_changes_nothing(view: RabbitView) -> None:
     await first.stop()
     await second.stop()
     assert [body for _, _, body in view.take_all()] == [b"kept"]
+
+
+async def test_a_broker_killed_at_once_keeps_the_first_message(rabbitmq: Any, view: RabbitView) -> None:
+    """What was confirmed right after the very first start is there after RabbitMQ died, and so is the queue."""
+    publisher = component(view, RabbitSettings())
+    await publisher.start()
+    view.publish(b"kept", "traces")
+    await asyncio.to_thread(rabbitmq.kill)
+    await asyncio.to_thread(rabbitmq.start)
+    assert [body for _, _, body in view.take_all()] == [b"kept"]
+    await publisher.stop()
+
+
+async def test_who_comes_second_waits_as_well(view: RabbitView) -> None:
+    """A component that starts while the queues of another one are new does not send to them before that one does."""
+    settings = QUICK.model_copy(update={"new_queue_pause_s": 0.5})
+    first, second = component(view, settings), component(view, settings)
+    starting = asyncio.create_task(first.start())
+    await eventually(lambda: view.exists(PROCESSOR_QUEUE))
+    assert not starting.done()
+    begun = asyncio.get_running_loop().time()
+    await second.start()
+    assert asyncio.get_running_loop().time() - begun >= 0.5
+    await starting
+    await first.stop()
+    await second.stop()
 
 
 @pytest.mark.parametrize("routing_key", ["traces", "metrics", "logs", "otlp_spans", "otlp_metrics", "otlp_logs"])
