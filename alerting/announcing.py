@@ -16,9 +16,9 @@ from alerting.notification import AlertItem, Evidence, Links, Notification, Seve
 from alerting.observing import Group, Watch
 from alerting.rules import Rule
 from alerting.settings import AlertingSettings
-from alerting.states import Phase
+from alerting.states import AlertState, Phase
 from alerting.telling import News, may_tell, news_of, rank
-from alerting.wording import summary_of
+from alerting.wording import summary_of, value_text
 
 Spoken = tuple[Alert, News]
 
@@ -111,7 +111,7 @@ def notification_of(
         group_labels=announcement.labels,
         state=max((one.told for _, one in news), key=_GRAVITY.__getitem__),
         severity=max((one.severity for _, one in news), key=rank),
-        items=tuple([_item(alert, one, watch, settings) for alert, one in news]),
+        items=tuple([_item(alert, one, watch, settings, now_s) for alert, one in news]),
     )
 
 
@@ -129,8 +129,23 @@ def with_evidence(notification: Notification, evidence: Mapping[str, Evidence | 
     return notification.model_copy(update={"items": tuple(items)})
 
 
-def _item(alert: Alert, news: News, watch: Watch | None, settings: AlertingSettings) -> AlertItem:
-    state = alert.state
+class _Measured(NamedTuple):
+    """What an item tells of: the value, what was compared, and when that was."""
+
+    value: float | None
+    compared: float | None
+    at_s: float
+
+
+def _measured(state: AlertState, news: News, now_s: float) -> _Measured:
+    """Return what was measured when the alert began to fire, for news of that; it may have been held back since."""
+    if news.told == Told.FIRING and not news.is_repeat and state.onset_s:
+        return _Measured(state.onset_value, state.onset_compared, state.onset_s)
+    return _Measured(state.value, state.compared, now_s)
+
+
+def _item(alert: Alert, news: News, watch: Watch | None, settings: AlertingSettings, now_s: float) -> AlertItem:
+    state, measured = alert.state, _measured(alert.state, news, now_s)
     threshold = watch.conditions.threshold(news.severity) if watch is not None else None
     if threshold is None and watch is not None:
         threshold = watch.conditions.threshold(
@@ -139,7 +154,11 @@ def _item(alert: Alert, news: News, watch: Watch | None, settings: AlertingSetti
     if watch is None:
         summary = state.reason
     elif news.told == Told.FIRING:
-        summary = summary_of(watch.rule, state.value, state.compared, threshold)
+        summary = summary_of(watch.rule, measured.value, measured.compared, threshold)
+        if news.is_repeat and state.onset_s:
+            summary += f"; {value_text(state.onset_value, watch.rule.unit)} when it began"
+        elif measured.at_s != now_s and measured.value != state.value:
+            summary += f"; {value_text(state.value, watch.rule.unit)} now"
     else:
         summary = f"{summary_of(watch.rule, state.value, state.compared, None)}: {state.reason}"
     return AlertItem(
@@ -148,9 +167,11 @@ def _item(alert: Alert, news: News, watch: Watch | None, settings: AlertingSetti
         severity=news.severity,
         labels=dict(alert.labels),
         summary=summary,
-        value=state.value,
-        compared=state.compared,
+        value=measured.value,
+        compared=measured.compared,
         threshold=threshold if threshold is not None else 0.0,
+        measured_s=measured.at_s,
+        value_now=state.value,
         started_s=state.started_s,
         ended_s=state.ended_s if news.told == Told.RESOLVED else None,
         reason="still firing" if news.is_repeat else state.reason,

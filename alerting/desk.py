@@ -116,7 +116,7 @@ class AlertDesk:
         if one.rule is None:
             return None
         watch, state = Watch.of(one.rule.rule, one.rule.revision, self._settings), one.alert.state
-        at_s = None if state.phase == Phase.PENDING else state.started_s
+        at_s = self._now_ns() / _NS_PER_S if state.phase == Phase.PENDING else state.started_s
         return await self._evidence.find(watch, one.alert.labels, at_s)
 
     async def history(

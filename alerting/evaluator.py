@@ -248,12 +248,19 @@ class Evaluator:
         ]
 
     async def _find_evidence(self, parts: Sequence[_Part]) -> dict[str, Evidence | None]:
-        """Ask for the evidence of some alerts of each part, of all at once: a storm must not take longer."""
-        asked = {
-            item.alert_id: (watch, item.labels)
+        """Ask for the evidence of some alerts of each part, of all at once: a storm must not take longer.
+
+        It is of when the number in the news was measured; of what does not fire any more, of when it began.
+        """
+        shown = [
+            (item, watch)
             for _, part, watch in parts
             if watch is not None
-            for item in [item for item in part.items if item.state == Told.FIRING][:_SHOWN_EVIDENCE]
+            for item in part.items[:_SHOWN_EVIDENCE]  # the gravest come first
+        ]
+        asked = {
+            item.alert_id: (watch, item.labels, item.measured_s if item.state == Told.FIRING else item.started_s)
+            for item, watch in sorted(shown, key=lambda one: one[0].state != Told.FIRING)
         }
         chosen = list(asked)[:_MOST_EVIDENCE]
         found = await asyncio.gather(*(self._evidence.find(*asked[alert_id]) for alert_id in chosen))

@@ -1,4 +1,4 @@
-"""What else is known when an alert fires: its figures, who contributes most, CPU and memory at that minute.
+"""What else is known of when an alert fired: its figures, who contributed most, CPU and memory at that minute.
 
 Asked only for alerts that are about to be told, and only for a moment: a notification without evidence is better than
 one that comes late.
@@ -35,18 +35,18 @@ class EvidenceFinder:
         self._settings = settings
         self._reader = reader
 
-    async def find(self, watch: Watch, labels: Mapping[str, str], at_s: float | None = None) -> Evidence | None:
-        """Return the evidence as of `at_s` or now, if it is there within the time that is allowed. Never raises."""
+    async def find(self, watch: Watch, labels: Mapping[str, str], at_s: float) -> Evidence | None:
+        """Return the evidence as of `at_s`, if it is there within the time that is allowed. Never raises."""
         try:
             async with asyncio.timeout(self._settings.evidence_timeout_s):
-                return await self._find(watch, labels, None if at_s is None else int(at_s))
+                return await self._find(watch, labels, at_s)
         except (TimeoutError, ModelWatchError) as error:
             log.info("no evidence for a notification", rule_id=watch.rule.rule_id, reason=str(error) or "too slow")
         except Exception:
             log.exception("no evidence for a notification", rule_id=watch.rule.rule_id)
         return None
 
-    async def _find(self, watch: Watch, labels: Mapping[str, str], at_s: int | None) -> Evidence | None:
+    async def _find(self, watch: Watch, labels: Mapping[str, str], at_s: float) -> Evidence | None:
         labels = {**{name: value for name, value in watch.rule.scope.items() if "*" not in value}, **labels}
         if "service" not in labels or watch.rule.signal not in RED_SIGNALS | RESOURCE_SIGNALS:
             return None
@@ -57,10 +57,11 @@ class EvidenceFinder:
             "": RedQuestion(window_s, _fields(scope))
         }
         used = ResourceQuestion(_MINUTE_S)
-        answers, _ = await self._reader.answers({*red.values(), used}, at_s)
+        answers, _ = await self._reader.answers({*red.values(), used}, int(at_s))
         totals = {name: cast(WindowTotals, answers[question]) for name, question in red.items() if question in answers}
         whole = _whole(watch, next(iter(totals.values()), None), labels)
         return Evidence(
+            at_s=at_s,
             window_s=window_s,
             **whole,
             contributors=tuple(

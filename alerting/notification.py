@@ -46,6 +46,7 @@ class Contributor(_Value):
 class Evidence(_Value):
     """What else was measured in the window that the alert was judged by. What is not known is `None`."""
 
+    at_s: float = Field(0.0, description="The end of the window; of what is over or without data, when it began.")
     window_s: int
     calls: int | None = None
     errors: int | None = None
@@ -79,6 +80,10 @@ class AlertItem(_Value):
     value: float | None = Field(description="What was measured, in `Notification.unit`; `None` without data.")
     compared: float | None = Field(description="What was compared: the value, or for rates its confidence bound.")
     threshold: float
+    measured_s: float = Field(
+        0.0, description="When `value` was measured: of news that it fires, when that began, however late it is told."
+    )
+    value_now: float | None = Field(None, description="What is measured as it is told.")
     started_s: float
     ended_s: float | None = None
     reason: str = Field(description="Why it changed, or why it is told again.")

@@ -73,6 +73,10 @@ class AlertState:
     ended_s: float | None = None
     worst: Severity | None = None
     """The gravest that it was since then."""
+    onset_s: float = 0.0
+    """When it last began to fire or became graver, 0 if it never has; what was found then follows."""
+    onset_value: float | None = None
+    onset_compared: float | None = None
     reason: str = ""
     changes: tuple[float, ...] = ()
     """When it changed, as far as it matters for flapping."""
@@ -256,6 +260,8 @@ def _settled(
         is_flapping = len(changes) >= conditions.flapping_changes and phase in (Phase.FIRING, Phase.NO_DATA)
     begins = phase == Phase.FIRING and before.phase not in (Phase.FIRING, Phase.NO_DATA)
     reason = _reason(before, after, phase, seen, now_s, conditions, is_flapping)
+    if phase == Phase.FIRING and (before.phase != Phase.FIRING or _is_graver(severity, before.severity)):
+        after = replace(after, onset_s=now_s, onset_value=after.value, onset_compared=after.compared)
     ranks = [rank for rank in (None if begins else before.worst, severity) if rank is not None]
     after = replace(
         after,
@@ -310,6 +316,10 @@ def _is_change(before: AlertState, phase: Phase, severity: Severity | None) -> b
     if phase not in told or before.phase not in told:
         return (phase in told) != (before.phase in told)
     return (phase, severity) != (before.phase, before.severity)
+
+
+def _is_graver(severity: Severity | None, than: Severity | None) -> bool:
+    return severity == Severity.CRITICAL and than != Severity.CRITICAL
 
 
 def _recent(changes: tuple[float, ...], now_s: float, conditions: Conditions) -> tuple[float, ...]:

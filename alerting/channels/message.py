@@ -147,7 +147,7 @@ def _whole(notification: Notification, item: AlertItem, dialect: Dialect) -> lis
     lines += [page] if page else []
     lines += [f"Runbook: {runbook}"] if runbook else []
     if item.evidence is not None:
-        lines += _evidence(item.evidence, dialect)
+        lines += _evidence(item.evidence, notification.created_s, dialect)
     if notification.description:
         lines.append(dialect.prose(notification.description))
     return [line for line in lines if line]
@@ -181,8 +181,9 @@ def _timing(notification: Notification, item: AlertItem, dialect: Dialect) -> st
     return f"Since {_time(item.started_s)}, for {_duration(notification.created_s - item.started_s)}{reason}"
 
 
-def _evidence(evidence: Evidence, dialect: Dialect) -> list[str]:
-    lines = []
+def _evidence(evidence: Evidence, told_s: float, dialect: Dialect) -> list[str]:
+    is_older = evidence.at_s and told_s - evidence.at_s >= 1
+    lines = [f"At {_time(evidence.at_s)}:"] if is_older else []
     if evidence.contributors:
         lines.append("Most of it: " + "; ".join([_contributor(one, dialect) for one in evidence.contributors]))
     figures = []

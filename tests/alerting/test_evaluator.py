@@ -475,6 +475,80 @@ async def test_evidence_on_the_page_is_of_when_the_alert_began_to_fire(history: 
     assert [(contributor.dimension, contributor.name) for contributor in found.contributors] == [("route", "/then")]
 
 
+async def test_news_that_were_held_back_tell_of_when_it_began(history: SqlHistory, clock: ManualClock) -> None:
+    """A second route fails within the minute after the first was told: its number, contributors and time are of then,
+    though by now it is better, others call, and another process tells it; what is measured now is said beside it."""
+    world = await world_of(history, clock, rule(group_by=("service", "route")), group_interval_s=60)
+    await world.calls(10, errors=10, http_route="/a", service_version="1")
+    await world.round(9)
+    clock.advance(1)
+    await world.calls(10, errors=8, http_route="/b", service_version="1")
+    await world.round(9)
+    began_s = clock() / 1e9
+    for _ in range(5):
+        clock.advance(1)
+        await world.calls(10, errors=10, http_route="/a", service_version="2")
+        await world.calls(90, errors=18, http_route="/b", service_version="2")
+        await world.round(9)
+        world = await world.restarted()
+    (first, second) = await world.told()
+    assert [item.labels["route"] for item in first.items] == ["/a"]
+    assert (first.items[0].measured_s, first.items[0].value_now) == (first.created_s, 1.0)
+    (item,) = second.items
+    assert (item.value, item.value_now, item.measured_s, item.started_s) == (0.8, 0.2, began_s, began_s)
+    assert second.created_s == began_s + 50
+    assert item.summary == "error rate 80 % over the last 30 s, above 10 %; 20 % now"
+    assert item.evidence is not None
+    assert (item.evidence.at_s, item.evidence.calls, item.evidence.errors) == (began_s, 10, 8)
+    assert [one.name for one in item.evidence.contributors if one.dimension == "version"] == ["1"]
+
+
+async def test_what_fired_during_a_silence_is_told_with_the_number_that_made_it_so(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """When it became critical, not when it was a warning only, nor when the silence ended."""
+    world = await world_of(history, clock)
+    now_s = clock() / 1e9
+    await world.silences.add(Silence(labels={"service": "*"}, starts_s=now_s, ends_s=now_s + 100, comment="a move"))
+    seen = []
+    for errors in (2, 9, *[6] * 9):
+        await world.calls(10, errors=errors)
+        (alert,) = await world.round(9)
+        seen.append((alert.state.severity, alert.state.value, clock() / 1e9))
+        clock.advance(1)
+    became_s, value = next((at_s, value) for severity, value, at_s in seen if severity == Severity.CRITICAL)
+    (told,) = await world.told()
+    (item,) = told.items
+    assert (item.value, item.measured_s) == (value, became_s)
+    assert item.started_s == seen[0][2]
+    assert item.evidence is not None
+    assert item.evidence.at_s == became_s
+    assert item.evidence.errors == 11
+
+
+async def test_a_repeat_tells_of_now_and_names_the_number_that_it_began_with(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """Value, evidence and their time are of the repeat; that it is over is told with the evidence of its beginning."""
+    world = await world_of(history, clock, rule(repeat_interval_s=60, critical=None))
+    await world.calls(10, errors=9, http_route="/then")
+    await world.round(5)
+    for _ in range(12):
+        await world.calls(10, errors=5, http_route="/now")
+        await world.round(5)
+    clock.advance(60)
+    await world.calls(10)
+    await world.round(5)
+    first, again, over = [one.items[0] for one in await world.told()]
+    assert again.is_repeat
+    assert (again.value, again.measured_s) == (0.5, first.started_s + 60)
+    assert again.summary == "error rate 50 % over the last 30 s, above 10 %; 90 % when it began"
+    found = [one.evidence for one in (first, again, over)]
+    assert [one.at_s if one else None for one in found] == [first.started_s, first.started_s + 60, first.started_s]
+    routes = [one.contributors[0].name if one else None for one in found]
+    assert routes == ["/then", "/now", "/then"]
+
+
 async def test_the_default_rule_about_the_pipeline_fires_and_is_resolved(
     history: SqlHistory, clock: ManualClock
 ) -> None:

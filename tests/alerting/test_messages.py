@@ -88,6 +88,17 @@ def test_a_message_holds_everything_needed_to_act() -> None:
     assert message.markdown.startswith("**P95 1.92 s, above 1 s**\n")
 
 
+def test_evidence_of_another_time_says_which() -> None:
+    """News that were held back, and what is over, show the figures under the time that they are of."""
+    began_s, told_s = 1_700_000_000.0, 1_700_000_300.0
+    older = message_of([told(item(evidence=FULL.model_copy(update={"at_s": began_s})), created_s=told_s)])
+    lines = older.text.splitlines()
+    at = lines.index("At 2023-11-14 22:13:20 UTC:")
+    assert lines[at + 1].startswith("Most of it: route /predict")
+    now = message_of([told(item(evidence=FULL.model_copy(update={"at_s": told_s})), created_s=told_s)])
+    assert "\nAt " not in now.text
+
+
 def test_what_is_over_is_told_as_over_and_what_repeats_as_repeated() -> None:
     """With how long it lasted; a warning is no failure; no data is said."""
     over = item(state=Told.RESOLVED, ended_s=1_700_000_000.0 + 4_210)

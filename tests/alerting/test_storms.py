@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.alerts import Alert
+from alerting.alerts import Alert, alert_of, row_of
 from alerting.announcing import announcements_of
 from alerting.drafts import Draft
 from alerting.evaluation import evaluate
@@ -40,6 +40,7 @@ STEPS = st.lists(
         st.sampled_from([1.0, 1.0, 5.0, 40.0, 0.0]),
         st.lists(VALUES, min_size=3, max_size=3),
         st.booleans(),
+        st.sampled_from([*["no"] * 6, "restart", "back an hour", "on an hour", "frozen"]),
     ),
     min_size=1,
     max_size=120,
@@ -47,23 +48,34 @@ STEPS = st.lists(
 
 
 def play(rule: Rule, steps: Sequence[Any], settings: AlertingSettings) -> list[tuple[float, str, Told, Severity]]:
-    """Return each notification's item that leaves: when, of which alert, and what it says."""
+    """Return each notification's item that leaves: when by a clock that nobody sets, of which alert, and what it says.
+
+    A restart knows what was written and no more; while it is frozen nothing is evaluated.
+    """
     watch, alerts, now_s, last_s, told = Watch.of(rule, 1, settings), {}, START_S, None, []
-    for passed_s, values, is_silenced in steps:
-        now_s += passed_s
+    true_s, was_frozen = START_S, False
+    for passed_s, values, is_silenced, trouble in steps:
+        now_s += passed_s + {"back an hour": -3_600.0, "on an hour": 3_600.0}.get(trouble, 0.0)
+        true_s += passed_s + (3_600.0 if trouble == "on an hour" else 0.0)
+        if trouble == "restart":
+            alerts = {group: alert_of(row_of(alert)) for group, alert in alerts.items()}
+        if trouble == "frozen":
+            was_frozen = True
+            continue
         seen = {
             group: NOTHING if value is None else Observation(value, value)
             for group, value in zip(GROUPS, values, strict=True)
         }
         draft = Draft({"r": alerts}, {})
-        draft.take("r", evaluate(watch, alerts, seen, now_s, last_s, settings, 100))
+        draft.take("r", evaluate(watch, alerts, seen, now_s, last_s, settings, 100, was_frozen=was_frozen))
+        was_frozen = False
         found: dict[Any, Alert] = draft.alerts["r"]
         silenced = [alert.alert_id for alert in found.values()] if is_silenced else []
         for number, announcement in enumerate(announcements_of(rule, found, now_s, settings, silenced)):
             assert number == 0, "all groups are of one service, and told together"
             for alert, news in announcement.news:
                 draft.tell(alert, news, now_s, rule.labels)
-                told.append((now_s, alert.alert_id, news.told, news.severity))
+                told.append((true_s, alert.alert_id, news.told, news.severity))
         draft.forget({"r": watch}, now_s, settings)
         alerts, last_s = draft.alerts["r"], now_s
     return told
@@ -111,7 +123,7 @@ def test_what_is_told_makes_sense_to_who_hears_it(rule: Rule, steps: Sequence[An
 def test_in_the_end_everybody_knows_that_it_is_over(rule: Rule, steps: Sequence[Any]) -> None:
     """After hours of calm, the last that was told of every alert is that it is resolved, silenced or not."""
     settings = AlertingSettings(group_interval_s=60, flapping_window_s=300)
-    calm = [(20.0, [0.0, 0.0, 0.0], True)] * 60
+    calm = [(20.0, [0.0, 0.0, 0.0], True, "no")] * 60
     told = play(rule, [*steps, *calm], settings)
     assert {what for *_, what, _ in {one: (at_s, one, what, how) for at_s, one, what, how in told}.values()} <= {
         Told.RESOLVED
