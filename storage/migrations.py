@@ -18,6 +18,7 @@ from storage.export_migration import EXPORT_STEP
 from storage.migration_words import OnPostgres
 from storage.pipeline_migration import PIPELINE_STEP
 from storage.schema import schema_version
+from storage.sql_views_migration import SQL_VIEWS_STEP
 from storage.trace_migration import TRACE_STEP
 from telemetry import StartError
 
@@ -189,6 +190,7 @@ STEPS: Final[Sequence[Step]] = (
     ACCESS_STEP,
     PIPELINE_STEP,
     EXPORT_STEP,
+    SQL_VIEWS_STEP,
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 
