@@ -10,7 +10,7 @@ import pytest
 
 from otlp_exporter.component import build_disk_feeds, build_rabbit_feeds
 from otlp_exporter.settings import ExporterSettings
-from rabbitmq import ConfirmedPublisher, PublishLimits, message_of
+from rabbitmq import ConfirmedPublisher, PublishLimits, RabbitSettings, message_of
 from telemetry import Batch, Component, Consumer, Counters
 from telemetry.queues import EXCHANGE, EXPORT_QUEUE_PREFIX
 from tests.support.doubles import RecordingConsumer
@@ -69,10 +69,11 @@ class DiskCarrier(Carrier):
 
 
 class RabbitCarrier(Carrier):
-    def __init__(self, folder: Path, view: RabbitView) -> None:
+    def __init__(self, folder: Path, view: RabbitView, settings: RabbitSettings = QUICK) -> None:
         super().__init__(folder)
         self.view = view
-        self.publisher = ConfirmedPublisher(view.url, QUICK, LIMITS, name="tests")
+        self._settings = settings
+        self.publisher = ConfirmedPublisher(view.url, settings, LIMITS, name="tests")
 
     async def offer(self, batch: Batch) -> None:
         await self.publisher.start()
@@ -85,7 +86,7 @@ class RabbitCarrier(Carrier):
             self.view.delete_queue(EXPORT_QUEUE_PREFIX + name)
 
     def _build(self, settings: ExporterSettings) -> list[Component]:
-        return [*build_rabbit_feeds(settings, QUICK, self.view.url, self.counters, self.folder)]
+        return [*build_rabbit_feeds(settings, self._settings, self.view.url, self.counters, self.folder)]
 
 
 @pytest.fixture(params=["disk", "rabbitmq"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from rabbitmq import ConfirmedPublisher, message_of
+from rabbitmq import ConfirmedPublisher, RabbitSettings, message_of
 from storage.component import build_sqlite_history
 from storage.settings import StorageSettings
 from telemetry import SeriesKey
 from telemetry.queues import EXCHANGE, EXPORT_QUEUE_PREFIX
-from tests.otlp_exporter.conftest import LIMITS
+from tests.otlp_exporter.conftest import LIMITS, RabbitCarrier
 from tests.otlp_exporter.test_forwarding import numbered
 from tests.support.calls import point
 from tests.support.otlp_target import GrpcTarget
@@ -86,3 +87,26 @@ async def test_a_killed_exporter_goes_on_where_it_was(rabbitmq: Any, tmp_path: P
             for name in ("all", "derived"):
                 view.delete_queue(EXPORT_QUEUE_PREFIX + name)
         assert sum(map(calls_in, set(metrics.bodies))) == 7
+
+
+async def test_a_killed_broker_costs_nothing(rabbitmq: Any, tmp_path: Path) -> None:
+    """RabbitMQ dies right after a target's queue was made: the batches in it arrive, and so do those that follow."""
+    view = RabbitView(rabbitmq.url)
+    view.clear()
+    carrier = RabbitCarrier(tmp_path, view, RabbitSettings())
+    port = free_port()
+    before, after = numbered(40)[:20], numbered(40)[20:]
+    try:
+        await carrier.start({"name": "risen", "endpoint": f"http://localhost:{port}"})
+        for batch in before:
+            await carrier.offer(batch)
+        await asyncio.to_thread(rabbitmq.kill)
+        await asyncio.to_thread(rabbitmq.start)
+        await carrier.publisher.stop()
+        for batch in after:
+            await carrier.offer(batch)
+        async with GrpcTarget(port) as target:
+            await eventually(lambda: set(target.bodies) == {batch.body for batch in (*before, *after)}, timeout_s=60)
+            await carrier.stop()
+    finally:
+        await carrier.close()
