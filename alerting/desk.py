@@ -109,7 +109,7 @@ class AlertDesk:
         silences = await self.silences.silences()
         now_s = self._now_ns() / _NS_PER_S
         found = [self._open(alert_of(row), rules, acks, silences, now_s) for row in rows]
-        return sorted(found, key=_by_gravity)
+        return sorted(found, key=gravity_of)
 
     async def evidence(self, one: OpenAlert) -> Evidence | None:
         """Return what else is known of an alert, as of when it began to fire, or now if it is pending. Never raises."""
@@ -206,7 +206,8 @@ class AlertDesk:
         )
 
 
-def _by_gravity(one: OpenAlert) -> tuple[int, float, str]:
+def gravity_of(one: OpenAlert) -> tuple[int, float, str]:
+    """Return what alerts are in order by: the gravest first, then those that began first."""
     severity = one.alert.state.severity
     gravity = {Severity.CRITICAL: 0, Severity.WARNING: 1, None: 2}[severity]
     return gravity, one.alert.state.started_s, one.alert.alert_id

@@ -12,6 +12,7 @@ from alerting.rulebook import KnownRule
 from alerting.silences import Silence
 from alerting.states import Phase
 from alerting.wording import summary_of
+from api.alert_parameters import cursor_of
 from api.documents import Json
 from api.parameters import rfc_3339
 
@@ -23,10 +24,14 @@ def moment(second: float | None) -> str | None:
     return datetime.fromtimestamp(second, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def open_alerts_document(found: Sequence[OpenAlert], shown: Sequence[OpenAlert], all_: int, report: Report) -> Json:
+def open_alerts_document(
+    found: Sequence[OpenAlert], page: tuple[Sequence[OpenAlert], str | None], all_: int, report: Report
+) -> Json:
     """Return `alert_models.OpenAlerts`; `all_` is how many fire, whatever was asked for."""
+    shown, next_cursor = page
     return {
         "items": [open_alert_document(one) for one in shown],
+        "next_cursor": next_cursor,
         "total": len(found),
         "firing": all_,
         "evaluator": report_document(report),
@@ -87,7 +92,7 @@ def report_document(report: Report) -> Json:
 
 def history_document(items: Sequence[Past], next_: HistoryKey | None) -> Json:
     """Return `alert_models.AlertHistory`."""
-    return {"items": [_past(one) for one in items], "next": None if next_ is None else ".".join(map(str, next_))}
+    return {"items": [_past(one) for one in items], "next_cursor": None if next_ is None else cursor_of(next_)}
 
 
 def _past(one: Past) -> Json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from alerting.rules import MetricChoice, Rule, Signal
+from api.examples import NEXT_CURSOR
 
 _ALERT: Final = "5f0c4a1de8a5b1c2d3e4f506"
 _LABELS: Final = {"service": "churn-classifier"}
@@ -70,6 +71,7 @@ ALERTS_EXAMPLE: Final[dict[str, Any]] = {
         "left_out": 0,
         "round_s": 0.012,
     },
+    "next_cursor": NEXT_CURSOR,
 }
 
 HISTORY_EXAMPLE: Final[dict[str, Any]] = {
@@ -89,7 +91,7 @@ HISTORY_EXAMPLE: Final[dict[str, Any]] = {
             "is_flapping": False,
         }
     ],
-    "next": f"1795341600000.{_ALERT}.2",
+    "next_cursor": f"1795341600000.{_ALERT}.2",
 }
 
 RULES_EXAMPLE: Final[dict[str, Any]] = {
@@ -101,7 +103,8 @@ RULES_EXAMPLE: Final[dict[str, Any]] = {
             "changed": "2026-11-22T09:00:00.000Z",
             "failure": "metrics of this name have the units 'By', 'MBy': name one of them",
         }
-    ]
+    ],
+    "next_cursor": NEXT_CURSOR,
 }
 
 BACKTEST_EXAMPLE: Final[dict[str, Any]] = {
@@ -139,7 +142,8 @@ SILENCES_EXAMPLE: Final[dict[str, Any]] = {
             "created_by": "ann",
             "created": "2026-11-22T09:58:00.000Z",
         }
-    ]
+    ],
+    "next_cursor": NEXT_CURSOR,
 }
 
 _EVIDENCE: Final[dict[str, Any]] = {
@@ -207,5 +211,5 @@ NOTIFICATIONS_EXAMPLE: Final[dict[str, Any]] = {
             },
         }
     ],
-    "next": "1795341600000.8d0a6f3b1c2d4e5f60718293.on-call",
+    "next_cursor": "1795341600000.8d0a6f3b1c2d4e5f60718293.on-call",
 }

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 from alerting.notification import Notification, Severity
 from alerting.rules import Rule
 from alerting.states import Phase
-from api.models import Count, Document, Seconds, Time
+from api.models import Count, Document, NextCursor, Seconds, Time
 from api.parameters import Duration
 from api.parameters import Time as AnyTime
 
@@ -73,9 +73,10 @@ class EvaluatorReport(Document):
 
 
 class OpenAlerts(Document):
-    """What is pending, firing or without data: the gravest first. `total` may be more than the items."""
+    """What is pending, firing or without data: the gravest first. `total` is how many there are on all pages."""
 
     items: list[OpenAlert]
+    next_cursor: NextCursor
     total: Count
     firing: Count = Field(description="Alerts that fire or are without data, whatever is asked for.")
     evaluator: EvaluatorReport
@@ -99,10 +100,10 @@ class AlertTransition(Document):
 
 
 class AlertHistory(Document):
-    """Transitions, latest first. `next` is what to give as `before` for those before them; `null` at the end."""
+    """Transitions, latest first."""
 
     items: list[AlertTransition]
-    next: str | None
+    next_cursor: NextCursor
 
 
 class AckRequest(BaseModel, extra="forbid"):
@@ -126,6 +127,7 @@ class AlertRules(Document):
     """All rules, by id."""
 
     items: list[AlertRule]
+    next_cursor: NextCursor
 
 
 class BacktestRequest(BaseModel, extra="forbid"):
@@ -206,6 +208,7 @@ class AlertSilences(Document):
     """The silences that have not ended, those that end first first."""
 
     items: list[AlertSilence]
+    next_cursor: NextCursor
 
 
 class AlertDelivery(Document):
@@ -222,7 +225,7 @@ class AlertDelivery(Document):
 
 
 class AlertDeliveries(Document):
-    """Notifications, latest first. `next` is what to give as `before`; `null` at the end."""
+    """Notifications, latest first."""
 
     items: list[AlertDelivery]
-    next: str | None
+    next_cursor: NextCursor

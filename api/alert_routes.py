@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from access.identity import name_of_writer
-from alerting.desk import AlertDesk, UnknownAlertError
+from alerting.desk import AlertDesk, UnknownAlertError, gravity_of
 from alerting.rulebook import RuleConflictError, TooManyRulesError, UnknownRuleError
 from alerting.rules import Rule
 from alerting.silences import Silence, TooManySilencesError, UnknownSilenceError
@@ -36,12 +36,14 @@ from api.alert_parameters import (
     AlertDeliveriesParameters,
     AlertHistoryParameters,
     OpenAlertsParameters,
+    cursor_of,
     delivery_key,
     history_key,
 )
 from api.documents import Json, json_response
+from api.paging import PageParameters, page_of, place_of
 from api.parameters import NoParameters, refuse_repeats
-from api.responses import CHANGE_ERRORS, QUESTION_ERRORS, answers
+from api.responses import CHANGE_ERRORS, PAGE_ERRORS, QUESTION_ERRORS, answers
 from query import QuestionError
 from telemetry import NowNs
 
@@ -79,7 +81,7 @@ def _add_alerts(router: APIRouter, desk: AlertDesk) -> None:
     @router.get(
         "/alerts",
         response_model=models.OpenAlerts,
-        responses={**answers(ALERTS_EXAMPLE), **QUESTION_ERRORS},
+        responses={**answers(ALERTS_EXAMPLE), **PAGE_ERRORS},
         summary="What is pending, firing or without data now",
     )
     async def alerts(parameters: Annotated[OpenAlertsParameters, QueryParameters()]) -> Response:
@@ -87,6 +89,7 @@ def _add_alerts(router: APIRouter, desk: AlertDesk) -> None:
 
         Try `GET /api/v1/alerts?state=firing`.
         """
+        place = place_of(parameters)
         known = await desk.open_alerts()
         found = [
             one
@@ -98,12 +101,13 @@ def _add_alerts(router: APIRouter, desk: AlertDesk) -> None:
         ]
         firing = sum(map(documents.is_firing, known))
         report = await desk.report()
-        return json_response(documents.open_alerts_document(found, found[: parameters.limit], firing, report))
+        page = page_of(found, gravity_of, parameters, place)
+        return json_response(documents.open_alerts_document(found, page, firing, report))
 
     @router.get(
         "/alerts/history",
         response_model=models.AlertHistory,
-        responses={**answers(HISTORY_EXAMPLE), **QUESTION_ERRORS},
+        responses={**answers(HISTORY_EXAMPLE), **PAGE_ERRORS},
         summary="Every change of an alert",
     )
     async def history(parameters: Annotated[AlertHistoryParameters, QueryParameters()]) -> Response:
@@ -113,7 +117,7 @@ def _add_alerts(router: APIRouter, desk: AlertDesk) -> None:
         """
         found = await desk.history(
             parameters.limit + 1,
-            before=None if parameters.before is None else history_key(parameters.before),
+            before=None if parameters.cursor is None else history_key(parameters.cursor),
             since_s=parameters.start or 0,
             until_s=parameters.end,
             rule_id=parameters.rule,
@@ -140,16 +144,16 @@ def _add_alerts(router: APIRouter, desk: AlertDesk) -> None:
     @router.get(
         "/alert-notifications",
         response_model=models.AlertDeliveries,
-        responses={**answers(NOTIFICATIONS_EXAMPLE), **QUESTION_ERRORS},
+        responses={**answers(NOTIFICATIONS_EXAMPLE), **PAGE_ERRORS},
         summary="What was told to which channel, and whether it arrived",
     )
     async def deliveries(parameters: Annotated[AlertDeliveriesParameters, QueryParameters()]) -> Response:
         """Latest first, a page at a time. Try `GET /api/v1/alert-notifications?limit=20`."""
-        before = None if parameters.before is None else delivery_key(parameters.before)
+        before = None if parameters.cursor is None else delivery_key(parameters.cursor)
         found = await desk.deliveries(parameters.limit + 1, before=before, channel=parameters.channel)
         shown = found[: parameters.limit]
-        next_ = ".".join(map(str, shown[-1].key)) if len(found) > len(shown) else None
-        return json_response({"items": [documents.delivery_document(one) for one in shown], "next": next_})
+        cursor = cursor_of(shown[-1].key) if len(found) > len(shown) else None
+        return json_response({"items": [documents.delivery_document(one) for one in shown], "next_cursor": cursor})
 
 
 def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
@@ -158,13 +162,14 @@ def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
     @router.get(
         "/alert-rules",
         response_model=models.AlertRules,
-        responses={**answers(RULES_EXAMPLE), **QUESTION_ERRORS},
+        responses={**answers(RULES_EXAMPLE), **PAGE_ERRORS},
         summary="All alert rules",
     )
-    async def rules(parameters: Annotated[NoParameters, QueryParameters()]) -> Response:
+    async def rules(parameters: Annotated[PageParameters, QueryParameters()]) -> Response:
         """Those that were written and the built-in ones, those that are turned off included."""
-        report = await desk.report()
-        return json_response({"items": [documents.rule_document(one, report) for one in await desk.rules.rules()]})
+        place, report = place_of(parameters), await desk.report()
+        shown, cursor = page_of(await desk.rules.rules(), lambda one: (one.rule.rule_id,), parameters, place)
+        return json_response({"items": [documents.rule_document(one, report) for one in shown], "next_cursor": cursor})
 
     @router.post("/alert-rules", status_code=201, response_model=models.AlertRule, summary="Add a rule", **changes)
     async def create(rule: Rule, parameters: Annotated[NoParameters, QueryParameters()]) -> Response:
@@ -229,14 +234,16 @@ def _add_silences(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
     @router.get(
         "/silences",
         response_model=models.AlertSilences,
-        responses={**answers(SILENCES_EXAMPLE), **QUESTION_ERRORS},
+        responses={**answers(SILENCES_EXAMPLE), **PAGE_ERRORS},
         summary="Silences and maintenance windows",
     )
-    async def silences(parameters: Annotated[NoParameters, QueryParameters()]) -> Response:
+    async def silences(parameters: Annotated[PageParameters, QueryParameters()]) -> Response:
         """Those that have not ended, also those that have not begun."""
-        now_s = now_ns() / _NS_PER_S
+        place, now_s = place_of(parameters), now_ns() / _NS_PER_S
         found = await desk.silences.silences()
-        return json_response({"items": [documents.silence_document(one, now_s) for one in found]})
+        shown, cursor = page_of(found, lambda one: (one.ends_s, one.silence_id), parameters, place)
+        items = [documents.silence_document(one, now_s) for one in shown]
+        return json_response({"items": items, "next_cursor": cursor})
 
     @router.post("/silences", status_code=201, response_model=models.AlertSilence, summary="Add a silence", **changes)
     async def add(request: models.SilenceRequest, parameters: Annotated[NoParameters, QueryParameters()]) -> Response:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from alerting.notification import Severity, Told
-from api.models import Count, Document, Seconds, Time
+from api.models import Count, Document, NextCursor, Seconds, Time
 
 
 class AlertChannel(Document):
@@ -34,6 +34,7 @@ class AlertChannels(Document):
     """All channels, in the order of the settings."""
 
     items: list[AlertChannel]
+    next_cursor: NextCursor
 
 
 class AlertChannelTest(Document):

@@ -16,8 +16,10 @@ from alerting.channels.desk import ChannelDesk, ChannelState, TooManyTestsError,
 from api import channel_models as models
 from api.alert_documents import moment
 from api.documents import Json, json_response
+from api.examples import NEXT_CURSOR
+from api.paging import PageParameters, page_of, place_of
 from api.parameters import NoParameters, refuse_repeats
-from api.responses import CHANGE_ERRORS, QUESTION_ERRORS, Responses, answers
+from api.responses import CHANGE_ERRORS, PAGE_ERRORS, Responses, answers
 
 CHANNELS_EXAMPLE: Final[dict[str, Any]] = {
     "items": [
@@ -35,7 +37,8 @@ CHANNELS_EXAMPLE: Final[dict[str, Any]] = {
             "last_failed": "2026-11-20T03:12:00.000Z",
             "last_failed_reason": "it answered 403: the message was refused",
         }
-    ]
+    ],
+    "next_cursor": NEXT_CURSOR,
 }
 TEST_EXAMPLE: Final[dict[str, Any]] = {
     "notification_id": "test-5f0c4a1de8a5b1c2",
@@ -58,15 +61,17 @@ def build_channel_router(desk: ChannelDesk) -> APIRouter:
     @router.get(
         "/alert-channels",
         response_model=models.AlertChannels,
-        responses={**answers(CHANNELS_EXAMPLE), **QUESTION_ERRORS},
+        responses={**answers(CHANNELS_EXAMPLE), **PAGE_ERRORS},
         summary="Where notifications go, and how deliveries stand",
     )
-    async def channels(parameters: Annotated[NoParameters, QueryParameters()]) -> Response:
+    async def channels(parameters: Annotated[PageParameters, QueryParameters()]) -> Response:
         """Channels are set in `MODELWATCH_ALERTS__CHANNELS`; their targets are secrets and told nowhere.
 
         Try `GET /api/v1/alert-channels`.
         """
-        return json_response({"items": [_document(state) for state in await desk.channels()]})
+        numbered = list(enumerate(await desk.channels()))
+        shown, cursor = page_of(numbered, lambda one: (one[0],), parameters, place_of(parameters))
+        return json_response({"items": [_document(state) for _, state in shown], "next_cursor": cursor})
 
     @router.post(
         "/alert-channels/{name}/test",

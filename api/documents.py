@@ -6,6 +6,7 @@ that they fit `api/models.py` is what the tests hold.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -22,25 +23,27 @@ def json_response(document: Json, status: int = 200) -> Response:
     return Response(orjson.dumps(document), status, media_type="application/json")
 
 
-def services_document(answer: ServicesAnswer) -> Json:
-    """Return `models.Services`."""
+def services_document(answer: ServicesAnswer, items: Sequence[ServiceSummary], next_cursor: str | None) -> Json:
+    """Return `models.Services`; `items` are those of the page."""
     return {
         "start": rfc_3339(answer.start_s),
         "end": rfc_3339(answer.end_s),
-        "items": [_service(item) for item in answer.items],
+        "items": [_service(item) for item in items],
+        "next_cursor": next_cursor,
         "total": {**_total(answer.total), "apdex": answer.total.apdex},
     }
 
 
-def red_document(answer: RedAnswer) -> Json:
-    """Return `models.Red`."""
+def red_document(answer: RedAnswer, items: Sequence[RedSeries], next_cursor: str | None) -> Json:
+    """Return `models.Red`; `items` are those of the page."""
     times: dict[int, str] = {}
     return {
         "start": rfc_3339(answer.start_s),
         "end": rfc_3339(answer.end_s),
         "step_s": answer.step_s,
         "source": answer.source,
-        "items": [_series(item, times) for item in answer.items],
+        "items": [_series(item, times) for item in items],
+        "next_cursor": next_cursor,
     }
 
 

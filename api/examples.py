@@ -18,6 +18,8 @@ _TOTAL: Final = {
     "p99_s": 2.31,
 }
 
+NEXT_CURSOR: Final = "WyI5ZjJhYzQwMWI3ZGUiLFtdLFsiY2h1cm4iXV0="
+
 SERVICES_EXAMPLE: Final[dict[str, Any]] = {
     "start": "2026-11-22T09:55:00Z",
     "end": "2026-11-22T10:00:00Z",
@@ -43,6 +45,7 @@ SERVICES_EXAMPLE: Final[dict[str, Any]] = {
         }
     ],
     "total": {**_TOTAL, "apdex": 0.91},
+    "next_cursor": NEXT_CURSOR,
 }
 
 RED_EXAMPLE: Final[dict[str, Any]] = {
@@ -62,6 +65,7 @@ RED_EXAMPLE: Final[dict[str, Any]] = {
             "total": _TOTAL,
         }
     ],
+    "next_cursor": NEXT_CURSOR,
 }
 
 PIPELINE_EXAMPLE: Final[dict[str, Any]] = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from api.examples import NEXT_CURSOR
+
 METRIC_EXAMPLE: Final[dict[str, Any]] = {
     "start": "2026-11-22T09:00:00Z",
     "end": "2026-11-22T09:02:00Z",
@@ -21,4 +23,5 @@ METRIC_EXAMPLE: Final[dict[str, Any]] = {
             ],
         }
     ],
+    "next_cursor": NEXT_CURSOR,
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from api.models import Count, Document, Time
+from api.models import Count, Document, NextCursor, Time
 from query import Aggregation
 from telemetry.metric_series import MetricType
 
@@ -32,6 +32,7 @@ class Metrics(Document):
     end: Time
     is_complete: bool = Field(description="Whether all are listed; there is a limit.")
     items: list[MetricKnown]
+    next_cursor: NextCursor
 
 
 class MetricPoint(Document):
@@ -62,3 +63,4 @@ class Metric(Document):
     type: MetricType | None
     aggregation: Aggregation
     items: list[MetricValues]
+    next_cursor: NextCursor

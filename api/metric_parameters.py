@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
+from api.paging import PageParameters
 from api.parameters import Duration, End, Service, Time, comma_separated
 from query import Aggregation, MetricFilter
 from telemetry.metric_series import MetricType
@@ -39,7 +40,7 @@ _WHERE_SCHEMA: Final = {
 }
 
 
-class MetricsParameters(BaseModel, extra="forbid"):
+class MetricsParameters(PageParameters, extra="forbid"):
     """The parameters of `/api/v1/metrics`."""
 
     name: str | None = Field(

@@ -18,9 +18,10 @@ from api.documents import json_response
 from api.metric_documents import metric_document, metrics_document
 from api.metric_examples import METRIC_EXAMPLE
 from api.metric_parameters import MetricsParameters
+from api.paging import Key, page_of, place_of
 from api.parameters import refuse_repeats
-from api.responses import QUESTION_ERRORS, answers
-from query import MetricQuery, nice_step_s
+from api.responses import PAGE_ERRORS, answers
+from query import MetricInfo, MetricQuery, nice_step_s
 from telemetry import NowNs
 
 _DEFAULT_RANGE_S: Final = 3_600
@@ -35,7 +36,7 @@ def build_metric_router(metrics: MetricQuery, now_ns: NowNs = time.time_ns) -> A
     @router.get(
         "/metrics",
         response_model=metric_models.Metric | metric_models.Metrics,
-        responses={**answers(METRIC_EXAMPLE), **QUESTION_ERRORS},
+        responses={**answers(METRIC_EXAMPLE), **PAGE_ERRORS},
         summary="Metrics over time, or which there are",
         tags=["Metrics"],
     )
@@ -47,15 +48,26 @@ def build_metric_router(metrics: MetricQuery, now_ns: NowNs = time.time_ns) -> A
         """
         end_s = now_ns() // _NS_PER_S + 1 if parameters.end is None else parameters.end
         start_s = max(end_s - _DEFAULT_RANGE_S, 0) if parameters.start is None else parameters.start
+        place = place_of(parameters, times=3)
+        step_s = nice_step_s(end_s - start_s) if parameters.step is None else parameters.step
+        if place is not None:
+            start_s, end_s, step_s = place.times
         where = parameters.metric_filter()
         if parameters.name is None:
-            return json_response(metrics_document(await metrics.metrics(start_s, end_s, where)))
-        step_s = nice_step_s(end_s - start_s) if parameters.step is None else parameters.step
+            known = await metrics.metrics(start_s, end_s, where)
+            infos, cursor = page_of(known.items, _by_name, parameters, place, (start_s, end_s, step_s))
+            return json_response(metrics_document(known, infos, cursor))
         answer = await metrics.metric(start_s, end_s, step_s, where, parameters.group_by, parameters.aggregation)
-        if sum(len(item.values) for item in answer.items) > _INLINE_VALUES:
+        times = (answer.start_s, answer.end_s, answer.step_s)
+        items, cursor = page_of(answer.items, lambda item: tuple(item.labels.values()), parameters, place, times)
+        if sum(len(item.values) for item in items) > _INLINE_VALUES:
             return await anyio.to_thread.run_sync(
-                lambda: json_response(metric_document(answer)), abandon_on_cancel=True
+                lambda: json_response(metric_document(answer, items, cursor)), abandon_on_cancel=True
             )
-        return json_response(metric_document(answer))
+        return json_response(metric_document(answer, items, cursor))
 
     return router
+
+
+def _by_name(info: MetricInfo) -> Key:
+    return info.name, info.unit, info.type

@@ -18,6 +18,11 @@ Ratio = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
 
 
+NextCursor = Annotated[
+    str | None, Field(description="Ask with it as `cursor` for the page that follows; `null` at the end.")
+]
+
+
 class Document(BaseModel, extra="forbid"):
     """Base of all answers: exactly the fields described."""
 
@@ -85,6 +90,7 @@ class Services(Document):
     start: Time
     end: Time
     items: list[Service]
+    next_cursor: NextCursor
     total: ServiceTotal = Field(description="All services together, percentiles from the merged histograms.")
 
 
@@ -115,6 +121,7 @@ class Red(Document):
         description="Which answered: the live window, to the second, or the history."
     )
     items: list[Series]
+    next_cursor: NextCursor
 
 
 class Figure(Document):

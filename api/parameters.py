@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
+from api.paging import PageParameters
 from query import GroupBy, QuestionError, SeriesFilter
 
 _UNIT_S: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -148,7 +149,7 @@ class NoParameters(BaseModel, extra="forbid"):
     """The parameters of a route that has none, so that a mistaken one is not passed over."""
 
 
-class ServicesParameters(FilterParameters, extra="forbid"):
+class ServicesParameters(FilterParameters, PageParameters, extra="forbid"):
     """The parameters of `/api/v1/services`."""
 
     window: Duration = Field(
@@ -159,7 +160,7 @@ class ServicesParameters(FilterParameters, extra="forbid"):
     end: End = None
 
 
-class RedParameters(FilterParameters, extra="forbid"):
+class RedParameters(FilterParameters, PageParameters, extra="forbid"):
     """The parameters of `/api/v1/red`."""
 
     start: Time | None = Field(

@@ -76,7 +76,9 @@ def _message_of(error: Mapping[str, Any]) -> str:
 async def _question_out_of_bounds(request: Request, error: Exception) -> Response:
     assert isinstance(error, QuestionError)
     parameter = error.parameter.removesuffix("_s")
-    return problem(422, f"{parameter}: {error}", [ParameterError(parameter=parameter, message=str(error))])
+    # Not the question is at fault, but where its answer was left off: the list is to be asked for from the beginning.
+    status = 400 if parameter == "cursor" else 422
+    return problem(status, f"{parameter}: {error}", [ParameterError(parameter=parameter, message=str(error))])
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from api.documents import Json
 from api.parameters import rfc_3339
@@ -18,9 +19,17 @@ from query import (
 from telemetry import SeenInstance
 
 
-def resources_document(
-    answer: ResourcesAnswer, verdicts: Iterable[ServiceVerdicts], traffic: ServiceResources | None
-) -> Json:
+class ResourcePage(NamedTuple):
+    """What a page shows of an answer. All but the items is on the first page only."""
+
+    items: Sequence[Resource]
+    next_cursor: str | None
+    groups: Sequence[ResourceGroup] = ()
+    verdicts: Sequence[ServiceVerdicts] = ()
+    traffic: ServiceResources | None = None
+
+
+def resources_document(answer: ResourcesAnswer, page: ResourcePage) -> Json:
     """Return `resource_models.Resources`."""
     times = [rfc_3339(second) for second in range(answer.start_s, answer.end_s, answer.step_s)]
     return {
@@ -28,16 +37,21 @@ def resources_document(
         "end": rfc_3339(answer.end_s),
         "step_s": answer.step_s,
         "is_complete": answer.is_complete,
-        "items": [_resource(item, times) for item in answer.items],
-        "groups": [_group(group, times) for group in answer.groups],
-        "services": [_judged(item) for item in verdicts],
-        "traffic": None if traffic is None else _traffic(traffic),
+        "items": [_resource(item, times) for item in page.items],
+        "next_cursor": page.next_cursor,
+        "groups": [_group(group, times) for group in page.groups],
+        "services": [_judged(item) for item in page.verdicts],
+        "traffic": None if page.traffic is None else _traffic(page.traffic),
     }
 
 
-def instances_document(answer: InstancesAnswer) -> Json:
-    """Return `resource_models.Instances`."""
-    return {"since": rfc_3339(answer.since_s), "items": [_instance(seen) for seen in answer.items]}
+def instances_document(answer: InstancesAnswer, items: Sequence[SeenInstance], next_cursor: str | None) -> Json:
+    """Return `resource_models.Instances`; `items` are those of the page."""
+    return {
+        "since": rfc_3339(answer.since_s),
+        "items": [_instance(seen) for seen in items],
+        "next_cursor": next_cursor,
+    }
 
 
 def usage_document(usage: Usage) -> Json:

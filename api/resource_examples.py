@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from api.examples import NEXT_CURSOR
+
 _USAGE: Final = {
     "cpu_cores": 1.94,
     "cpu_limit_cores": 2.0,
@@ -80,6 +82,7 @@ RESOURCES_EXAMPLE: Final[dict[str, Any]] = {
             }
         ],
     },
+    "next_cursor": NEXT_CURSOR,
 }
 
 INSTANCES_EXAMPLE: Final[dict[str, Any]] = {
@@ -103,4 +106,5 @@ INSTANCES_EXAMPLE: Final[dict[str, Any]] = {
             "last_seen": "2026-11-22T09:59:41Z",
         }
     ],
+    "next_cursor": NEXT_CURSOR,
 }

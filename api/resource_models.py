@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from api.models import Count, Document, Seconds, Time
+from api.models import Count, Document, NextCursor, Seconds, Time
 from query import ResourceState, Status, VerdictKind
 from query.resources.answers import Match, ResourceKind
 
@@ -125,6 +125,7 @@ class Resources(Document):
     step_s: int = Field(ge=1)
     is_complete: bool = Field(description="Whether all are there; beyond the limit those that use least are left out.")
     items: list[ResourceFound]
+    next_cursor: NextCursor
     groups: list[Group] = Field(description="The same added up by `group_by`; none for `resource`.")
     services: list[ServiceJudged]
     traffic: Traffic | None = Field(description="Only when asked about one service.")
@@ -155,3 +156,4 @@ class Instances(Document):
 
     since: Time
     items: list[InstanceFound]
+    next_cursor: NextCursor

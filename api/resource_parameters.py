@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from api.paging import PageParameters
 from api.parameters import Duration, End, Service, Time
 from query import ResourceFilter, ResourceGrouping
 
 _LABEL: Final = 1_024
 
 
-class ResourcesParameters(BaseModel, extra="forbid"):
+class ResourcesParameters(PageParameters, extra="forbid"):
     """The parameters of `/api/v1/resources`."""
 
     service: str | None = Field(
@@ -61,7 +62,7 @@ class ResourcesParameters(BaseModel, extra="forbid"):
         return ResourceFilter(self.service, self.environment)
 
 
-class InstancesParameters(BaseModel, extra="forbid"):
+class InstancesParameters(PageParameters, extra="forbid"):
     """The parameters of `/api/v1/instances`."""
 
     service: Service = None

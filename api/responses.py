@@ -30,6 +30,11 @@ QUESTION_ERRORS: Final[Responses] = {
     },
 }
 
+PAGE_ERRORS: Final[Responses] = {
+    400: _problem("`cursor` is not the `next_cursor` of an answer to this question: begin again without it."),
+    **QUESTION_ERRORS,
+}
+
 CHANGE_ERRORS: Final[Responses] = {
     403: _problem("Whoever asks is no editor, or a web page of another origin asks."),
     404: _problem("There is nothing of this id."),

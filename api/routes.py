@@ -16,10 +16,11 @@ from starlette.responses import Response
 from api import documents, models
 from api.examples import PIPELINE_EXAMPLE, RED_EXAMPLE, SERVICES_EXAMPLE
 from api.figures import pipeline_document
+from api.paging import Key, page_of, place_of
 from api.parameters import PipelineParameters, RedParameters, ServicesParameters, refuse_repeats
 from api.pipeline_documents import system_document
-from api.responses import QUESTION_ERRORS, answers
-from query import Query, ResourceQuery, nice_step_s, with_bottlenecks
+from api.responses import PAGE_ERRORS, QUESTION_ERRORS, answers
+from query import Query, ResourceQuery, ServiceSummary, nice_step_s, severity_rank, with_bottlenecks
 from query.pipeline import PipelineQuery
 from telemetry import Counters, NowNs
 
@@ -41,7 +42,7 @@ def build_router(
     @router.get(
         "/services",
         response_model=models.Services,
-        responses={**answers(SERVICES_EXAMPLE), **QUESTION_ERRORS},
+        responses={**answers(SERVICES_EXAMPLE), **PAGE_ERRORS},
         summary="All services at a glance",
         tags=["RED"],
     )
@@ -52,15 +53,18 @@ def build_router(
 
         Try `GET /api/v1/services?window=15m`.
         """
-        answer = await query.services(parameters.window, parameters.series_filter(), parameters.end)
+        place = place_of(parameters, times=1)
+        end_s = parameters.end if place is None else place.times[0]
+        answer = await query.services(parameters.window, parameters.series_filter(), end_s)
         if parameters.end is None:
             answer = with_bottlenecks(answer, await resources.recent_verdicts())
-        return documents.json_response(documents.services_document(answer))
+        items, cursor = page_of(answer.items, _by_status, parameters, place, (answer.end_s,))
+        return documents.json_response(documents.services_document(answer, items, cursor))
 
     @router.get(
         "/red",
         response_model=models.Red,
-        responses={**answers(RED_EXAMPLE), **QUESTION_ERRORS},
+        responses={**answers(RED_EXAMPLE), **PAGE_ERRORS},
         summary="RED over time",
         tags=["RED"],
     )
@@ -74,12 +78,17 @@ def build_router(
         end_s = now_ns() // 1_000_000_000 + 1 if parameters.end is None else parameters.end
         start_s = max(end_s - _DEFAULT_RANGE_S, 0) if parameters.start is None else parameters.start
         step_s = nice_step_s(end_s - start_s) if parameters.step is None else parameters.step
+        place = place_of(parameters, times=3)
+        if place is not None:
+            start_s, end_s, step_s = place.times
         answer = await query.red(start_s, end_s, step_s, parameters.group_by, parameters.series_filter())
-        if sum(len(item.steps) for item in answer.items) > _INLINE_STEPS:
+        times = (answer.start_s, answer.end_s, answer.step_s)
+        items, cursor = page_of(answer.items, lambda item: tuple(item.labels.values()), parameters, place, times)
+        if sum(len(item.steps) for item in items) > _INLINE_STEPS:
             return await anyio.to_thread.run_sync(
-                lambda: documents.json_response(documents.red_document(answer)), abandon_on_cancel=True
+                lambda: documents.json_response(documents.red_document(answer, items, cursor)), abandon_on_cancel=True
             )
-        return documents.json_response(documents.red_document(answer))
+        return documents.json_response(documents.red_document(answer, items, cursor))
 
     @router.get(
         "/pipeline",
@@ -100,3 +109,7 @@ def build_router(
         return documents.json_response(document)
 
     return router
+
+
+def _by_status(summary: ServiceSummary) -> Key:
+    return severity_rank(summary.status), summary.service

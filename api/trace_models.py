@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from api.models import Count, Document, Seconds, Time
+from api.models import Count, Document, NextCursor, Seconds, Time
 
 Ids = str
 
@@ -56,7 +56,7 @@ class Traces(Document):
     start: Time
     end: Time
     items: list[KeptRequest]
-    next_cursor: str | None = Field(description="Ask with it as `cursor` for what follows; `null` at the end.")
+    next_cursor: NextCursor
     is_cut_short: bool = Field(
         description="Whether the search looked at as many spans as it may before the page was full; `next_cursor` goes "
         "on."

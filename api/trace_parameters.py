@@ -47,7 +47,9 @@ class TracesParameters(FilterParameters, extra="forbid"):
     )
     order: Literal["time", "duration"] = Field("time", description="The latest first, or the longest first.")
     limit: int = Field(50, ge=1, le=5_000, description="Most items of one page.", examples=[20])
-    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before.")
+    cursor: str | None = Field(
+        None, description="`next_cursor` of the page before, with the other parameters as they were."
+    )
 
     def trace_filter(self) -> TraceFilter:
         """Return the filter that these parameters describe."""

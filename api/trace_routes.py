@@ -17,7 +17,7 @@ from api import trace_models
 from api.documents import json_response
 from api.parameters import NoParameters, refuse_repeats
 from api.problems import problem
-from api.responses import CHANGE_ERRORS, QUESTION_ERRORS, answers
+from api.responses import CHANGE_ERRORS, PAGE_ERRORS, QUESTION_ERRORS, answers
 from api.trace_documents import trace_document, traces_document
 from api.trace_examples import TRACE_EXAMPLE, TRACES_EXAMPLE
 from api.trace_parameters import TracesParameters
@@ -35,7 +35,7 @@ def build_trace_router(traces: TraceQuery, now_ns: NowNs = time.time_ns) -> APIR
     @router.get(
         "/traces",
         response_model=trace_models.Traces,
-        responses={**answers(TRACES_EXAMPLE), **QUESTION_ERRORS},
+        responses={**answers(TRACES_EXAMPLE), **PAGE_ERRORS},
         summary="Requests that were kept",
         tags=["Traces"],
     )

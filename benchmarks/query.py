@@ -87,7 +87,7 @@ async def _live_rows(query: Query, clock: _Clock, next_second: Callable[[], Awai
     rows += await _costs("services over 5 min, live", lambda: query.services(LIVE_S), next_second)
     answer = await query.red(clock.now_s + 1 - LIVE_S, clock.now_s + 1, 1)
     began = time.perf_counter()
-    body = json_response(red_document(answer)).body
+    body = json_response(red_document(answer, answer.items, None)).body
     rows.append({"name": "red as JSON", "value": _ms_since(began), "unit": "ms"})
     rows.append({"name": "red as JSON, size", "value": len(body) / 1_000, "unit": "KB"})
     return rows

@@ -18,6 +18,7 @@ from query.answers import (
 )
 from query.blocks import nice_step_s
 from query.component import Query
+from query.health import severity_rank
 from query.metric_answers import Aggregation, MetricAnswer, MetricInfo, MetricsAnswer, MetricValues
 from query.metric_component import MetricQuery
 from query.overflow import OVERFLOW
@@ -103,5 +104,6 @@ __all__ = [
     "VerdictsAnswer",
     "WindowTotals",
     "nice_step_s",
+    "severity_rank",
     "with_bottlenecks",
 ]

@@ -59,6 +59,8 @@ def _ask_and_write(client: Client, topic: Topic, options: argparse.Namespace, ou
         out.write(text)
         out.flush()
         if not options.watch:
+            if cursor := document.get("next_cursor"):
+                print(f"modelwatch: there is more: ask for it with --cursor '{cursor}'", file=sys.stderr)
             return
         time.sleep(options.watch)
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from api.alert_parameters import AlertHistoryParameters, OpenAlertsParameters
 from api.metric_parameters import MetricsParameters
+from api.paging import PageParameters
 from api.parameters import NoParameters, RedParameters, ServicesParameters
 from api.resource_parameters import InstancesParameters, ResourcesParameters
 from api.trace_parameters import TracesParameters
@@ -109,13 +110,13 @@ TOPICS: Final[Mapping[str, Topic]] = {
     "alert-rules": Topic(
         "/api/v1/alert-rules",
         "the rules of alerts that hold",
-        NoParameters,
+        PageParameters,
         ("rule_id", "signal", "warning", "critical", "window_s", "for_s", "is_enabled", "name", "failure"),
     ),
     "silences": Topic(
         "/api/v1/silences",
         "what is silenced, until when",
-        NoParameters,
+        PageParameters,
         ("silence_id", "scope", "starts", "ends", "by"),
     ),
     "pipeline": Topic(
