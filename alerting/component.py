@@ -78,6 +78,10 @@ class Alerting:
         counters.observe("alerting_firing", lambda: evaluator.firing_count if keeper.leader else 0)
         counters.observe("alerting_round_seconds", lambda: evaluator.report.round_s if keeper.leader else 0)
 
+    def use(self, settings: AlertingSettings) -> None:
+        """Tell as often as these settings say from now on."""
+        self._evaluator.use(settings)
+
     async def start(self) -> None:
         """Begin to evaluate, or to wait for one's turn."""
         if self._tasks:

@@ -76,6 +76,10 @@ class Evaluator:
         self.report = Report()
         self.forget()
 
+    def use(self, settings: AlertingSettings) -> None:
+        """Tell as often as these settings say from the next round on."""
+        self._settings = settings
+
     def forget(self) -> None:
         """Read everything from the database again in the next round: another process may have changed it."""
         self._is_loaded = False

@@ -29,11 +29,13 @@ from api.metric_routes import build_metric_router
 from api.resource_routes import build_resource_router
 from api.routes import build_router
 from api.security_schemes import describe_security
+from api.setting_routes import build_setting_router
 from api.settings import ApiSettings
 from api.trace_routes import build_trace_router
 from query import MetricQuery, Query, ResourceQuery, TraceQuery
 from query.pipeline import PipelineQuery
 from telemetry import Counters, NowNs
+from tuning.desk import TuningDesk
 
 VERSION: Final = "0.1.0"
 _DESCRIPTION: Final = (
@@ -54,11 +56,12 @@ def build(
     channels: ChannelDesk | None = None,
     pipeline: PipelineQuery | None = None,
     traces: TraceQuery | None = None,
+    tuning: TuningDesk | None = None,
 ) -> FastAPI:
     """Return the app. `checks` are what `/readyz` reports by name; pages may be mounted onto the app afterwards.
 
     Without `alerts` there are no routes of alerts, without `channels` none of where those go,
-    without `traces` none of single requests.
+    without `traces` none of single requests, without `tuning` none of settings.
     """
     app = FastAPI(title="ModelWatch", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit)
@@ -73,6 +76,8 @@ def build(
         app.include_router(build_alert_router(alerts, now_ns))
     if channels is not None:
         app.include_router(build_channel_router(channels))
+    if tuning is not None:
+        app.include_router(build_setting_router(tuning))
     _add_health(app, settings, counters, checks, Watched(settings, query, resources, alerts, now_ns))
 
     add_live(app, settings, counters)

@@ -66,7 +66,8 @@ def mount(
     _keep_to_the_pages(dash)
     dash.init_app(app)
     dash.layout = Layout(pages, settings, base_path)
-    answering = Answering(pages, settings, sources.now_ns, _bar(FilterChoices(sources.query), news))
+    bar = _bar(FilterChoices(sources.query), news)
+    answering = Answering(pages, settings, sources.now_ns, bar, sources.refresh_interval_s)
     callbacks.register(dash, pages, answering)
     if settings.is_push_enabled:
         push = PushRoute(answering, settings, sources.counters, sources.now_ns, may_connect)

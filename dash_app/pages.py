@@ -6,7 +6,7 @@ A page is a folder with one function that makes its `Page`; see "Add a page" in 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from alerting.channels.desk import ChannelDesk
@@ -19,6 +19,7 @@ from dash_app.shell.page import Page
 from query import Query, ResourceQuery, TraceQuery
 from query.pipeline import PipelineQuery
 from telemetry import Counters, NowNs
+from tuning.desk import TuningDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class Sources:
     pipeline: PipelineQuery | None = None
     traces: TraceQuery | None = None
     settings: Sequence[KnownSetting] = ()
+    tuning: TuningDesk | None = None
+    """Without it no setting can be changed on the page."""
+    refresh_interval_s: Callable[[], float] | None = None
+    """How often open pages are updated now, where that may change."""
 
 
 def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...]:
@@ -51,5 +56,5 @@ def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...
     if sources.pipeline is not None:
         pages.append(pipeline.page(sources.pipeline))
     if sources.settings:
-        pages.append(configuration.page(sources.settings, sources.now_ns))
+        pages.append(configuration.page(sources.settings, sources.tuning, sources.now_ns))
     return tuple(pages if news is None else [with_marks(page, news) for page in pages])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from otlp_receiver.settings import ReceiverSettings
     from storage.history import SqlHistory
     from storage.ports import LiveFeed
+    from tuning.component import Tuning
 
 Part = Literal["receiver", "processor", "web", "alerts", "containers", "exporter"]
 
@@ -35,6 +36,8 @@ class Assembly:
     components: list[Component] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
     listeners: dict[str, Callable[[], str]] = field(default_factory=dict)
+    tuning: Tuning[Settings] | None = None
+    """What tells parts of settings that are changed while they run; in processes with the database."""
 
     def add(self, component: Any) -> Any:
         """Append a component, to be started after those before it."""
@@ -44,6 +47,11 @@ class Assembly:
     async def read_figures(self) -> Figures:
         """Return what the counters and gauges of this process read now."""
         return self.counters.figures()
+
+    def tune(self, part_of: Callable[[Settings], Any], use: Callable[[Any], None]) -> None:
+        """Have `use` called with a part of the settings whenever somebody changes it."""
+        if self.tuning is not None:
+            self.tuning.listen(part_of, use)
 
     def addresses(self) -> dict[str, str]:
         """Return where the started components listen, by name."""
@@ -62,6 +70,9 @@ def assemble(parts: frozenset[Part], settings: Settings, role: str = "up") -> As
         from modelwatch.own_report import add_reporter
 
         add_reporter(made, settings, history, role)
+        from modelwatch.tunables import add_tuning
+
+        add_tuning(made, settings, history)
         live = made.add(_live_feed(settings, made.counters, parts))
     intake = _add_processor(made, settings, history, live) if history and live and "processor" in parts else None
     consumer: Consumer | None = None
@@ -86,6 +97,7 @@ def assemble(parts: frozenset[Part], settings: Settings, role: str = "up") -> As
         )
     if history and live and parts & {"alerts", "web"}:
         asking = _questions(settings, history, live)
+        made.tune(lambda now: now.query, asking.query.use)
         if "alerts" in parts:
             _add_alerts(made, settings, history, asking)
         if "web" in parts:
@@ -163,8 +175,10 @@ def _add_processor(made: Assembly, settings: Settings, history: SqlHistory, live
 
     declare_series(made.counters, "processor")
     upkeep = made.add(build_upkeep(settings.storage, history, made.counters))
+    made.tune(lambda now: now.storage, upkeep.use)
     made.checks["clock"] = upkeep.clock.check
     intake = made.add(build_intake(settings.processor, history, live, made.counters))
+    made.tune(lambda now: now.processor, intake.use)
     report = made.add(ProgressReport(settings.processor, intake, build_ingest_progress(history)))
     made.counters.observe("processor_lag_s", lambda: report.lag_ms / 1e3)
     if settings.broker_url:
@@ -252,6 +266,7 @@ def _add_alerts(made: Assembly, settings: Settings, history: SqlHistory, asking:
     made.add(ChannelCheck(channels))
     store, progress = build_alert_store(history), build_ingest_progress(history)
     alerting = made.add(build_alerting(settings.alerts, store, progress, asking, channels, made.counters))
+    made.tune(lambda now: now.alerts, alerting.use)
     made.checks["alerts"] = alerting.check
 
 

@@ -19,14 +19,14 @@ from telemetry import Component, Counters
 def build_canary(
     settings: Settings, query: Query, counters: Counters, receiver: Callable[[], str] | None
 ) -> list[Component]:
-    """Return the sender and the canary, or nothing where it is turned off or has nobody to send to.
+    """Return the sender and the canary, or nothing where it has nobody to send to; one that is turned off is silent.
 
     `receiver` returns host and port of OTLP/HTTP in this process once it listens.
     """
     own = settings.self_watch
     # A receiver that asks for client certificates takes nothing without one.
     is_own = receiver is not None and not own.canary_endpoint and not settings.receiver.tls_client_ca_file
-    if not own.canary_is_enabled or not (own.canary_endpoint or is_own):
+    if not (own.canary_endpoint or is_own):
         return []
     headers = headers_of(own.canary_headers.get_secret_value()) or (_own_key(settings) if is_own else {})
     sender = TraceSender(

@@ -26,7 +26,6 @@ class LogSettings(BaseModel, frozen=True, extra="forbid"):
 def configure(settings: LogSettings, **fields: int) -> None:
     """Send our own and the libraries' logs through one chain to standard error, each line with these `fields`."""
     is_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
-    level = getattr(logging, settings.level.upper())
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -47,7 +46,6 @@ def configure(settings: LogSettings, **fields: int) -> None:
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -57,9 +55,15 @@ def configure(settings: LogSettings, **fields: int) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
+    logging.getLogger().handlers[:] = [handler]
+    set_level(settings)
+
+
+def set_level(settings: LogSettings) -> None:
+    """Log from this level on; also later, while everything runs."""
+    level = getattr(logging, settings.level.upper())
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+    logging.getLogger().setLevel(level)
     # pika logs every step of each connection attempt; the connection reports what matters itself.
     logging.getLogger("pika").setLevel(max(level, logging.CRITICAL))
     # grpcio logs metadata that it cannot decode, value and all, which may be a key; any stranger can make it do so.

@@ -27,6 +27,7 @@ from rabbit_exporter.settings import RabbitExporterSettings
 from rabbitmq.settings import RabbitSettings
 from self_watch.settings import SelfWatchSettings
 from storage.settings import StorageSettings
+from tuning.settings import TuningSettings
 
 
 def _split_commas(value: Any) -> Any:
@@ -94,6 +95,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     access: AccessSettings = AccessSettings()
     dash: DashSettings = DashSettings()
     self_watch: SelfWatchSettings = SelfWatchSettings()
+    tuning: TuningSettings = TuningSettings()
     demo: DemoSettings = DemoSettings()
     client: ClientSettings = ClientSettings()
 

@@ -24,14 +24,17 @@ from modelwatch.known_settings import known_settings
 from modelwatch.settings import Settings
 from query import Query, TraceQuery
 from query.pipeline import PipelineQuery
+from self_watch.canary import Canary
 from self_watch.roll_call import RollCall
 from storage.component import (
     build_access_store,
     build_alert_store,
     build_pipeline_course,
     build_process_reports,
+    build_setting_changes,
 )
 from storage.history import SqlHistory
+from tuning.desk import TuningDesk
 
 
 def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Asking) -> None:
@@ -42,6 +45,7 @@ def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Ask
     traces = TraceQuery(settings.query, query, history)
     desk = AlertDesk(settings.alerts, build_alert_store(history), asking)
     channels = ChannelDesk(settings.alerts, build_alert_store(history).outbox)
+    tuning = TuningDesk(made.tuning, build_setting_changes(history)) if made.tuning is not None else None
     app = build_api(
         settings.api,
         query,
@@ -53,6 +57,7 @@ def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Ask
         channels=channels,
         pipeline=pipeline,
         traces=traces,
+        tuning=tuning,
     )
     sources = Sources(
         query,
@@ -62,6 +67,8 @@ def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Ask
         counters=made.counters,
         pipeline=pipeline,
         traces=traces,
+        tuning=tuning,
+        refresh_interval_s=lambda: made.tuning.current.dash.refresh_interval_s if made.tuning else 1.0,
         settings=known_settings(settings, os.environ),
     )
     api = settings.api
@@ -107,3 +114,5 @@ def _add_self_watch(made: Assembly, settings: Settings, history: SqlHistory, que
     receiver = made.listeners.get("otlp_http")
     for component in build_canary(settings, query, made.counters, receiver):
         made.add(component)
+        if isinstance(component, Canary):
+            made.tune(lambda now: now.self_watch, component.use)

@@ -59,7 +59,7 @@ def build(
         )
         return GroupCommit(reading, history, live, counters, run_in_worker=run_in_worker)
 
-    return Intake(settings, live, counters, make_group_commit)
+    return Intake(settings, live, counters, make_group_commit, keeper)
 
 
 def build_decoder(settings: ProcessorSettings, keeper: TraceKeeper | None = None) -> SpanDecoder:

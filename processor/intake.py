@@ -15,6 +15,7 @@ import structlog
 
 from processor.group_commit import GroupCommit, RunInWorker
 from processor.settings import ProcessorSettings
+from processor.trace_keeper import TraceKeeper
 from processor.waiting_room import Waiting, WaitingRoom
 from storage.ports import LiveFeed
 from telemetry import Batch, Counters, ModelWatchError, RetryableError, Signal
@@ -41,12 +42,18 @@ class Intake:
         live: LiveFeed,
         counters: Counters,
         make_group_commit: Callable[[RunInWorker], GroupCommit],
+        keeper: TraceKeeper,
     ) -> None:
         self._settings = settings
         self._live = live
         self._counters = counters
         self._make_group_commit = make_group_commit
+        self._keeper = keeper
         self._committer: asyncio.Task[None] | None = None
+
+    def use(self, settings: ProcessorSettings) -> None:
+        """Keep as many spans for traces as these settings say from now on."""
+        self._keeper.use(settings.traces)
 
     async def start(self) -> None:
         """Begin to take batches. What an earlier process stored may be missing from the live feed: it starts over."""

@@ -34,16 +34,25 @@ class TraceKeeper:
     """Chooses; remembers what is left of the budget and which traces are of interest. For one thread at a time."""
 
     def __init__(self, settings: TraceSettings, text_limit_chars: int, now_ns: NowNs) -> None:
-        self._is_enabled = settings.is_enabled
         self._text_limit_chars = text_limit_chars
         self._now_ns = now_ns
+        self._wanted = settings
+        self._take(settings)
+        self._interesting: dict[int, None] = {}  # hashes of trace ids, oldest first
+        self._sorted: NDArray[np.uint64] | None = None
+
+    def use(self, settings: TraceSettings) -> None:
+        """Keep as much as these settings say from the next batch on; from any thread."""
+        self._wanted = settings
+
+    def _take(self, settings: TraceSettings) -> None:
+        self._settings = settings
+        self._is_enabled = settings.is_enabled
         self._details = SpanDetails(settings)
         self._level = SampleLevel(settings.max_spans_per_s)
         self._quotas = RouteQuotas(settings.max_errors_per_route, settings.max_slow_per_route)
         self._spans_left = Budget(settings.max_spans_per_s, _BURST_S)
         self._bytes_left = Budget(settings.max_bytes_per_s, _BURST_S)
-        self._interesting: dict[int, None] = {}  # hashes of trace ids, oldest first
-        self._sorted: NDArray[np.uint64] | None = None
 
     @property
     def ratio(self) -> float:
@@ -52,6 +61,8 @@ class TraceKeeper:
 
     def keep(self, seen: SeenSpans) -> list[KeptSpan]:
         """Return the records of those that are kept, of all spans of a batch."""
+        if (wanted := self._wanted) is not self._settings:
+            self._take(wanted)
         if not self._is_enabled or not seen.trace_ids:
             return []
         now_ns = self._now_ns()

@@ -50,6 +50,11 @@ class Query:
         self._breakdowns: SharedAnswers[BreakdownAnswer] = SharedAnswers()
         self._latency: SharedAnswers[LatencyAnswer] = SharedAnswers()
 
+    def use(self, settings: QuerySettings) -> None:
+        """Judge by these thresholds and keep to these limits from now on; caches stay as large as they are."""
+        self._settings = settings
+        self._derivation.use(settings)
+
     async def services(
         self, window_s: int, where: SeriesFilter = _EVERY_SERIES, end_s: int | None = None
     ) -> ServicesAnswer:

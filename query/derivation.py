@@ -74,6 +74,10 @@ class Derivation:
         self._settings = settings
         self.cache = CellCache(settings.cached_cells)
 
+    def use(self, settings: QuerySettings) -> None:
+        """Read as many points as these settings allow from now on."""
+        self._settings = settings
+
     async def cells(
         self, source: Source, blocks: Sequence[Block], group_by: tuple[GroupBy, ...], where: SeriesFilter
     ) -> list[Cells]:

@@ -39,7 +39,10 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
         "the smallest beyond it are added up into one named otel.metric.overflow.",
     )
     max_points: int = Field(
-        3_000_000, ge=1_000, description="The most stored points (series times buckets) that one question may read."
+        3_000_000,
+        ge=1_000,
+        le=10**12,
+        description="The most stored points (series times buckets) that one question may read.",
     )
     max_metric_values: int = Field(
         200_000, ge=1_000, description="The most values (groups times steps) that one answer about a metric holds."
@@ -61,11 +64,13 @@ class QuerySettings(BaseModel, frozen=True, extra="forbid"):
     health_min_calls: int = Field(
         20,
         ge=1,
+        le=10**9,
         description="Calls in the health window below which latency is not judged; below 20, one slow call is the P95.",
     )
     health_min_errors: int = Field(
         3,
         ge=1,
+        le=10**9,
         description="Errors in the health window below which the error rate is not judged; a model that is seldom "
         "called and always fails is not an unlucky call or two.",
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -20,6 +20,7 @@ from self_watch.canary_span import canary_request
 from self_watch.settings import SelfWatchSettings
 from telemetry import Counters, ModelWatchError, NowNs, SpanKind
 from telemetry.conventions import CANARY_SERVICE_NAME
+from telemetry.counters import GaugeName
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +30,11 @@ Send = Callable[[bytes], Awaitable[None]]
 _NS_PER_S: Final = 1_000_000_000
 _LOOK_EVERY_S: Final = 0.1
 _KEPT_S: Final = 300
+_MOST_KEPT: Final = 2 * _KEPT_S + 2
+"""One a second is the most that settings allow, and each may stand for some that were not sent."""
 _CANARIES: Final = SeriesFilter(service_name=CANARY_SERVICE_NAME, span_kinds=frozenset({SpanKind.CANARY}))
 _GROUP_BY: Final = ("service", "instance")
+_GAUGES: Final[Sequence[GaugeName]] = ("canary_last_s", "canary_p50_s", "canary_p95_s")
 
 
 class Canary:
@@ -51,17 +55,25 @@ class Canary:
         self._instance = instance
         self._counters = counters
         self._now_ns = now_ns
-        self._measured: deque[tuple[int, float]] = deque(maxlen=2 * int(_KEPT_S / settings.canary_interval_s) + 2)
+        self._measured: deque[tuple[int, float]] = deque(maxlen=_MOST_KEPT)
         self._last_s = 0.0
         self._sent_ns: deque[int] = deque(maxlen=1_000)
         self._task: asyncio.Task[None] | None = None
+        self._is_changed = asyncio.Event()
         self._under_way_ns: int | None = None
         self._is_observed = False
         for name in ("canary_sent_spans", "canary_seen_spans", "canary_lost_spans"):
             counters.declare(name)
 
+    def use(self, settings: SelfWatchSettings) -> None:
+        """Send as often as these settings say, or not at all, from now on."""
+        self._settings = settings
+        self._is_changed.set()
+        if not settings.canary_is_enabled:
+            self._forget()
+
     async def start(self) -> None:
-        """Begin to send."""
+        """Begin to send, unless it is turned off."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="canary")
 
@@ -100,11 +112,21 @@ class Canary:
         loop = asyncio.get_running_loop()
         while True:
             began_s = loop.time()
-            try:
-                await self.measure_once()
-            except Exception:
-                log.exception("the canary failed")
-            await asyncio.sleep(max(began_s + self._settings.canary_interval_s - loop.time(), _LOOK_EVERY_S))
+            self._is_changed.clear()
+            if self._settings.canary_is_enabled:
+                try:
+                    await self.measure_once()
+                except Exception:
+                    log.exception("the canary failed")
+            await self._pause(began_s + self._settings.canary_interval_s - loop.time())
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait for the time of the next one; while it is turned off, for a change."""
+        try:
+            async with asyncio.timeout(max(pause_s, _LOOK_EVERY_S) if self._settings.canary_is_enabled else None):
+                await self._is_changed.wait()
+        except TimeoutError:
+            pass
 
     async def _is_seen(self, end_ns: int) -> bool:
         """Tell whether the bucket of the span holds as many calls as were sent for it."""
@@ -115,6 +137,8 @@ class Canary:
         return sum(item.total.calls for item in ours) >= due > 0
 
     def _keep(self, waited_s: float) -> None:
+        if not self._settings.canary_is_enabled:
+            return  # it was turned off while one was under way
         self._measured += [(self._now_ns() // _NS_PER_S, one) for one in self._with_unsent(waited_s)]
         if not self._is_observed:
             # Before the first there is nothing to say, which is not 0.
@@ -122,6 +146,13 @@ class Canary:
             self._counters.observe("canary_last_s", lambda: max(self._last_s, self._waiting_s()))
             self._counters.observe("canary_p50_s", lambda: self._quantile(0.5))
             self._counters.observe("canary_p95_s", lambda: self._quantile(0.95))
+
+    def _forget(self) -> None:
+        """Say nothing any more: what was measured is not how it is."""
+        self._measured.clear()
+        self._is_observed = False
+        for name in _GAUGES:
+            self._counters.forget(name)
 
     def _with_unsent(self, waited_s: float) -> list[float]:
         """Return a wait, and those of the spans that were due meanwhile and not sent, as this one was waited for.

@@ -19,6 +19,7 @@ from storage.ingest_progress import IngestProgress
 from storage.pipeline_course import PipelineCourse
 from storage.process_reports import ProcessReports
 from storage.redis_live_feed import RedisLiveFeed
+from storage.setting_changes import SettingChanges
 from storage.settings import StorageSettings
 from storage.upkeep import Upkeep
 from telemetry import Counters, NowNs, StartError
@@ -82,6 +83,11 @@ def build_pipeline_course(history: SqlHistory) -> PipelineCourse:
 def build_export_ledger(history: SqlHistory, target: str) -> ExportLedger:
     """Return how far the derived metrics of a target of forwarding are, in the database of `history`."""
     return ExportLedger(history.database, target)
+
+
+def build_setting_changes(history: SqlHistory) -> SettingChanges:
+    """Return where settings that were changed while running are kept, in the database of `history`."""
+    return SettingChanges(history.database)
 
 
 def build_in_process_live_feed(

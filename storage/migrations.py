@@ -20,6 +20,7 @@ from storage.pipeline_migration import PIPELINE_STEP
 from storage.schema import schema_version
 from storage.sql_views_migration import SQL_VIEWS_STEP
 from storage.trace_migration import TRACE_STEP
+from storage.tuning_migration import TUNING_STEP
 from telemetry import StartError
 
 log = structlog.get_logger(__name__)
@@ -191,6 +192,7 @@ STEPS: Final[Sequence[Step]] = (
     PIPELINE_STEP,
     EXPORT_STEP,
     SQL_VIEWS_STEP,
+    TUNING_STEP,
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 

@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 DAY_S = 86_400
+_LONGEST_S = 36_525 * DAY_S
 
 
 class StorageSettings(BaseModel, frozen=True, extra="forbid"):
@@ -21,6 +22,7 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
     points_retention_s: int = Field(
         2 * DAY_S,
         ge=60,
+        le=_LONGEST_S,
         description="Age in seconds at which the finest buckets are deleted; the next tier has them by then.",
     )
     medium_resolution_s: int = Field(
@@ -32,6 +34,7 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
     medium_retention_s: int = Field(
         35 * DAY_S,
         ge=60,
+        le=_LONGEST_S,
         description="Age in seconds at which the buckets of the second tier are deleted, "
         "but never before those of the finest.",
     )
@@ -41,6 +44,7 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
     coarse_retention_s: int = Field(
         730 * DAY_S,
         ge=60,
+        le=_LONGEST_S,
         description="Age in seconds at which the buckets of the third tier are deleted for good; "
         "never before those of the second.",
     )
@@ -61,11 +65,15 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
         20_000, ge=1, description="Most instances of all services that are remembered, the latest."
     )
     traces_retention_s: int = Field(
-        3 * DAY_S, ge=60, description="Age in seconds at which kept spans, of which traces are made, are deleted."
+        3 * DAY_S,
+        ge=60,
+        le=_LONGEST_S,
+        description="Age in seconds at which kept spans, of which traces are made, are deleted.",
     )
     max_traces_bytes: int = Field(
         2 * 2**30,
         ge=2**20,
+        le=2**60,
         description="Bytes that kept spans may take up in the database, about; beyond it the oldest are deleted before "
         "their age.",
     )

@@ -41,10 +41,14 @@ class TraceTable:
     is_rewritten = False
 
     def __init__(self, settings: StorageSettings) -> None:
+        self.tables: tuple[Table, ...] = (kept_spans,)
+        self.use(settings)
+
+    def use(self, settings: StorageSettings) -> None:
+        """Keep for as long, and up to as many bytes, as these settings say from now on."""
         self._retention_s = settings.traces_retention_s
         self._max_bytes = settings.max_traces_bytes
         self._chunk_rows = settings.retention_chunk_rows
-        self.tables: tuple[Table, ...] = (kept_spans,)
         self.partition_s = max(60, floor_to(min(self._retention_s // _PARTITIONS_KEPT, _LONGEST_S), 60))
 
     def cutoff_s(self, connection: Connection, dialect: Dialect, now_s: int) -> int:

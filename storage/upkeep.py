@@ -28,6 +28,7 @@ from storage.retirement import Retired, next_cutoff, retire_partitions, retire_r
 from storage.rollups import Bucket, Gathered, OutdatedError, count_due, due_buckets, gather, store
 from storage.settings import StorageSettings
 from storage.tasks import end_task
+from storage.tiers import tiers_of
 from telemetry import Counters, ModelWatchError, NowNs, RetryableError
 from telemetry.counters import CounterName
 
@@ -80,6 +81,12 @@ class Upkeep:
             counters.observe("storage_min_free_bytes", lambda: settings.min_free_bytes)
         elif (largest := settings.max_database_bytes) is not None:
             counters.observe("storage_max_database_bytes", lambda: largest)
+
+    def use(self, settings: StorageSettings) -> None:
+        """Keep for as long as these settings say from now on; what is deleted by then does not come back."""
+        self._settings = settings
+        self._tiers = tiers_of(settings)
+        self._history.traces.use(settings)
 
     async def start(self) -> None:
         """Begin the first round."""

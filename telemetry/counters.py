@@ -381,6 +381,11 @@ class Counters:
         with self._lock:
             self._gauges[name, tuple(sorted(labels.items()))] = read
 
+    def forget(self, name: GaugeName, **labels: str) -> None:
+        """Let the gauge be nothing any more, since nobody measures it."""
+        with self._lock:
+            self._gauges.pop((name, tuple(sorted(labels.items()))), None)
+
     def observe_overflows(self, read: Callable[[], Sequence[SeriesOverflow]]) -> None:
         """Let the figures tell of the services that `read` returns; it is called from whichever thread looks."""
         self._read_overflows = read

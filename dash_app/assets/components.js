@@ -162,7 +162,7 @@
   }
 
   function CsvButton(props) {
-    const save = () => window.modelwatch.saveCsv(props.of);
+    const save = () => window.modelwatch.saveCsv(props.of, props.columns);
     return element("button", { type: "button", className: props.className, onClick: save, title: "Save as CSV" }, "CSV");
   }
 
@@ -203,6 +203,36 @@
     );
   }
 
+  // A value that somebody may write anew. What they write lasts until it is saved and holds, or they undo it.
+  function ValueEditor(props) {
+    const [draft, setDraft] = React.useState(null);
+    React.useEffect(() => setDraft(null), [props.version]);
+    const isWritten = draft !== null && draft !== props.value;
+    const save = () => {
+      if (isWritten) window.dash_clientside.set_props(props.store, { data: { ...props.action, value: draft, click: Date.now() } });
+    };
+    const press = (event) => {
+      if (event.key === "Enter") save();
+      if (event.key === "Escape") setDraft(null);
+    };
+    const common = {
+      key: "value",
+      value: draft === null ? props.value : draft,
+      onChange: (event) => setDraft(event.target.value),
+      onKeyDown: press,
+      "aria-label": props.label,
+      className: "value-field mono",
+    };
+    const options = (props.choices || []).map((choice) => element("option", { key: choice, value: choice }, choice));
+    return element(
+      "span",
+      { className: "value-editor" + (isWritten ? " is-written" : "") },
+      props.choices ? element("select", common, options) : element("input", { ...common, type: "text", spellCheck: false, autoComplete: "off" }),
+      isWritten && element("button", { key: "save", type: "button", className: "act is-main", onClick: save, "aria-label": "Save " + props.label }, "Save"),
+      isWritten && element("button", { key: "undo", type: "button", className: "act is-quiet", onClick: () => setDraft(null), "aria-label": "Undo " + props.label }, "Undo")
+    );
+  }
+
   // Draws what is described as Dash describes it, in the nodes that are there already.
   function drawn(part, index) {
     if (Array.isArray(part)) return part.map(drawn);
@@ -218,5 +248,5 @@
     return element(props.label ? "section" : "div", outside, drawn(props.content));
   }
 
-  window.modelwatch_components = { Sparkline, Icon, PageLink, TimePicker, CsvButton, Moment, ActionButton, Lasting };
+  window.modelwatch_components = { Sparkline, Icon, PageLink, TimePicker, CsvButton, Moment, ActionButton, ValueEditor, Lasting };
 })();

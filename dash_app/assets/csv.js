@@ -40,6 +40,14 @@
     return lines([columns, ...rows.map((row) => columns.map((field) => row[field]))]);
   }
 
+  // Of a part of the page: each row carries its values.
+  function ofPart(part, columns) {
+    const rows = [...part.querySelectorAll("[data-csv]")].map((row) => JSON.parse(row.dataset.csv));
+    const isTime = columns.map((column) => column === "time");
+    return lines([columns, ...rows.map((row) => row.map((value, index) => (isTime[index] && value !== null ? time(value) : plain(value))))]);
+  }
+  const plain = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : value);
+
   function save(name, text) {
     const link = document.createElement("a");
     // Excel takes a file for UTF-8 only if it begins with the mark.
@@ -49,7 +57,8 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
-  modelwatch.saveCsv = function (id) {
+  modelwatch.saveCsv = function (id, columns) {
+    if (columns && columns.length) return save(id, ofPart(document.getElementById(id), columns));
     const figure = modelwatch.charts.figures()[id];
     if (figure) save(id, ofChart(figure));
     else window.dash_ag_grid.getApiAsync(id).then((grid) => save(id, ofTable(grid)));

@@ -1,11 +1,12 @@
-"""The list of settings that pass the filter.
+"""The answer that fills the page: what may be changed, who changed what, and the list of all that pass the filter.
 
 Pure; a filter that nothing passes, and a process that nobody changed a setting of, are said in words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
@@ -13,24 +14,55 @@ from dash import html
 from dash.development.base_component import Component
 
 from dash_app.configuration.known_setting import KnownSetting
+from dash_app.configuration.live import change_list, live_list
+from dash_app.configuration.values import text_of
+from dash_app.configuration.words import with_code
 from dash_app.shared import formatting
 from dash_app.shared.components import attributes
 from dash_app.shared.names import visible
 from dash_app.shell.page import Answer
+from tuning.desk import SettingChange, TunedSetting
 
-_PACE_S: Final = 30.0
+_PACE_S: Final = 2.0
 _LONGEST_VALUE: Final = 200
 
 
-def answer_of(settings: Sequence[KnownSetting], wanted: str, now_s: int, *, is_all: bool) -> Answer:
-    """Return the page's list: of those that were changed, or of all, the ones whose words hold what is `wanted`."""
-    shown = [one for one in settings if (is_all or one.is_changed) and _matches(one, wanted)]
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How everything is set: at the start, while running, and the latest changes, if those can be read."""
+
+    settings: Sequence[KnownSetting]
+    live: Sequence[TunedSetting] = ()
+    changes: Sequence[SettingChange] | None = ()
+
+
+def answer_of(standing: Standing, wanted: str, now_s: int, *, is_all: bool) -> Answer:
+    """Return what is changed, and of the others, or of all, those whose words hold what is `wanted`."""
+    settings = standing.settings
+    changed = {one.tunable.name: one for one in standing.live if one.is_changed}
+    shown = [one for one in settings if (is_all or one.is_changed or one.path in changed) and _matches(one, wanted)]
     count = f"{formatting.count(len(shown))} of {formatting.count(len(settings))}; a change needs a restart"
     return Answer(
-        {"settings-list": {"children": _list(shown, wanted)}, "settings-count": {"children": count}},
+        {
+            "settings-list": {"content": [_list(shown, wanted, changed)]},
+            "settings-count": {"children": count},
+            "settings-live": {"content": live_list(standing.live)},
+            "settings-live-count": {"children": _live_count(len(changed), len(standing.live))},
+            "settings-changes": {"content": _changes(standing.changes)},
+        },
         end_s=now_s,
         pace_s=_PACE_S,
     )
+
+
+def _live_count(changed: int, all_of_them: int) -> str:
+    return f"{formatting.count(changed)} of {formatting.count(all_of_them)} changed" if all_of_them else ""
+
+
+def _changes(changes: Sequence[SettingChange] | None) -> list[Component]:
+    if changes is None:
+        return [html.Div("The database does not answer: who changed what cannot be told now.", className="alerts-none")]
+    return change_list(changes)
 
 
 def _matches(one: KnownSetting, wanted: str) -> bool:
@@ -39,14 +71,14 @@ def _matches(one: KnownSetting, wanted: str) -> bool:
     return all(word in text for word in wanted.lower().split())
 
 
-def _list(shown: Sequence[KnownSetting], wanted: str) -> Component:
+def _list(shown: Sequence[KnownSetting], wanted: str, changed: Mapping[str, TunedSetting]) -> Component:
     if not shown:
         words = "No setting matches." if wanted.strip() else "Nothing is set: every setting has its default."
         return html.Div(words, className="alerts-none")
     titles = ("Setting", "Value", "From", "Meaning")
     head = html.Thead(html.Tr([html.Th(title, scope="col") for title in titles]))
     bodies = [
-        html.Tbody([_section(name), *map(_row, settings)])
+        html.Tbody([_section(name), *(_row(one, changed.get(one.path)) for one in settings)], key=name or "general")
         for name, settings in groupby(shown, key=lambda one: one.section)
     ]
     return html.Table([head, *bodies], className="pipeline-table settings-table")
@@ -56,26 +88,22 @@ def _section(name: str) -> Component:
     return html.Tr(html.Th(name or "General", colSpan=4, scope="rowgroup", className="settings-section"))
 
 
-def _row(one: KnownSetting) -> Component:
+def _row(one: KnownSetting, changed: TunedSetting | None) -> Component:
     value = visible(_short(one.value)) if one.value else formatting.NOTHING
     default = f"default: {_short(one.default)}" if one.default and not one.is_secret else "default: not set"
+    notes = [visible(default)] if one.is_changed else []
+    if changed is not None:
+        notes.append(f"now {visible(text_of(one.path, changed.value))}, changed while running")
     return html.Tr(
         [
             html.Th(one.variable, scope="row", className="mono settings-name"),
-            html.Td(
-                [html.Span(value), html.Small(visible(default))] if one.is_changed else value,
-                className="mono settings-value",
-            ),
+            html.Td([html.Span(value), *map(html.Small, notes)], className="mono settings-value"),
             html.Td(one.source, className=f"pipeline-balance is-{'accent' if one.is_changed else 'muted'}"),
-            html.Td(_with_code(one.description), className="settings-words"),
+            html.Td(with_code(one.description), className="settings-words"),
         ],
+        key=one.path,
         **attributes(data_setting=one.path),
     )
-
-
-def _with_code(text: str) -> list[Component | str]:
-    """Return a description with what stands between backticks as code."""
-    return [html.Code(part) if index % 2 else part for index, part in enumerate(text.split("`"))]
 
 
 def _short(text: str) -> str:

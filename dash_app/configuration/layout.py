@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 import dash_mantine_components as dmc
-from dash import html
+from dash import dcc, html
 from dash.development.base_component import Component
 
-from dash_app.shared.components import PageLink, attributes
+from dash_app.configuration.live import CHANGES_COLUMNS, STORE
+from dash_app.shared.components import CsvButton, Lasting, PageLink, attributes
+from dash_app.shared.editing import editors_only, why_disabled
 
 _WHILE_RUNNING: Final[tuple[tuple[str, str, tuple[str, dict[str, str | None]] | None], ...]] = (
     ("Alert rules", "by editors, on the page or by the API; count from the next round on", ("Rules", {"tab": "rules"})),
@@ -26,17 +28,57 @@ _WHILE_RUNNING: Final[tuple[tuple[str, str, tuple[str, dict[str, str | None]] | 
         "the files that MODELWATCH_RECEIVER__TLS_CERT_FILE and its like name are read again when they change",
         None,
     ),
-    (
-        "Dead letters",
-        "modelwatch deadletters list, replay or drop, on a terminal",
-        None,
-    ),
+    ("Users and tokens", "modelwatch users and modelwatch tokens, on a terminal; count within seconds", None),
+    ("Dead letters", "modelwatch deadletters list, replay or drop, on a terminal", None),
 )
 
 
-def layout() -> Component:
+def layout(*, can_change: bool) -> Component:
     """Return the skeleton."""
-    return html.Div([_while_running(), _all()], className="stack")
+    live = [_live(), _changes()] if can_change else []
+    heading = html.H1("Settings", className="only-read")
+    return html.Div([heading, *live, _all(), _while_running()], className="stack")
+
+
+def _live() -> Component:
+    head = html.Div(
+        [html.H2(["May be changed while ModelWatch runs", html.Small(id="settings-live-count")])],
+        className="card-head table-head",
+    )
+    words = (
+        "A change holds within seconds in every process with the database, over what it was started with, and outlasts "
+        "restarts. Times may be written as 90s, 36h or 7d, sizes as 500MiB or 2GiB."
+    )
+    return html.Section(
+        [
+            dcc.Store(id=STORE),
+            why_disabled(),
+            html.Div(
+                [
+                    head,
+                    html.P(words, className="settings-note"),
+                    editors_only(Lasting("settings-live", "settings-lives", label="Settings that may be changed")),
+                ],
+                className="card settings-card",
+            ),
+            # Below, so that it sticks to the lower edge of the screen for as long as an editor is in sight.
+            html.Div(id="settings-outcome", className="alerts-outcome", role="status"),
+        ],
+        className="stack",
+    )
+
+
+def _changes() -> Component:
+    head = html.Div(
+        [html.H2(["Changes", html.Small("the latest")]), CsvButton("settings-changes", CHANGES_COLUMNS)],
+        className="card-head table-head",
+    )
+    return html.Section([head, _scrolling("Changes", Lasting("settings-changes", ""))], className="card settings-card")
+
+
+def _scrolling(title: str, table: Component) -> Component:
+    """What is wider than a phone can be moved by keyboard too."""
+    return html.Div(table, className="pipeline-scroll", tabIndex="0", role="region", **attributes(aria_label=title))
 
 
 def _while_running() -> Component:
@@ -52,8 +94,8 @@ def _while_running() -> Component:
     ]
     return html.Section(
         [
-            html.Div(html.H2("May be changed while ModelWatch runs"), className="card-head table-head"),
-            html.Div(html.Table(html.Tbody(rows), className="pipeline-table"), className="pipeline-scroll"),
+            html.Div(html.H2("What else may be changed while ModelWatch runs"), className="card-head table-head"),
+            _scrolling("What else may be changed", html.Table(html.Tbody(rows), className="pipeline-table")),
         ],
         className="card settings-card",
     )
@@ -81,5 +123,5 @@ def _all() -> Component:
         className="card-head services-head",
     )
     return html.Section(
-        [head, html.Div(id="settings-list", className="pipeline-scroll")], className="card settings-card"
+        [head, _scrolling("Set at the start", Lasting("settings-list", ""))], className="card settings-card"
     )

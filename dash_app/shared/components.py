@@ -5,6 +5,7 @@ Dash resolves a component by namespace and type among the browser's globals, so 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -105,13 +106,41 @@ class TimePicker(_Own):
 
 
 class CsvButton(_Own):
-    """A button that saves what a chart or a table shows as a file of comma-separated values; `of` is the id of it."""
+    """A button that saves what a chart or a table shows as a file of comma-separated values; `of` is the id of it.
+
+    With `columns` it is any part of the page, of which those elements are rows that carry a `csv_row`.
+    """
 
     _namespace = _NAMESPACE
     _type = "CsvButton"
 
-    def __init__(self, of: str) -> None:
-        super().__init__(of=of, className="csv-button")
+    def __init__(self, of: str, columns: Sequence[str] = ()) -> None:
+        super().__init__(of=of, className="csv-button", columns=list(columns))
+
+
+def csv_row(*values: Any) -> dict[str, Any]:
+    """Return the attribute of an element that is a row of a file: numbers as they are, times in milliseconds."""
+    return {"data-csv": json.dumps(values, ensure_ascii=False)}
+
+
+class ValueEditor(_Own):
+    """A value in a list that answers renew, which somebody may write anew: saving puts `action` with the new value
+    into the store with the id `store`. What is being written is left alone until there is another `version`."""
+
+    _namespace = _NAMESPACE
+    _type = "ValueEditor"
+
+    def __init__(
+        self,
+        store: str,
+        action: Mapping[str, Any],
+        value: str,
+        label: str,
+        version: int,
+        choices: Sequence[str] | None = None,
+    ) -> None:
+        given = {"choices": list(choices)} if choices else {}
+        super().__init__(store=store, action=dict(action), value=value, label=label, version=version, **given)
 
 
 class Moment(_Own):

@@ -37,7 +37,8 @@ class Asked:
 class Answering:
     """Answers questions to any of the pages.
 
-    `bar` is what the bar shows of a view on every page, whatever comes of the page.
+    `bar` is what the bar shows of a view on every page, whatever comes of the page. `refresh_interval_s` is asked each
+    time, where that may change; else it is the settings'.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class Answering:
         settings: DashSettings,
         now_ns: NowNs,
         bar: Callable[[View], Awaitable[Filling]] | None = None,
+        refresh_interval_s: Callable[[], float] | None = None,
     ) -> None:
         self._pages = {page.name: page for page in pages}
-        self._refresh_interval_s = settings.refresh_interval_s
+        self._refresh_interval_s = refresh_interval_s or (lambda: settings.refresh_interval_s)
         self._now_ns = now_ns
         self._bar = bar
 
@@ -71,12 +73,12 @@ class Answering:
         page, view = self._pages[asked.page], asked.view
         try:
             found = await page.answer(Question(view, dict(asked.fields)))
-            receipt = receipt_of(number, found, view, self._now_ns() / 1e9, self._refresh_interval_s)
+            receipt = receipt_of(number, found, view, self._now_ns() / 1e9, self._refresh_interval_s())
             return _filled(page, receipt, found)
         except Exception as error:
             is_known = isinstance(error, ModelWatchError)
             log.warning("page not answered", page=page.name, view=str(view), error=repr(error), exc_info=not is_known)
-            failure = receipt_of_failure(number, _words(error), self._now_ns() / 1e9, self._refresh_interval_s)
+            failure = receipt_of_failure(number, _words(error), self._now_ns() / 1e9, self._refresh_interval_s())
             return {"page": page.name, "receipt": failure}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -102,6 +103,36 @@ async def test_what_a_viewer_sends_all_the_same_is_refused(system: System, new_t
     await tab.page.evaluate("document.querySelectorAll('fieldset').forEach((group) => (group.disabled = false))")
     await tab.page.click("#alerts-rules-list .switch >> nth=0")
     await tab.until("#alerts-outcome.is-bad:has-text('only editors')")
+
+
+async def test_an_editor_changes_a_setting_while_it_runs_and_a_viewer_cannot(
+    system: System, new_tab: Any, artifacts: Path
+) -> None:
+    """It holds at once, is told with who did it, and can be put back; what is refused is said and nothing is lost."""
+    tab = await _signed_in(new_tab, system, "ann", "/settings")
+    row = "[data-setting='query.p95_degraded_s'].settings-live"
+    await tab.page.fill(f"{row} input", "2s")
+    await tab.page.keyboard.press("Enter")
+    await tab.until("#settings-outcome.is-bad:has-text('P95_critical_s must not be below p95_degraded_s.')")
+    assert await tab.page.input_value(f"{row} input") == "2s"
+    await tab.page.fill(f"{row} input", "0.75")
+    await tab.page.click(f"{row} >> text=Save")
+    await tab.until("#settings-outcome.is-good:has-text('query.p95_degraded_s is 750ms.')")
+    await tab.until(f"{row}.is-changed .settings-origin:has-text('started with 500ms; changed by ann')")
+    await tab.until("#settings-changes tr[data-csv]:has-text('ann')")
+    await tab.page.screenshot(path=artifacts / "settings-changed.png", full_page=True)
+    viewer = await _signed_in(new_tab, system, "bob", "/settings")
+    await viewer.until(f"{row}.is-changed input:disabled")
+    assert await viewer.text(".why-disabled") == "Your role is viewer: only editors change things."
+    await viewer.page.evaluate("document.querySelectorAll('fieldset').forEach((group) => (group.disabled = false))")
+    await viewer.page.fill(f"{row} input", "0.8")
+    await viewer.page.keyboard.press("Enter")
+    await viewer.until("#settings-outcome.is-bad:has-text('only editors')")
+    await tab.page.click(f"{row} >> text=Reset")
+    await tab.page.click(f"{row} >> text=Sure?")
+    await tab.until("#settings-outcome.is-good:has-text('query.p95_degraded_s is 500ms again.')")
+    await viewer.until(f"{row}:not(.is-changed)")
+    assert tab.complaints == viewer.complaints == []
 
 
 @pytest.mark.parametrize("way", ["websocket", "http"])

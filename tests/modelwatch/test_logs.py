@@ -75,3 +75,19 @@ def test_what_grpc_says_of_metadata_is_not_logged(monkeypatch: pytest.MonkeyPatc
     logging.getLogger("grpc").error("something else")
     assert "hunter2" not in stream.getvalue()
     assert "something else" in stream.getvalue()
+
+
+def test_the_level_can_be_changed_while_everything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for who took its logger before; the libraries that talk too much stay quiet."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    logs.configure(logs.LogSettings(format="json", level="warning"))
+    log, library = structlog.get_logger("early"), logging.getLogger("library")
+    log.debug("hidden")
+    logs.set_level(logs.LogSettings(level="debug"))
+    log.debug("ours")
+    library.debug("theirs")
+    logging.getLogger("httpx").info("an address")
+    logs.set_level(logs.LogSettings(level="error"))
+    log.warning("hidden again")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["ours", "theirs"]

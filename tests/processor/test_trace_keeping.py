@@ -227,3 +227,16 @@ def test_a_trace_without_end_leaves_room_for_the_errors_of_others(keep: Callable
     others = [request_of(trace, spans=1, attributes={"http.response.status_code": 500}) for trace in range(2, 12)]
     keep(keeper, failed)
     assert len([one for one in keep(keeper, *others) if one.kept_as == KeptAs.ERROR]) == 10
+
+
+def test_a_budget_that_is_changed_counts_from_the_next_batch_on(keep: Callable[..., list[KeptSpan]]) -> None:
+    """More is kept, or nothing, without a restart."""
+    keeper = keeper_of(max_spans_per_s=1, max_slow_per_route=0)
+    requests = [request_of(trace) for trace in range(400)]
+    few = keep(keeper, *requests[:200])
+    keeper.use(TraceSettings(max_spans_per_s=10_000))
+    many = keep(keeper, *requests[200:])
+    assert len(few) < 12
+    assert len(many) == 600
+    keeper.use(TraceSettings(is_enabled=False))
+    assert keep(keeper, request_of(401)) == []

@@ -96,3 +96,15 @@ def test_targets_are_bounded() -> None:
     """A target of nothing would make everybody frustrated."""
     with pytest.raises(ValueError, match="apdex_targets_s"):
         QuerySettings(apdex_targets_s={"a": 0.0})
+
+
+async def test_a_target_that_is_changed_counts_at_once() -> None:
+    """In the next answer, without a restart."""
+    world = make_world(settings=QuerySettings(apdex_target_s=4))
+    await world.commit(point(SeriesKey("slow"), NOW_S - 5, [3.0]))
+    assert (await world.query.services(60, end_s=NOW_S)).total.apdex == 1
+    world.query.use(QuerySettings(apdex_target_s=2, p95_degraded_s=2, p95_critical_s=8, health_min_calls=1))
+    world.advance(1.1)
+    answer = await world.query.services(60, end_s=NOW_S)
+    assert answer.total.apdex == 0.5
+    assert answer.items[0].status == "degraded"

@@ -13,6 +13,7 @@ from telemetry import Counters, RetryableError
 from telemetry.conventions import CANARY_SERVICE_NAME
 from tests.support.doubles import ManualClock
 from tests.support.query_world import NOW_S
+from tests.support.waiting import eventually
 
 SETTINGS = SelfWatchSettings(canary_interval_s=5, canary_timeout_s=30)
 
@@ -83,6 +84,29 @@ async def test_a_lost_one_counts_as_its_wait(made: Any) -> None:
     assert await canary.measure_once() is None
     assert gauge(counters, "canary_p95_s") == 30
     assert counters.total("canary_lost_spans") == counters.total("canary_sent_spans") == 1
+
+
+async def test_turned_off_it_says_nothing_more(made: Any) -> None:
+    """No figure is left that would read as how it is now; one that was under way is not told either."""
+    canary, _, _, counters = made
+    await canary.measure_once()
+    canary.use(SETTINGS.model_copy(update={"canary_is_enabled": False}))
+    await canary.measure_once()
+    assert {gauge(counters, name) for name in ("canary_last_s", "canary_p50_s", "canary_p95_s")} == {None}
+    canary.use(SETTINGS)
+    await canary.measure_once()
+    assert gauge(counters, "canary_p95_s") == pytest.approx(0.1)
+
+
+async def test_it_begins_and_ends_sending_while_it_runs(made: Any) -> None:
+    """Turned on it sends at once, turned off it waits; it can be stopped in either state."""
+    canary, receiver, _, _ = made
+    canary.use(SETTINGS.model_copy(update={"canary_is_enabled": False}))
+    await canary.start()
+    canary.use(SETTINGS)
+    await eventually(lambda: len(receiver.taken) == 1, what="the first is sent")
+    canary.use(SETTINGS.model_copy(update={"canary_is_enabled": False}))
+    await canary.stop()
 
 
 async def test_what_is_old_is_forgotten(made: Any) -> None:

@@ -88,6 +88,24 @@ async def test_each_tier_goes_at_its_age_and_the_next_one_has_it(history: SqlHis
     assert await row_counts(history) == [0, 0, 0]
 
 
+async def test_a_retention_that_is_changed_counts_from_the_next_round_on(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """A shorter one deletes what is older, a longer one keeps what is still there."""
+    upkeep, start_s = upkeep_of(history, clock), clock.now_s
+    await history.commit([], [red_point("early", start_s + 30)])
+    upkeep.use(SETTINGS.model_copy(update={"medium_retention_s": 3_600, "coarse_retention_s": 30 * DAY_S}))
+    clock.advance(5 * 3_600)
+    await tend(upkeep)
+    assert [point.start_s for point in await history.read(0, 2**40, EVERYTHING)] == [start_s]
+    clock.advance(6 * DAY_S)
+    await tend(upkeep)
+    assert [point.start_s for point in await history.read(0, 2**40, EVERYTHING)] == [start_s]
+    upkeep.use(SETTINGS)
+    await tend(upkeep)
+    assert not list(await history.read(0, 2**40, EVERYTHING))
+
+
 async def test_what_is_kept_of_a_tier_is_told(history: SqlHistory, clock: ManualClock) -> None:
     """`kept` says since when each width is there, and the oldest point is that of the coarsest tier that has it."""
     upkeep, start_s = upkeep_of(history, clock), clock.now_s
