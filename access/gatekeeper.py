@@ -6,6 +6,7 @@ Asked by the guard for every request; answers from the directory's copy.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hmac import compare_digest
 
 from starlette.datastructures import Headers
 
@@ -43,11 +44,20 @@ class Gatekeeper:
         self._any_host = any_host
         self.cookie = cookie
         self.trusted_proxies: Sequence[Network] = settings.trusted_proxies
-        self.is_metrics_open = settings.is_metrics_open
+        self._is_metrics_open = settings.is_metrics_open
+        self._metrics_token = settings.metrics_token
 
     def is_open(self) -> bool:
         """Tell whether everybody is let in."""
         return self._is_open_without_users and not self._directory.has_credentials()
+
+    def opens_metrics(self, headers: Headers) -> bool:
+        """Tell whether `/metrics` is open to whoever sends this, without being known."""
+        if self._is_metrics_open or self._metrics_token is None:
+            return self._is_metrics_open
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        expected = self._metrics_token.get_secret_value()
+        return kind.lower() == "bearer" and compare_digest(token.strip().encode(), expected.encode())
 
     async def identify(self, headers: Headers, client: Client) -> Identity | None:
         """Return who sends this. Raises `MisdirectedError`, `UnknownAccessError`."""

@@ -76,7 +76,7 @@ class Guard:
         self, scope: Scope, headers: Headers, client: Client
     ) -> tuple[Identity | None, Response | None]:
         path, method = scope["path"], scope.get("method", "GET")
-        is_open = path in _OPEN or (path == _METRICS and self._gatekeeper.is_metrics_open)
+        is_open = path in _OPEN or (path == _METRICS and self._gatekeeper.opens_metrics(headers))
         if scope["type"] == "http" and is_open and method in _SAFE:
             return None, None
         identity = await self._gatekeeper.identify(headers, client)

@@ -69,3 +69,8 @@ class AccessSettings(BaseModel, frozen=True, extra="forbid"):
         "(`Strict-Transport-Security`). 0 leaves that to whatever is in front.",
     )
     is_metrics_open: bool = Field(False, description="Let anybody read `/metrics`, without a token.")
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="A token that opens `/metrics` and nothing else, for Prometheus: `Authorization: Bearer ...`.",
+    )

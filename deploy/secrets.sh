@@ -7,7 +7,8 @@ umask 077
 secret() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 has() { [ -e "$file" ] && grep -q "^$1=" "$file"; }
 new=$(
-    for name in POSTGRES_PASSWORD RABBITMQ_PASSWORD REDIS_PASSWORD INGEST_KEY ADMIN_PASSWORD GRAFANA_PASSWORD; do
+    for name in POSTGRES_PASSWORD RABBITMQ_PASSWORD REDIS_PASSWORD INGEST_KEY ADMIN_PASSWORD GRAFANA_PASSWORD METRICS_TOKEN \
+        READER_PASSWORD; do
         has "MODELWATCH_$name" || echo "MODELWATCH_$name=$(secret)"
     done
     has MODELWATCH_DOCKER_GID || echo "MODELWATCH_DOCKER_GID=$(stat -c %g /var/run/docker.sock 2>/dev/null || echo 0)"

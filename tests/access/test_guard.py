@@ -287,3 +287,19 @@ async def test_every_answer_has_the_headers(guarded: Guarded, path: str) -> None
     assert "permissions-policy" in headers
     assert headers["x-frame-options"] == "DENY"
     assert "unsafe-inline" not in headers.get("content-security-policy", "")
+
+
+async def test_the_token_of_prometheus_opens_the_metrics_and_nothing_else(guarded: Guarded) -> None:
+    """Any other token opens neither; metrics can only be read with it."""
+    await guarded.add("ann", "viewer")
+    client = await guarded.open(metrics_token="a secret for Prometheus")
+    own = {"authorization": "Bearer a secret for Prometheus"}
+    async with client:
+        assert (await client.get("/metrics", headers=own)).status_code == 200
+        assert (await client.post("/metrics", headers=own)).status_code == 401
+        for path in PATHS:
+            if path != "/metrics":
+                assert (await client.get(path, headers=own)).status_code == 401
+        for wrong in ("Bearer a secret for Prometheu", "Bearer ", "Basic a secret for Prometheus", "Bearer é"):
+            answer = await client.get("/metrics", headers={"authorization": wrong.encode()})
+            assert answer.status_code == 401, wrong

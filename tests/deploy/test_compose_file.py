@@ -19,6 +19,8 @@ REPOSITORY = Path(__file__).parent.parent.parent
 COMPOSE = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("${MODELWATCH_IMAGE")}
+JOBS = {"grafana-reader"}
+"""Containers that have something to do once."""
 NO_SETTINGS = {"MODELWATCH_OTLP_ENDPOINT", "MODELWATCH_INGEST_KEY"}
 """Variables of the Collector's configuration, which shares our prefix."""
 
@@ -36,7 +38,7 @@ def test_every_image_is_pinned_and_every_container_bounded(name: str) -> None:
     assert re.fullmatch(r"[a-z/-]+:v?\d+\.\d+[\w.-]*", default), default
     assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
     assert service["logging"]["options"].keys() == {"max-size", "max-file"}
-    assert service["restart"] == "unless-stopped"
+    assert service["restart"] == ("on-failure" if name in JOBS else "unless-stopped")
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -84,9 +86,26 @@ def test_every_component_of_the_collector_that_is_configured_is_used() -> None:
 def test_no_secret_is_shipped_and_each_is_asked_for() -> None:
     """Every password is a variable without a default, whose absence says what to run."""
     text = (REPOSITORY / "compose.yaml").read_text()
-    secrets = re.findall(r"\$\{MODELWATCH_(?:\w+_PASSWORD|INGEST_KEY)([^}]*)\}", text)
-    assert len(secrets) >= 8
+    secrets = re.findall(r"\$\{MODELWATCH_(?:\w+_PASSWORD|INGEST_KEY|METRICS_TOKEN)([^}]*)\}", text)
+    assert len(secrets) >= 12
     assert set(secrets) == {":?run deploy/secrets.sh first"}
+
+
+def test_what_reads_the_history_is_given_it() -> None:
+    """Derived metrics of the exporter are made from the history, which it waits for as the others do."""
+    readers = {name for name, one in OURS.items() if "MODELWATCH_DATABASE_URL" in str(one["environment"])}
+    assert readers == {"processor", "dashboard", "alerts", "exporter"}
+    assert all("postgres" in OURS[name]["depends_on"] for name in readers)
+
+
+def test_prometheus_has_the_token_that_opens_the_metrics() -> None:
+    """From the same secret as the dashboard, by the file that its configuration names; not among its arguments."""
+    scrape = yaml.safe_load((REPOSITORY / "deploy" / "prometheus.yml").read_text())["scrape_configs"][0]
+    service = SERVICES["prometheus"]
+    token = service["environment"]["METRICS_TOKEN"]
+    assert token == SERVICES["dashboard"]["environment"]["MODELWATCH_ACCESS__METRICS_TOKEN"]
+    assert f'"$$METRICS_TOKEN" > {scrape["authorization"]["credentials_file"]} ' in service["entrypoint"][2]
+    assert "METRICS_TOKEN}" not in str(service["entrypoint"] + service["command"])
 
 
 def test_the_secrets_are_fresh_and_for_one_pair_of_eyes(tmp_path: Path) -> None:
@@ -97,7 +116,7 @@ def test_the_secrets_are_fresh_and_for_one_pair_of_eyes(tmp_path: Path) -> None:
         subprocess.run([script, str(path)], check=True, capture_output=True, timeout=20)
     values = [dict(line.split("=") for line in path.read_text().splitlines()) for path in (first, second)]
     secret = [key for key in values[0] if key != "MODELWATCH_DOCKER_GID"]
-    assert len(secret) == 6
+    assert len(secret) == 8
     for key in secret:
         assert re.fullmatch("[0-9a-f]{48}", values[0][key])
         assert values[0][key] != values[1][key]
