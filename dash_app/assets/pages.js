@@ -3,6 +3,7 @@
   "use strict";
   const modelwatch = (window.modelwatch = window.modelwatch || {});
   const clientside = (window.dash_clientside = window.dash_clientside || {});
+  const LONGEST_MS = 3000;
   let shown = null;
 
   // A copy of a component as data, in which the components named in `values` have these properties.
@@ -16,6 +17,30 @@
 
   // Whether the page is the open one and its skeleton is drawn.
   modelwatch.isShown = (name) => shown === name && document.getElementById("page-" + name) !== null;
+
+  let waiting = []; // for the skeleton of a page
+  function tellDrawn() {
+    const isOver = ({ name }) => modelwatch.isShown(name) || modelwatch.address.current.page.name !== name;
+    waiting.filter(isOver).forEach(({ resolve }) => resolve());
+    waiting = waiting.filter((one) => !isOver(one));
+  }
+
+  // Resolves when the skeleton of the page is drawn, when the page is not wanted any more, or after a moment.
+  modelwatch.untilDrawn = function (name) {
+    if (modelwatch.isShown(name)) return Promise.resolve();
+    return new Promise((resolve) => {
+      waiting.push({ name: name, resolve: resolve });
+      setTimeout(resolve, LONGEST_MS);
+    });
+  };
+
+  // The content is drawn some time after it was returned.
+  function watch() {
+    new MutationObserver(() => {
+      tellDrawn();
+      if (modelwatch.isShown(shown)) modelwatch.pulse.begin();
+    }).observe(document.getElementById("content"), { childList: true });
+  }
 
   // Of an answer that is not whole, what is not in it is as before.
   modelwatch.fill = function (answer) {
@@ -33,7 +58,10 @@
       if (shown === page.name) return clientside.no_update;
       const isFirst = shown === null;
       shown = page.name;
-      if (isFirst) modelwatch.address.begin();
+      if (isFirst) {
+        modelwatch.address.begin();
+        watch();
+      }
       document.title = page.title + " · ModelWatch";
       modelwatch.charts.forget();
       const values = Object.fromEntries(

@@ -61,7 +61,8 @@
 
   // Not only with the next beat.
   let nudges = 0;
-  const nudge = () => state.number && clientside.set_props("nudge", { data: (nudges += 1) }); // there is nothing before
+  const beatNow = () => clientside.set_props("nudge", { data: (nudges += 1) });
+  const nudge = () => state.number && beatNow(); // there is nothing before
 
   // The server of now never got the question, so it is asked anew, and the waiting begins anew.
   function forgetQuestion() {
@@ -86,12 +87,13 @@
   };
 
   function shouldAsk(page, search, isPaused, now) {
-    // What came for a page that is not drawn yet could not be put anywhere.
-    if (document.hidden || state.isSignedOut || !modelwatch.isShown(page)) return false;
+    if (document.hidden || state.isSignedOut) return false;
+    // Before anything is drawn it is not known how much there is room for; later the answer comes while the page is drawn.
+    if (state.number === 0 && !modelwatch.isShown(page)) return false;
     if (page !== state.page || search !== state.search) return true;
     if (isPaused) return false;
     if (modelwatch.push.isOpen()) {
-      return !modelwatch.push.isFed(state.number) || modelwatch.charts.width() !== state.width;
+      return !modelwatch.push.isFed(state.number) || hasOtherRoom();
     }
     // A question may get lost with a server that restarts. Asking again costs little: the server answers equal
     // questions together.
@@ -99,9 +101,16 @@
     return now - state.askedAt >= 1000 * (state.receipt ? state.receipt.pace_s : 1) - SLACK_MS;
   }
 
+  // Whether the charts have become so much wider or narrower that they are answered in other steps.
+  function hasOtherRoom() {
+    const isWide = (width) => width >= modelwatch.facts.wideFromPx;
+    const width = modelwatch.charts.width();
+    return width > 0 && isWide(width) !== isWide(state.width);
+  }
+
   // Returns the question if it is to be asked by HTTP.
   function ask(page, search, now) {
-    const width = modelwatch.charts.width();
+    const width = modelwatch.charts.width() || state.width;
     const isSame = page === state.page && search === state.search;
     Object.assign(state, { number: state.number + 1, page: page, search: search, width: width, askedAt: now });
     if (state.waitingSince === null) state.waitingSince = now;
@@ -185,6 +194,9 @@
 
   modelwatch.pulse = {
     nudge: nudge,
+
+    // Something to fill is there: no need to wait for the next beat.
+    begin: () => state.number || beatNow(),
     isSignedOut: () => state.isSignedOut,
     show: show,
 
@@ -225,6 +237,7 @@
 
     receive: async function (answer) {
       await modelwatch.untilReleased();
+      if (answer) await modelwatch.untilDrawn(answer.page);
       show(answer && { ...answer, is_whole: true });
     },
   };

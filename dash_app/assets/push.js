@@ -71,6 +71,7 @@
     const number = new DataView(data).getUint32(0);
     const update = await unpacked(bytes);
     await modelwatch.untilReleased();
+    if (following !== null && number === following.number) await modelwatch.untilDrawn(update.page);
     if (from !== socket) return;
     if (following !== null && number === following.number) {
       if (update.is_whole) held = new Map();

@@ -14,6 +14,7 @@ from dash_app.settings import DashSettings
 from dash_app.shell.filters import FILTERS
 from dash_app.shell.page import Control, Page
 from dash_app.shell.top_bar import CONTROLS
+from dash_app.shell.view import WIDE_PX
 
 _DOCUMENT: Final = """<!DOCTYPE html>
 <html lang="en" data-mantine-color-scheme="dark">
@@ -43,6 +44,7 @@ def document(pages: Sequence[Page], settings: DashSettings, push_path: str | Non
         "answerTimeoutS": settings.answer_timeout_s,
         "basePath": base_path,
         "pushPath": push_path,
+        "wideFromPx": WIDE_PX,
         "controls": _controls(CONTROLS),
         "filters": [{"field": one.field, "id": one.id, "title": one.title} for one in FILTERS],
         "pages": [

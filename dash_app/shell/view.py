@@ -26,7 +26,8 @@ _STEPS_BETWEEN_QUESTIONS: Final = 6
 STEPS: Final = 120
 """About as many as can be told apart in a chart of a third of a screen's width."""
 STEPS_IF_WIDE: Final = 240
-_WIDE_PX: Final = 900
+WIDE_PX: Final = 900
+"""From which width on a chart has twice the steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def view_of(search: str, width_px: int = 0, filters: Collection[str] = EVERY_FIL
     Of the filters only those named are read.
     """
     fields = fields_of(search)
-    most_steps = STEPS_IF_WIDE if width_px >= _WIDE_PX else STEPS
+    most_steps = STEPS_IF_WIDE if width_px >= WIDE_PX else STEPS
     chosen = _chosen(fields.get("from"), fields.get("to"), most_steps)
     named = RANGES.get(fields.get("range", ""), RANGES[DEFAULT_RANGE])
     shown = chosen or TimeRange(named.name, named.length_s, None, most_steps)
