@@ -89,6 +89,8 @@ def framed(traces: list[Figure], times: list[int], revision: str, yaxis: dict[st
         "zeroline": False,
         "ticks": "",
         "tickfont": {"size": 11},
+        # Else Plotly measures every label at every update, to hide those that reach over the edge.
+        "ticklabeloverflow": "allow",
     }
     layout = {
         "margin": {"l": 46, "r": 12, "t": 10, "b": 26},
