@@ -15,7 +15,7 @@ from query.assembly import SUMMARY_FIELDS, breakdown_answer, red_answer, service
 from query.blocks import Block, ceil_to, floor_to
 from query.cells import Cells
 from query.choice import SourceChoice
-from query.derivation import Derivation, off_loop_if
+from query.derivation import Derivation
 from query.latency import latency_answer
 from query.overflow import folded
 from query.question import check_group_by, check_range, check_step, check_window
@@ -135,7 +135,9 @@ class Query:
         found = await self._derivation.cells(source, blocks, fields, _EVERY_SERIES)
         columns = folded(found, max_groups or self._settings.max_groups)
         made_of = Block(start_s, blocks[-1].end_s)
-        return await off_loop_if(_is_large(columns), lambda: WindowTotals(fields, *made_of, columns))
+        return await self._derivation.worker.off_loop_if(
+            _is_large(columns), lambda: WindowTotals(fields, *made_of, columns)
+        )
 
     async def sliding_totals(
         self, start_s: int, end_s: int, step_s: int, window_s: int, group_by: Sequence[GroupBy]
@@ -174,7 +176,7 @@ class Query:
         blocks = time_blocks.covering(cuts, source.bucket_s)
         still_holds = self._holds(source, Block(cuts[0], end_s))
         columns = await self._derivation.cells(source, blocks, SUMMARY_FIELDS, where)
-        answer = await off_loop_if(
+        answer = await self._derivation.worker.off_loop_if(
             _is_large(columns),
             lambda: services_answer(Block(start_s, end_s), Block(recent_s, end_s), blocks, columns, self._settings),
         )
@@ -190,7 +192,7 @@ class Query:
         blocks = time_blocks.covering(asked, source.bucket_s)
         still_holds = self._holds(source, asked)
         columns = await self._derivation.cells(source, blocks, group_by, where)
-        answer = await off_loop_if(
+        answer = await self._derivation.worker.off_loop_if(
             _is_large(columns), lambda: breakdown_answer(asked, columns, group_by, self._settings, where.service_name)
         )
         return answer, still_holds
@@ -199,7 +201,7 @@ class Query:
         self, start_s: int, end_s: int, step_s: int, group_by: tuple[GroupBy, ...], where: SeriesFilter
     ) -> Kept[RedAnswer]:
         source, step_s, blocks, columns, still_holds = await self._steps(start_s, end_s, step_s, group_by, where)
-        answer = await off_loop_if(
+        answer = await self._derivation.worker.off_loop_if(
             _is_large(columns),
             lambda: red_answer(blocks, columns, step_s, source.name, group_by, self._settings),
         )

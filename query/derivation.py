@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Final, TypeVar
 
 from query.answers import GroupBy
@@ -28,9 +29,18 @@ _T = TypeVar("_T")
 _Key = tuple[object, tuple[GroupBy, ...], SeriesFilter, Block]
 
 
-async def off_loop_if(is_large: bool, work: Callable[[], _T]) -> _T:
-    """Do the work in a worker thread when it is large, else at once."""
-    return await asyncio.to_thread(work) if is_large else work()
+class Worker:
+    """Does what is large in a thread, one after the other: at once, all of it would take longer for want of the GIL."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def off_loop_if(self, is_large: bool, work: Callable[[], _T]) -> _T:
+        """Do the work in the thread when it is large, else at once."""
+        if not is_large:
+            return work()
+        async with self._turn:
+            return await asyncio.to_thread(work)
 
 
 class CellCache:
@@ -73,6 +83,7 @@ class Derivation:
     def __init__(self, settings: QuerySettings) -> None:
         self._settings = settings
         self.cache = CellCache(settings.cached_cells)
+        self.worker = Worker()
 
     def use(self, settings: QuerySettings) -> None:
         """Read as many points as these settings allow from now on."""
@@ -107,7 +118,8 @@ class Derivation:
                 point_count += len(part.points)
                 check_point_count(point_count, self._settings)
                 is_large = len(part.points) > _INLINE_POINTS
-                columns = await off_loop_if(is_large, lambda p=part: _cells_of(p, group_by, where))  # type: ignore[misc]
+                work = partial(_cells_of, part, group_by, where)
+                columns = await self.worker.off_loop_if(is_large, work)
                 for block, cells, mark in zip(part.blocks, columns, part.marks, strict=True):
                     derived[block] = merged(derived.get(block, {}), cells)
                     marks.setdefault(block, mark)

@@ -21,6 +21,7 @@ from telemetry import NowNs, RedPoint
 SourceName = Literal["live", "history"]
 
 _NS_PER_S: Final = 1_000_000_000
+_EVERY_SERIES: Final = SeriesFilter()
 _CHUNK_BUCKETS: Final = 60
 """Buckets read from the history at once: bounds memory, and the time that one read takes."""
 _GRAINS: Final = 24
@@ -102,7 +103,7 @@ class LiveSource:
         self, blocks: Sequence[Block], where: SeriesFilter, by: Collection[str]
     ) -> AsyncGenerator[Part, None]:
         # In one go and without awaiting, because the feed may change its window at any other moment.
-        points = [point for block in blocks for point in self.identity.points(*self._clip(block))]
+        points = self._points([self._clip(block) for block in blocks], where)
         yield Part(blocks, points, [self.revision(block) for block in blocks])
 
     def stamp(self, block: Block, mark: float, cost_s: float) -> float:
@@ -114,6 +115,15 @@ class LiveSource:
     def revision(self, block: Block) -> int:
         """Return a number that changes with any point of the block."""
         return self.identity.revision(*self._clip(block))
+
+    def _points(self, blocks: Sequence[Block], where: SeriesFilter) -> list[RedPoint]:
+        window = self.identity
+        if where == _EVERY_SERIES:
+            return [point for block in blocks for point in window.points(*block)]
+        # All else that is done with points costs more than leaving out those that are not wanted.
+        known = window.series(blocks[0].start_s, blocks[-1].end_s)
+        wanted = [series for series in known if where.matches(series)]
+        return [point for block in blocks for point in window.points_of(wanted, *block)]
 
     def _clip(self, block: Block) -> Block:
         return Block(max(block.start_s, self._held.start_s), min(block.end_s, self._held.end_s))

@@ -139,3 +139,18 @@ def _point_of_its_own(number: int, start_s: int) -> RedPoint:
     fields = [f"{name}-{number}" for name in SeriesKey._fields]
     durations = [1_000_000 * (1 + number % 50 + 7 * call) for call in range(10)]
     return RedPoint(SeriesKey(*fields), start_s, 10, 1, ExponentialHistogram.of(durations))
+
+
+def test_points_of_some_series_are_those_of_all_without_the_others() -> None:
+    """In time order, and from half-open ranges."""
+    window = LiveWindow(900)
+    window.add(random_points(2, 300), NOW_S + 30)
+    known = window.series(NOW_S + 3, NOW_S + 20)
+    assert known == {point.series for point in window.points(NOW_S + 3, NOW_S + 20)}
+    some = sorted(known)[: len(known) // 2]
+    found = list(window.points_of(some, NOW_S + 3, NOW_S + 20))
+    assert totals_of(found) == totals_of(
+        [point for point in window.points(NOW_S + 3, NOW_S + 20) if point.series in some]
+    )
+    assert [point.start_s for point in found] == sorted(point.start_s for point in found)
+    assert not list(window.points_of([], NOW_S, NOW_S + 30))
