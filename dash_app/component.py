@@ -73,7 +73,10 @@ def mount(
         push = PushRoute(answering, settings, sources.counters, sources.now_ns, may_connect)
         app.router.routes.append(WebSocketRoute(PATH, push.serve))
     app.add_middleware(
-        PageDocuments, paths=frozenset(page.path for page in pages), policy=content_security_policy(dash.csp_hashes())
+        PageDocuments,
+        paths=frozenset(page.path for page in pages),
+        policy=content_security_policy(dash.csp_hashes()),
+        prepare=answering.prepare,
     )
     return dash
 

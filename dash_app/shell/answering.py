@@ -69,6 +69,12 @@ class Answering:
         document, bar = await asyncio.gather(self._document(asked, number), self._bar(whole))
         return {**document, "bar": bar}
 
+    async def prepare(self, path: str, search: str) -> None:
+        """Answer what the page at this path is going to ask; most of the work is kept, and not done again then."""
+        name = next((name for name, page in self._pages.items() if page.path == path), "")
+        if (asked := self.asked(name, search, 0)) is not None:
+            await self.answer(asked)
+
     async def _document(self, asked: Asked, number: int) -> Document:
         page, view = self._pages[asked.page], asked.view
         try:

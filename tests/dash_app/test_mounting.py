@@ -41,6 +41,17 @@ async def test_page_may_load_only_from_here(page: ServedPage) -> None:
     assert not re.search(r'(?:src|href)="(?:https?:)?//', answer.text)
 
 
+async def test_answer_is_begun_while_the_browser_loads(page: ServedPage) -> None:
+    """The document of a page lets its question be answered, with what the address says; nothing else does."""
+    await get(page.app, "/?range=15m")
+    assert 900 in page.query.windows_s
+    page.query.windows_s.clear()
+    await get(page.app, "/assets/theme.css")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(page.app), base_url="http://127.0.0.1") as client:
+        await client.post("/?range=15m")
+    assert page.query.windows_s == []
+
+
 async def test_fonts_and_their_licences_are_served(page: ServedPage) -> None:
     """Both typefaces come from here, with the licence that they ask to be shipped with."""
     for name in ("inter", "jetbrains-mono"):

@@ -33,7 +33,10 @@ def calls(series: SeriesKey, second: int, durations_s: Sequence[float], errors: 
 
 
 class WatchedQuery:
-    """The real query, which can be told to fail or to hold its answers back; `held` counts those."""
+    """The real query, which can be told to fail or to hold its answers back; `held` counts those.
+
+    `windows_s` are those that services were asked for.
+    """
 
     def __init__(self, query: Query) -> None:
         self._query = query
@@ -41,6 +44,7 @@ class WatchedQuery:
         self.gate = asyncio.Event()
         self.gate.set()
         self.held = 0
+        self.windows_s: list[int] = []
 
     def settled_end_s(self) -> int:
         return self._query.settled_end_s()
@@ -58,6 +62,7 @@ class WatchedQuery:
         return await self._query.latency(*args)
 
     async def services(self, *args: Any, **named: Any) -> ServicesAnswer:
+        self.windows_s.append(args[0])
         if not self.gate.is_set():
             self.held += 1
             await self.gate.wait()
