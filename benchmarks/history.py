@@ -13,15 +13,16 @@ import gc
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from benchmarks._loaded_history import load_tier
 from query import Query, QuerySettings, SeriesFilter
-from storage.commits import Row
 from storage.component import (
     build_in_process_live_feed,
     build_postgres_history,
@@ -29,10 +30,7 @@ from storage.component import (
     build_upkeep,
 )
 from storage.history import SqlHistory
-from storage.partitions import extend_partitions
-from storage.schema import series as series_table
 from storage.settings import StorageSettings
-from storage.summaries import summaries_of
 from storage.tiers import COARSE, FINEST, MEDIUM, Tier
 from telemetry import Counters, ExponentialHistogram, RedPoint, SeriesKey, merge_red_points
 from tests.support import servers
@@ -141,45 +139,14 @@ async def _load_tier(
     history: SqlHistory, tier: Tier, start_s: int, end_s: int, name: str, *, is_sized: bool
 ) -> list[Figure]:
     calls = max(int(tier.width_s * CALLS_PER_S), 1)
-    shapes = [_point(series, 0, calls, index).durations.to_bytes() for index, series in _numbered()]
-
-    def load(connection: Connection) -> None:
-        columns = select(series_table.c.series_id, series_table.c.service_name, series_table.c.http_route)
-        id_of = {(service, route): series_id for series_id, service, route in connection.execute(columns)}
-        ids = [id_of[series.service_name, series.http_route] for series in SERIES]
-        stripes = sorted(zip(ids, shapes, strict=True))
-        if history.database.dialect.is_partitioned:
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a busy machine takes its time
-            for second in range(start_s, end_s, tier.partition_s):
-                extend_partitions(connection, tier, second)
-        whole = [Row(0, of, calls, 1, shape) for of, shape in stripes]
-        for table, bucket in (
-            (tier.table, whole),
-            (tier.summary_table, summaries_of(connection, history.catalog, whole)),
-        ):
-            assert table is not None
-            rows = ((at_s, *row[1:]) for at_s in range(start_s, end_s, tier.width_s) for row in bucket)
-            _insert(connection, table.name, rows)
-
+    points = [replace(_point(series, 0, calls, index), errors=1) for index, series in _numbered()]
     before = await _size(history, tier.rank)
-    await history.database.write(load, 120)
+    await load_tier(history, tier, points, start_s, end_s)
     if not is_sized:
         return []
     share = (await _size(history, tier.rank) - before) / len(SERIES) / (end_s - start_s) * DAY_S
     width = {MEDIUM: "1 min", COARSE: "1 h"}[tier.rank]
     return [{"name": f"{name}: {width}, of a series that is always called", "value": share, "unit": "bytes/day"}]
-
-
-def _insert(connection: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Insert by the quickest way that the driver has."""
-    driver: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
-        driver.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", rows)
-        return
-    with driver.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types(["int8", "int8", "int8", "int8", "bytea"])
-        for row in rows:
-            copy.write_row(row)
 
 
 async def _size(history: SqlHistory, rank: int) -> int:
