@@ -1,31 +1,27 @@
 """What open Overview pages cost the server: CPU and bytes, with 1, 10 and 50 of them on fifty services of eight series.
 
 The pages are real WebSocket clients that follow the question of a page and say when they have an update; the server is
-`modelwatch up`, called once a second in every series. CPU is that of its process, less what it takes without a page.
+`modelwatch up` with five full minutes, called once a second in every series. CPU is that of its process, less what it
+takes without a page.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
 import time
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks._requests import every_series
-from tests.support.systems import System, embedded_system
+from benchmarks._full_window import full_system
+from tests.support.systems import System
 
-SERVICES: Final = 50
-SERIES: Final = 8
 CLIENTS: Final = (1, 10, 50)
 STRETCH_S: Final = 12.0
-_WARM_S: Final = 20.0
+_SETTLE_S: Final = 3.0
 _FOLLOW: Final = json.dumps(
     {"do": "follow", "number": 1, "page": "overview", "search": "", "width": 500, "keeps": False}
 )
@@ -39,28 +35,13 @@ def run() -> list[Row]:
 
 
 async def _run() -> list[Row]:
-    with tempfile.TemporaryDirectory() as folder:
-        async with embedded_system(Path(folder)) as system:
-            calling = asyncio.create_task(_call_each_second(system))
-            try:
-                await asyncio.sleep(_WARM_S)
-                idle = await _cpu_percent(system)
-                rows: list[Row] = [{"name": "without a page", "value": idle, "unit": "% of a core"}]
-                for clients in CLIENTS:
-                    rows += await _with_pages(system, clients, idle)
-                return rows
-            finally:
-                calling.cancel()
-                await asyncio.gather(calling, return_exceptions=True)
-
-
-async def _call_each_second(system: System) -> None:
-    async with httpx.AsyncClient(headers={"content-type": "application/x-protobuf"}) as client:
-        while True:
-            began = time.monotonic()
-            body = every_series(SERVICES, SERIES, time.time_ns()).body
-            (await client.post(f"http://127.0.0.1:{system.http_port}/v1/traces", content=body)).raise_for_status()
-            await asyncio.sleep(max(1.0 - (time.monotonic() - began), 0.0))
+    async with full_system() as system:
+        await asyncio.sleep(_SETTLE_S)
+        idle = await _cpu_percent(system)
+        rows: list[Row] = [{"name": "without a page", "value": idle, "unit": "% of a core"}]
+        for clients in CLIENTS:
+            rows += await _with_pages(system, clients, idle)
+        return rows
 
 
 async def _with_pages(system: System, clients: int, idle: float) -> list[Row]:
