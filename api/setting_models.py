@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from api.models import Document, Time
+from api.models import Document, NextCursor, Time
 
 
 class Setting(Document):
@@ -49,7 +49,7 @@ class SettingChanges(Document):
     """Changes, the latest first."""
 
     items: list[SettingChange]
-    next: str | None = Field(description="`before` of the next page; `null` on the last.")
+    next_cursor: NextCursor
 
 
 class NewValue(BaseModel, extra="forbid"):

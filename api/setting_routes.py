@@ -5,21 +5,24 @@ Included by `api/component.py`; everything is done by `tuning.desk`, which the p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException
 from fastapi import Query as QueryParameters
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from access.identity import LOCAL_NAME, name_of_writer
 from api import setting_models as models
 from api.alert_documents import moment
 from api.documents import Json, json_response
+from api.paging import PageParameters
 from api.parameters import NoParameters, refuse_repeats
 from api.responses import CHANGE_ERRORS, QUESTION_ERRORS, Responses, answers
+from query import QuestionError
 from tuning.desk import SettingChange, TunedSetting, TuningDesk, value_of
 from tuning.tunable import BadValueError, UnknownSettingError
 
@@ -47,17 +50,17 @@ CHANGES_EXAMPLE: Final[dict[str, Any]] = {
             "at": "2026-11-22T10:00:00.000Z",
         }
     ],
-    "next": "41",
+    "next_cursor": "41",
 }
+_CURSOR: Final = re.compile(r"\d{1,18}", re.ASCII)
 _UNKNOWN: Final[Responses] = {404: CHANGE_ERRORS[404]}
 _ERRORS: Final[Responses] = {status: CHANGE_ERRORS[status] for status in (403, 404, 422, 503)}
 
 
-class ChangesParameters(BaseModel, extra="forbid"):
-    """A page of changes."""
+class ChangesParameters(PageParameters, extra="forbid"):
+    """The parameters of `/api/v1/setting-changes`."""
 
-    limit: int = Field(50, ge=1, le=500, description="The most changes of one answer.", examples=[20])
-    before: int | None = Field(None, ge=0, le=2**63 - 1, description="`next` of the page before.", examples=[2**40])
+    limit: int = Field(100, ge=1, le=1_000, description="Most items of one page.", examples=[20])
 
 
 def build_setting_router(desk: TuningDesk) -> APIRouter:
@@ -87,10 +90,11 @@ def _add_reading(router: APIRouter, desk: TuningDesk) -> None:
     )
     async def changes(parameters: Annotated[ChangesParameters, QueryParameters()]) -> Response:
         """Latest first, a page at a time. Try `GET /api/v1/setting-changes?limit=20`."""
-        found = await desk.changes(parameters.limit + 1, parameters.before)
+        before = None if parameters.cursor is None else _change_id(parameters.cursor)
+        found = await desk.changes(parameters.limit + 1, before)
         shown = found[: parameters.limit]
-        next_ = str(shown[-1].change_id) if len(found) > len(shown) else None
-        return json_response({"items": [_change(one) for one in shown], "next": next_})
+        cursor = str(shown[-1].change_id) if len(found) > len(shown) else None
+        return json_response({"items": [_change(one) for one in shown], "next_cursor": cursor})
 
     @router.get(
         "/settings/{name}",
@@ -131,6 +135,12 @@ def _add_changing(router: APIRouter, desk: TuningDesk) -> None:
         """Every process goes back to what it was started with. Without a change nothing happens."""
         with _as_statuses():
             return json_response(_document(await desk.reset(name, _writer(""))))
+
+
+def _change_id(cursor: str) -> int:
+    if not _CURSOR.fullmatch(cursor):
+        raise QuestionError("cursor", "it is not the `next_cursor` of an answer")
+    return int(cursor)
 
 
 def _writer(said: str) -> str:

@@ -64,6 +64,7 @@
       }
       document.title = page.title + " · ModelWatch";
       modelwatch.charts.forget();
+      clientside.set_props("menu-label", { children: page.title });
       const values = Object.fromEntries(
         page.controls.filter(({ id }) => id).map(({ id, property, field }) => [id, { [property]: fields[field] }])
       );

@@ -35,10 +35,8 @@ _SHOWN_CHOICES: Final = 100
 
 def top_bar(pages: Sequence[Page]) -> Component:
     """Return the bar."""
-    return html.Header(
-        [_brand(), _navigation(pages), html.Div(className="space"), _live(), *_controls(), *account(), _filters()],
-        className="top",
-    )
+    first = [_brand(), _menu(), _navigation(pages), html.Div(className="space"), _live()]
+    return html.Header([*first, *_controls(), *account(), _filters()], className="top")
 
 
 def _brand() -> Component:
@@ -47,12 +45,24 @@ def _brand() -> Component:
     )
 
 
+def _menu() -> Component:
+    """What opens the navigation where there is no room for it; `assets/menu.js` does."""
+    return html.Button(
+        [html.Span("Pages", id="menu-label"), html.I(className="menu-badge", **attributes(aria_hidden="true"))],
+        id="menu",
+        className="menu",
+        type="button",
+        title="All pages",
+        **attributes(aria_expanded="false", aria_controls="navigation"),
+    )
+
+
 def _navigation(pages: Sequence[Page]) -> Component:
     links = [
         PageLink(page.path, [html.Span(page.title), badge()] if page.name == "alerts" else page.title, "page-link")
         for page in pages
     ]
-    return html.Nav(links, className="navigation", **attributes(aria_label="Pages"))
+    return html.Nav(links, id="navigation", className="navigation", **attributes(aria_label="Pages"))
 
 
 def _live() -> Component:

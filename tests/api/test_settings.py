@@ -75,12 +75,12 @@ async def test_a_setting_is_changed_and_put_back(client: httpx.AsyncClient) -> N
     assert check(await client.delete(TARGET), one, "delete")["value"] == 0.5
     path = "/api/v1/setting-changes"
     newest = check(await client.get(path, params={"limit": 1}), path)
-    oldest = check(await client.get(path, params={"limit": 1, "before": newest["next"]}), path)
+    oldest = check(await client.get(path, params={"limit": 1, "cursor": newest["next_cursor"]}), path)
     assert [(item["before"], item["value"], item["is_reset"], item["by"]) for item in newest["items"]] == [
         (0.25, None, True, "local")
     ]
     assert [(item["before"], item["value"], item["by"]) for item in oldest["items"]] == [(0.5, 0.25, "mei")]
-    assert oldest["next"] is None
+    assert oldest["next_cursor"] is None
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,7 @@ async def test_what_cannot_be_is_refused(
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert words in answer.json()["detail"]
     assert (await client.get("/api/v1/setting-changes")).json()["items"] == []
+    assert (await client.get("/api/v1/setting-changes?cursor=x")).status_code == 400
     infinite = await client.put(TARGET, content='{"value": Infinity}', headers={"Content-Type": "application/json"})
     assert infinite.status_code == 422
 

@@ -420,3 +420,37 @@ async def test_the_order_of_a_table_is_in_the_address(busy: ServedPage, new_tab:
 
 async def _is_order(tab: Any, wanted: list[str]) -> bool:
     return await _order(tab) == wanted
+
+
+async def test_on_a_phone_every_page_is_in_a_menu(busy: ServedPage, new_tab: Any, artifacts: Path) -> None:
+    """It opens by a press, shows all pages within the screen, and closes by a choice, Escape, or a press elsewhere."""
+    tab = await new_tab(viewport={"width": 390, "height": 844})
+    await tab.open(busy.url)
+    await tab.until_filled()
+    assert await tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+    links = tab.page.locator("#navigation a")
+    assert not await links.first.is_visible()
+    await tab.page.click("#menu")
+    await tab.until("#menu[aria-expanded=true]")
+    for link in await links.all():
+        box = await link.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+        assert box["y"] + box["height"] <= 844
+        assert box["height"] >= 40, "a finger can press it"
+    await tab.page.screenshot(path=artifacts / "menu-390.png")
+    await tab.page.keyboard.press("Escape")
+    await tab.until("#menu[aria-expanded=false]")
+    await tab.page.click("#menu")
+    await tab.page.click("#navigation >> text=Containers")
+    await tab.until("#page-containers")
+    assert not await links.first.is_visible()
+    await tab.until("#menu-label:text-is('Containers')")
+    await tab.page.click("#menu")
+    await tab.page.mouse.click(200, 700)
+    await tab.until("#menu[aria-expanded=false]")
+    await tab.page.set_viewport_size({"width": 1200, "height": 844})
+    assert await links.last.is_visible()
+    assert not await tab.page.locator("#menu").is_visible()
+    assert tab.complaints == []
