@@ -88,7 +88,8 @@ def _parser(is_with_topics: bool = True) -> argparse.ArgumentParser:
                 action="append",
                 default=[],
                 metavar="NAME[=SECONDS]",
-                help="let only this happen, at once, such as slow or crashing=30; a wrong name lists all of them",
+                help="let only this happen, at once: slow, failing, short-of-cpu, short-of-memory, crashing, behind; "
+                "such as crashing=30 for another time; may be given several times",
             )
         if name == "receiver":
             command.add_argument("--workers", metavar="N", help="processes that share the ports (default: 1)")

@@ -19,14 +19,16 @@ from typing import Any
 
 from modelwatch.demo_programs import (
     FENCED,
+    INGEST,
     MODELWATCH,
     TRAFFIC,
     Server,
     check_ports,
     check_tools,
     find_repository,
+    knowing_what_to_stop,
     model_api_servers,
-    modelwatch_server,
+    modelwatch_servers,
     traffic_program,
 )
 from modelwatch.fences import Fence, make_fence
@@ -40,17 +42,20 @@ PROGRESS_EVERY_S = 5.0
 EXIT_CHILD_ENDED = 1
 MOST_RESTARTS = 5
 RESTARTS_WITHIN_S = 120.0
+BEHIND = "behind"
+"""The incident that needs a ModelWatch of several processes."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything that the demo starts, in this order; it stops in reverse."""
 
-    modelwatch: Server
+    modelwatch: dict[str, Server]
     model_apis: dict[str, Server]
     traffic: Program
     logs_dir: Path
     fences: Mapping[str, Fence]
+    settings: Settings
     remark: str = ""
     """What is to be said before the start."""
 
@@ -87,7 +92,9 @@ def _plan(settings: Settings, incidents: Sequence[str]) -> Plan:
     fences, remark = _fences()
     model_apis = model_api_servers(settings, environ, repository, logs_dir, fences)
     traffic = traffic_program(settings, environ, repository, logs_dir, model_apis, incidents, fences)
-    return Plan(modelwatch_server(settings, environ, logs_dir), model_apis, traffic, logs_dir, fences, remark)
+    is_split = any(incident.partition("=")[0] == BEHIND for incident in incidents)
+    servers = modelwatch_servers(settings, environ, logs_dir, is_split=is_split)
+    return Plan(servers, model_apis, traffic, logs_dir, fences, settings, remark)
 
 
 def _check_traffic(traffic: Program) -> None:
@@ -162,11 +169,12 @@ async def _bring_up(plan: Plan, children: Children, ready: set[str]) -> None:
     """Start the servers side by side, then the traffic; say so at each step, and note which of them are ready."""
     if plan.remark:
         _say(plan.remark)
-    servers = [plan.modelwatch, *plan.model_apis.values()]
+    servers = [*plan.modelwatch.values(), *plan.model_apis.values()]
+    pids: dict[str, int] = {}
     _say(f"Starting {', '.join(server.program.name for server in servers)}; their logs are in {plan.logs_dir}")
     started_s = time.monotonic()
     for server in servers:
-        await children.start(server.program)
+        pids[server.program.name] = await children.start(server.program)
     waiting = {asyncio.ensure_future(_until_ready(server)): server for server in servers}
     try:
         while waiting:
@@ -175,7 +183,7 @@ async def _bring_up(plan: Plan, children: Children, ready: set[str]) -> None:
             for task in done:
                 server = waiting.pop(task)
                 ready.add(server.program.name)
-                doing = "is ready" if server is plan.modelwatch else "has trained its model and is ready"
+                doing = "is ready" if server.program.name in plan.modelwatch else "has trained its model and is ready"
                 _say(f"  {server.program.name} {doing} after {elapsed_s:.1f} s")
             names = ", ".join(server.program.name for server in waiting.values())
             if waiting and elapsed_s > START_TIMEOUT_S:
@@ -184,7 +192,10 @@ async def _bring_up(plan: Plan, children: Children, ready: set[str]) -> None:
                 _say(f"  waiting for {names} ({elapsed_s:.0f} s)")
     finally:
         await _cancel(list(waiting))
-    await children.start(plan.traffic)
+    traffic = plan.traffic
+    if INGEST in pids:
+        traffic = knowing_what_to_stop(traffic, plan.settings, pids[INGEST])
+    await children.start(traffic)
     _say(f"Traffic is on its way; incidents are announced below. Ctrl-C stops everything.\n\n{_addresses(plan)}\n")
 
 
@@ -202,7 +213,7 @@ def _is_ready(server: Server) -> bool:
 async def _stop(plan: Plan, children: Children) -> None:
     """Stop the traffic, then the APIs with their last spans, and ModelWatch once those have arrived."""
     _say("Stopping")
-    for names in ([TRAFFIC], list(plan.model_apis), [MODELWATCH]):
+    for names in ([TRAFFIC], list(plan.model_apis), list(plan.modelwatch)):
         for name in await children.stop(names):
             _say(f"  {name} did not stop in time and was killed")
     _say("Everything is stopped; the history is kept for the next start")
@@ -215,7 +226,7 @@ async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:
 
 
 def _addresses(plan: Plan) -> str:
-    rows = [("ModelWatch", plan.modelwatch.url("/"))]
+    rows = [("ModelWatch", plan.modelwatch[MODELWATCH].url("/"))]
     rows += [(name, server.url("/docs")) for name, server in plan.model_apis.items()]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {url}" for name, url in rows)

@@ -9,26 +9,30 @@ import os
 import socket
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
+
+from sqlalchemy import make_url
 
 from modelwatch.fences import Fence, Limits
 from modelwatch.processes import Program
 from modelwatch.settings import Settings
 from modelwatch.settings_sources import variable_of
+from modelwatch.urls import SQLITE, history_url_of
 from otlp_receiver.key_file import read_keys
 from telemetry import StartError
 
-MODELWATCH, TRAFFIC = "modelwatch", "traffic"
+MODELWATCH, INGEST, ALERTS, TRAFFIC = "modelwatch", "modelwatch-ingest", "modelwatch-alerts", "traffic"
 MODEL_API_VERSIONS: Mapping[str, str] = {
     "tumour-classifier": "2.3.1",
     "diabetes-regressor": "1.8.0",
     "digits-reader": "4.0.2",
 }
 FENCED: Mapping[str, Limits] = {
-    "diabetes-regressor": Limits(cpus=0.5, memory_bytes=1024**3),
+    "diabetes-regressor": Limits(cpus=0.5, memory_bytes=1024**3, is_guaranteed=True),
     "digits-reader": Limits(cpus=1.0, memory_bytes=512 * 1024**2),
 }
 """Those that are given limits of their own, so that they can be seen to be short of CPU and of memory."""
@@ -52,13 +56,43 @@ class Server:
         return f"{self.origin or f'http://{_bracketed(self.host)}:{self.port}'}{path}"
 
 
-def modelwatch_server(settings: Settings, environ: Mapping[str, str], logs_dir: Path) -> Server:
-    """Return embedded ModelWatch with the settings of this process, which it reads for itself."""
-    command = [sys.executable, "-m", "modelwatch", "up"]
-    log_path = logs_dir / f"{MODELWATCH}.log"
-    program = Program(MODELWATCH, command, environ, log_path, stop_timeout_s=MODELWATCH_STOP_TIMEOUT_S)
+def modelwatch_servers(
+    settings: Settings, environ: Mapping[str, str], logs_dir: Path, *, is_split: bool = False
+) -> dict[str, Server]:
+    """Return ModelWatch with the settings of this process, which it reads for itself; the first has the page.
+
+    It is one process, or split into what takes and stores data, the page, and the alerts: then the last two are seen to
+    go on while the first does not. Where each of these tells its health is not for people, and on ports that are free.
+    """
+    if not is_split:
+        return {MODELWATCH: _page("up", settings, environ, logs_dir)}
+    ingest_port, alerts_port = _free_ports(2)
+    api = {"MODELWATCH_API__HOST": LOOPBACK, "MODELWATCH_API__PORT": str(ingest_port)}
+    health = {"MODELWATCH_HEALTH__HOST": LOOPBACK, "MODELWATCH_HEALTH__PORT": str(alerts_port)}
+    ingest = _role("up", INGEST, {**environ, **api, "MODELWATCH_ALERTS__IS_ENABLED": "false"}, logs_dir)
+    alerts = _role("alerts", ALERTS, {**environ, **health}, logs_dir)
+    return {
+        MODELWATCH: _page("dashboard", settings, environ, logs_dir),
+        INGEST: Server(ingest, LOOPBACK, ingest_port, "/readyz", origin=settings.api.url(LOOPBACK, ingest_port, "")),
+        ALERTS: Server(alerts, LOOPBACK, alerts_port, "/readyz"),
+    }
+
+
+def _page(role: str, settings: Settings, environ: Mapping[str, str], logs_dir: Path) -> Server:
     api, host = settings.api, _reachable(settings.api.host)
+    program = _role(role, MODELWATCH, environ, logs_dir)
     return Server(program, host, api.port, "/readyz", origin=api.url(host, api.port, ""))
+
+
+def _role(role: str, name: str, environ: Mapping[str, str], logs_dir: Path) -> Program:
+    command = [sys.executable, "-m", "modelwatch", role]
+    return Program(name, command, environ, logs_dir / f"{name}.log", stop_timeout_s=MODELWATCH_STOP_TIMEOUT_S)
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def model_api_servers(
@@ -111,6 +145,13 @@ def traffic_program(
         command += ["--memory-limit", f"{name}={FENCED[name].memory_bytes}"]
     log_path = logs_dir / f"{TRAFFIC}.log"
     return Program(TRAFFIC, command, _plain(environ), log_path, working_dir=repository, is_output_seen=True)
+
+
+def knowing_what_to_stop(traffic: Program, settings: Settings, pid: int) -> Program:
+    """Return the visitors' program, told which process takes and stores data: it may be made to stand still."""
+    scheme, url = history_url_of(settings)
+    file = f"={make_url(url).database}" if scheme == SQLITE else ""
+    return replace(traffic, command=[*traffic.command, "--processor", f"{pid}{file}"])
 
 
 def find_repository() -> Path:

@@ -19,6 +19,8 @@ from container_stats.cgroups import CGROUPS, folders_of, read_text
 PREFIX: Final = "modelwatch-demo-"
 PERIOD_US: Final = 100_000
 _REMOVAL_TRIES: Final = 20
+_MOST_V1_SHARES: Final = 262_144
+_MOST_V2_WEIGHT: Final = 10_000
 _V1_FILES: Final = {"cpu": "cpu.cfs_quota_us", "memory": "memory.limit_in_bytes"}
 
 
@@ -28,6 +30,8 @@ class Limits:
 
     cpus: float
     memory_bytes: int
+    is_guaranteed: bool = False
+    """Whether it gets that much CPU also where others want it, as with requests that equal limits in Kubernetes."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ def _make_v1(above: Mapping[str, Path], own: str, limits: Limits) -> Fence:
             if (folder / _V1_FILES["cpu"]).exists():
                 (folder / "cpu.cfs_period_us").write_text(str(PERIOD_US))
                 (folder / _V1_FILES["cpu"]).write_text(str(round(PERIOD_US * limits.cpus)))
+                if limits.is_guaranteed:
+                    (folder / "cpu.shares").write_text(str(_MOST_V1_SHARES))
             if (folder / _V1_FILES["memory"]).exists():
                 (folder / _V1_FILES["memory"]).write_text(str(limits.memory_bytes))
     except OSError:
@@ -89,6 +95,8 @@ def _make_v2(candidates: Sequence[Path], own: str, limits: Limits) -> Fence:
             if {"cpu", "memory"} <= set((read_text(made / "cgroup.controllers") or "").split()):
                 (made / "cpu.max").write_text(f"{round(PERIOD_US * limits.cpus)} {PERIOD_US}")
                 (made / "memory.max").write_text(str(limits.memory_bytes))
+                if limits.is_guaranteed:
+                    (made / "cpu.weight").write_text(str(_MOST_V2_WEIGHT))
                 return fence
             refusal = PermissionError("no cgroup hands down the controllers of CPU and memory")
         except OSError as error:

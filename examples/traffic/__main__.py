@@ -10,10 +10,12 @@ import asyncio
 import signal
 import sys
 from collections import Counter
+from pathlib import Path
 
 from examples.traffic.generator import run_traffic
 from examples.traffic.incidents import NAMES, chosen
 from examples.traffic.rhythm import RHYTHMS
+from examples.traffic.standstill import Stoppable
 
 FIRST_PORT = 8101
 
@@ -56,6 +58,7 @@ async def _until_stopped(arguments: argparse.Namespace, counts: dict[str, Counte
             with_incidents=not arguments.no_incidents,
             at_once=arguments.incident,
             memory_limits=dict(arguments.memory_limit),
+            processor=arguments.processor,
         )
     )
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -86,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--memory-limit", action="append", default=[], type=_limit, metavar="SERVICE=BYTES", help="what it may have"
     )
+    parser.add_argument(
+        "--processor", type=_stoppable, metavar="PID[=FILE]", help="what stands still, and the SQLite file it writes to"
+    )
     return parser
 
 
@@ -105,6 +111,13 @@ def _limit(text: str) -> tuple[str, int]:
     if service not in RHYTHMS or not limit.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not SERVICE=BYTES with SERVICE one of {', '.join(RHYTHMS)}")
     return service, int(limit)
+
+
+def _stoppable(text: str) -> Stoppable:
+    pid, _, database = text.partition("=")
+    if not pid.isdecimal() or int(pid) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not PID or PID=FILE")
+    return Stoppable(int(pid), Path(database) if database else None)
 
 
 def _positive(text: str) -> float:

@@ -17,6 +17,7 @@ import httpx
 
 from examples.traffic.incidents import Incident, Kind, occurrences
 from examples.traffic.rhythm import RHYTHMS
+from examples.traffic.standstill import Stoppable, standing_still
 from examples.traffic.visits import Visit, next_visit, patient
 
 TIMEOUT_S = 15.0
@@ -48,6 +49,8 @@ class Traffic:
     announce: Announce
     client: httpx.AsyncClient
     memory_limits: Mapping[str, int] = field(default_factory=dict)
+    processor: Stoppable | None = None
+    """The process of ModelWatch that may be made to stand still."""
     started_s: float = field(default_factory=time.monotonic)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
 
@@ -80,22 +83,25 @@ async def run_traffic(
     with_incidents: bool = True,
     at_once: Sequence[Incident] = (),
     memory_limits: Mapping[str, int] | None = None,
+    processor: Stoppable | None = None,
 ) -> None:
     """Visit the APIs until cancelled, filling `counts` as answers come.
 
     Incidents that are to be `at_once` happen side by side, once, instead of the schedule. One of memory is left out
-    where the API has no limit of its own.
+    where the API has no limit of its own, that of ModelWatch where it is not known which `processor` to stop.
     """
     # Each visit has its own connection: uvicorn closes one after an exception, and a reused one would then fail.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(timeout=TIMEOUT_S, limits=limits, trust_env=False) as client:
-        traffic = Traffic(targets, total_per_s, seed, skip_s, announce, client, memory_limits or {}, counts=counts)
+        traffic = Traffic(
+            targets, total_per_s, seed, skip_s, announce, client, memory_limits or {}, processor, counts=counts
+        )
         counts.update({service: Counter() for service in targets})
         async with asyncio.TaskGroup() as group:
             for service in targets:
                 group.create_task(_visit(traffic, service))
-            for incident in at_once:
-                group.create_task(_happen(traffic, incident))
+            if at_once:
+                group.create_task(_happen_together(traffic, at_once))
             if with_incidents and not at_once:
                 group.create_task(_conduct(traffic))
 
@@ -121,6 +127,31 @@ async def _conduct(traffic: Traffic) -> None:
     for begins_s, incident in occurrences(traffic.skip_s):
         await asyncio.sleep(begins_s - traffic.elapsed_s())
         await _happen(traffic, incident)
+
+
+async def _happen_together(traffic: Traffic, incidents: Sequence[Incident]) -> None:
+    """Let all happen side by side, and ModelWatch be behind once they are over: it would see none of them."""
+    async with asyncio.TaskGroup() as group:
+        for incident in incidents:
+            if incident.kind is not Kind.BEHIND:
+                group.create_task(_happen(traffic, incident))
+    for incident in incidents:
+        if incident.kind is Kind.BEHIND:
+            await _stand_still(traffic, incident)
+
+
+async def _stand_still(traffic: Traffic, incident: Incident) -> None:
+    if traffic.processor is None:
+        traffic.say(f"left out: {incident.service} {incident.kind}, as no process of its own takes and stores data")
+        return
+    traffic.say(incident.headline())
+    try:
+        async with standing_still(traffic.processor):
+            await asyncio.sleep(incident.lasts_s)
+    except ProcessLookupError:
+        traffic.say(f"{incident.service} has no such process: no incident")
+    else:
+        traffic.say(f"over: {incident.service} recovers")
 
 
 async def _happen(traffic: Traffic, incident: Incident) -> None:

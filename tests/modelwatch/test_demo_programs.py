@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from modelwatch import demo_programs
-from modelwatch.demo_programs import check_ports, find_repository, model_api_servers, modelwatch_server, traffic_program
+from modelwatch.demo_programs import (
+    check_ports,
+    find_repository,
+    knowing_what_to_stop,
+    model_api_servers,
+    modelwatch_servers,
+    traffic_program,
+)
 from modelwatch.settings import Settings
 from telemetry import StartError
 from tests.support.ports import free_port
@@ -50,7 +57,31 @@ def test_apis_and_traffic_inherit_nothing_that_is_meant_for_others() -> None:
         traffic_program(settings(), environ, Path(), LOGS, servers)
     ]:
         assert not environ.keys() & program.environ.keys()
-    assert modelwatch_server(settings(), environ, LOGS).program.environ == environ
+    (modelwatch,) = modelwatch_servers(settings(), environ, LOGS).values()
+    assert modelwatch.program.environ == environ
+
+
+def test_a_modelwatch_that_is_split_has_its_page_where_people_look_for_it() -> None:
+    """The page, what takes and stores data, and the alerts, with the same settings, and each with a health port."""
+    servers = modelwatch_servers(settings(api={"port": 8123}), {"A": "b"}, LOGS, is_split=True)
+    roles = [server.program.command[-1] for server in servers.values()]
+    assert roles == ["dashboard", "up", "alerts"]
+    page, ingest, _ = servers.values()
+    assert page.url("/") == "http://127.0.0.1:8123/"
+    assert page.program.environ == {"A": "b"}
+    assert ingest.program.environ["MODELWATCH_ALERTS__IS_ENABLED"] == "false"
+    assert len({server.port for server in servers.values()}) == 3
+    assert all(server.program.environ.items() >= {("A", "b")} for server in servers.values())
+
+
+@pytest.mark.parametrize(
+    ("url", "argument"),
+    [("sqlite:////tmp/a=b/my.db", "7=/tmp/a=b/my.db"), ("postgresql+psycopg://u:secret@h/db", "7")],
+)
+def test_the_visitors_are_told_what_stands_still(url: str, argument: str) -> None:
+    """The process and, of SQLite, the file; no URL, as it may hold a secret."""
+    program = traffic_program(settings(), {}, Path(), LOGS, {})
+    assert knowing_what_to_stop(program, settings(database_url=url), 7).command[-2:] == ["--processor", argument]
 
 
 @pytest.mark.parametrize(
