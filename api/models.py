@@ -175,12 +175,19 @@ class Process(Document):
     failures: dict[str, str] = Field(description="What is wrong, by the name of the check; only what is.")
 
 
+class Tier(Document):
+    name: Literal["finest", "medium", "coarse", "traces"] = Field(description="Of the history; `traces`: kept spans.")
+    retention_s: Count = Field(description="Seconds for which it is kept.")
+    size_bytes: Count | None = Field(description="What it takes up; `null` where that is not known.")
+
+
 class PipelineSystem(Document):
     start: str
     end: str
     since: str = Field(description="From when on the flows are counted.")
     flows: list[SignalFlow]
     gauges: dict[str, float] = Field(description="What is held now, by names as in `items`: added up, or the worst.")
+    tiers: list[Tier] = Field(description="What each tier of the history takes up; empty while no processor runs.")
     canary_lost: int
     processes: list[Process]
 

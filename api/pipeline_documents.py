@@ -20,6 +20,7 @@ def system_document(answer: PipelineAnswer) -> dict[str, Any]:
         "since": rfc_3339(answer.since_s),
         "flows": [asdict(flow) for flow in answer.flows],
         "gauges": dict(answer.gauges),
+        "tiers": [asdict(one) for one in answer.tiers],
         "canary_lost": answer.canary_lost,
         "processes": [_process(one) for one in answer.processes],
     }

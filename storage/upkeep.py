@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -28,6 +28,7 @@ from storage.retirement import Retired, next_cutoff, retire_partitions, retire_r
 from storage.rollups import Bucket, Gathered, OutdatedError, count_due, due_buckets, gather, store
 from storage.settings import StorageSettings
 from storage.tasks import end_task
+from storage.tier_sizes import LARGEST_COUNTED_BYTES, TIER_NAMES, TRACES, tier_sizes
 from storage.tiers import tiers_of
 from telemetry import Counters, ModelWatchError, NowNs, RetryableError
 from telemetry.counters import CounterName
@@ -39,6 +40,7 @@ _NS_PER_S: Final = 1_000_000_000
 _PAUSE_S: Final = 0.05
 _STEP_TIMEOUT_S: Final = 300.0
 """A bucket of many series takes a while, and nobody waits for it."""
+_SIZES_EVERY_S: Final = 600
 _BUCKETS_AT_ONCE: Final = 200
 _COUNTED: Final[Sequence[CounterName]] = (
     "storage_rolled_up_buckets",
@@ -70,11 +72,16 @@ class Upkeep:
         self._guard = DiskGuard(settings)
         self._space = _UNKNOWN
         self._due = 0
+        self._sizes: Mapping[str, int] = {}
+        self._next_sizes_s = 0
         self._task: asyncio.Task[None] | None = None
         for name in _COUNTED:
             counters.declare(name)
         counters.observe("storage_due_rollups", lambda: self._due)
         counters.observe("storage_database_bytes", lambda: self._space.database_bytes)
+        for rank, tier in enumerate(TIER_NAMES):
+            counters.observe("storage_tier_retention_s", partial(self._retention_s, rank), tier=tier)
+        counters.observe("storage_tier_retention_s", lambda: self._settings.traces_retention_s, tier=TRACES)
         if not self._dialect.is_remote:
             counters.observe("storage_free_bytes", lambda: self._space.free_bytes or 0)
             counters.observe("storage_warn_free_bytes", lambda: settings.warn_free_bytes)
@@ -164,6 +171,7 @@ class Upkeep:
             self._counters.add("storage_expired_rows", crowding)
         total += await self._shorten_traces(now_s)
         await self._thin(now_s)
+        await self._look_at_sizes(now_s)
         if total:
             log.info("old data deleted", rows=total)
         return total
@@ -241,6 +249,23 @@ class Upkeep:
             else:
                 log.error("the database is too large, and nothing is left that may be deleted")
                 return
+
+    async def _look_at_sizes(self, now_s: int) -> None:
+        """Note how large each tier is; on SQLite seldom, as every page is looked at, and not in a large file."""
+        if not self._dialect.is_partitioned:
+            if now_s < self._next_sizes_s or self._space.database_bytes > LARGEST_COUNTED_BYTES:
+                return
+            self._next_sizes_s = now_s + _SIZES_EVERY_S
+        look = partial(tier_sizes, dialect=self._dialect, tiers=self._tiers, traces=self._history.traces.tables)
+        self._sizes = await self._database.read(look, _STEP_TIMEOUT_S)
+        for tier in self._sizes:
+            self._counters.observe("storage_tier_bytes", partial(self._size_of, tier), tier=tier)
+
+    def _retention_s(self, rank: int) -> int:
+        return self._tiers[rank].retention_s
+
+    def _size_of(self, tier: str) -> int:
+        return self._sizes.get(tier, 0)
 
     async def _shorten_traces(self, now_s: int) -> int:
         """Delete kept spans that are too old, and the oldest of those that take up too much; return how many rows."""

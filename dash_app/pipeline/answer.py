@@ -26,6 +26,7 @@ def answer_of(answer: PipelineAnswer, view: View) -> Answer:
             "pipeline-summary": {"content": cards.summary(answer)},
             "pipeline-flows": {"content": tables.flows(answer)},
             "pipeline-since": {"children": f"counted over {formatting.age(max(answer.end_s - answer.since_s, 0))}"},
+            "pipeline-storage": {"content": tables.storage(answer)},
             "pipeline-processes": {"content": tables.processes(answer)},
             "pipeline-count": {"children": formatting.count(living)},
             "pipeline-overflows": {"content": tables.overflows(answer)},

@@ -5,14 +5,16 @@ Built once; `answer.py` fills it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from dash import html
 from dash.development.base_component import Component
 
+from dash_app.pipeline import tables
 from dash_app.shared import palette
 from dash_app.shared.chart_card import chart_card
-from dash_app.shared.components import Lasting, attributes
+from dash_app.shared.components import CsvButton, Lasting, attributes
 from dash_app.shared.legend import legend
 
 CHARTS: Final = ("pipeline-rate", "pipeline-freshness", "pipeline-lag")
@@ -24,6 +26,7 @@ def layout() -> Component:
     skeletons = [html.Div(className="card kpi is-short skeleton") for _ in range(_SKELETON_CARDS)]
     return html.Div(
         [
+            html.H1("Pipeline", className="only-read"),
             html.Div(id="pipeline-notices", className="pipeline-notices", role="status"),
             Lasting("pipeline-summary", "kpis", skeletons, "Summary"),
             html.Section(
@@ -44,16 +47,17 @@ def layout() -> Component:
                 ],
                 className="charts",
             ),
-            _card("Where everything went", "pipeline-since", "pipeline-flows"),
-            _card("Processes", "pipeline-count", "pipeline-processes"),
-            _card("Too many series", "pipeline-overflow-count", "pipeline-overflows"),
+            _card("Where everything went", "pipeline-since", "pipeline-flows", tables.FLOWS_COLUMNS),
+            _card("Processes", "pipeline-count", "pipeline-processes", tables.PROCESSES_COLUMNS),
+            _card("Storage", "pipeline-storage-note", "pipeline-storage", tables.STORAGE_COLUMNS),
+            _card("Too many series", "pipeline-overflow-count", "pipeline-overflows", tables.OVERFLOWS_COLUMNS),
         ],
         className="stack",
     )
 
 
-def _card(title: str, note: str, body: str) -> Component:
-    head = html.Div(html.H2([title, html.Small(id=note)]), className="card-head table-head")
+def _card(title: str, note: str, body: str, columns: Sequence[str]) -> Component:
+    head = html.Div([html.H2([title, html.Small(id=note)]), CsvButton(body, columns)], className="card-head table-head")
     return html.Section([head, _scrolling(title, Lasting(body, ""))], className="card")
 
 

@@ -12,9 +12,9 @@ from dash import html
 from dash.development.base_component import Component
 
 from dash_app.shared import formatting
-from dash_app.shared.components import Moment, attributes
+from dash_app.shared.components import Moment, attributes, csv_row
 from dash_app.shared.names import visible
-from query.pipeline import PipelineAnswer, ProcessStatus, SignalFlow
+from query.pipeline import PipelineAnswer, ProcessStatus, SignalFlow, TierUse
 
 COUNTS: Final = {
     "received": "Received",
@@ -27,6 +27,17 @@ COUNTS: Final = {
     "dead_lettered": "Dead letters",
     "in_flight": "In flight",
     "refused": "Refused for now",
+}
+FLOWS_COLUMNS: Final = ("signal", "balance", "unexplained", *COUNTS)
+STORAGE_COLUMNS: Final = ("tier", "retention_s", "size_bytes")
+PROCESSES_COLUMNS: Final = ("role", "state", "host", "pid", "version", "time", "age_s", "address")
+OVERFLOWS_COLUMNS: Final = ("service", "kept", "estimate", "cause", "distinct")
+_TIER_TITLES: Final = {
+    "finest": "Figures, finest",
+    "medium": "Figures, second tier",
+    "coarse": "Figures, third tier",
+    "traces": "Kept requests",
+    "rest": "All else: series, alerts, free pages",
 }
 _TONES: Final = {"well": "healthy", "failing": "critical", "silent": "degraded", "ended": "no_data"}
 
@@ -46,7 +57,9 @@ def flows(answer: PipelineAnswer) -> Component:
                     )
                     for name in COUNTS
                 ),
-            ]
+            ],
+            key=flow.signal,
+            **csv_row(flow.signal, flow.balance, flow.unexplained, *(getattr(flow, name) for name in COUNTS)),
         )
         for flow in answer.flows
     ]
@@ -98,7 +111,40 @@ def _process(one: ProcessStatus) -> Component:
             html.Td(f"{formatting.age(one.age_s)} ago", className="mono"),
             html.Td(visible(report.address) if report.address else formatting.NOTHING),
         ],
+        key=report.process_id,
+        **csv_row(
+            *(report.role, one.state, report.host, report.pid, report.version),
+            *(report.started_ms, round(one.age_s, 1), report.address),
+        ),
         **attributes(data_process=report.role),
+    )
+
+
+def storage(answer: PipelineAnswer) -> list[Component]:
+    """Return a row per tier of the history, and one for the rest of the database."""
+    if not answer.tiers:
+        return [html.Div("No processor runs, which would tell.", className="alerts-none")]
+    sizes = [one.size_bytes for one in answer.tiers if one.size_bytes is not None]
+    whole = answer.gauges.get("storage_database_bytes")
+    rows = [_tier(one, whole) for one in answer.tiers]
+    if whole is not None and sizes:
+        rest = TierUse("rest", 0, max(int(whole) - sum(sizes), 0))
+        rows.append(_tier(rest, whole))
+    return [_table(["What", "Kept for", "Size", "Of the database"], rows)]
+
+
+def _tier(one: TierUse, whole: float | None) -> Component:
+    size, share = formatting.NOTHING, formatting.NOTHING
+    if one.size_bytes is not None:
+        size = formatting.size(one.size_bytes).text
+        share = formatting.percent(min(one.size_bytes / whole, 1.0)).text if whole else formatting.NOTHING
+    kept = formatting.age(one.retention_s) if one.retention_s else formatting.NOTHING
+    cells = [html.Td(text, className="mono") for text in (kept, size, share)]
+    return html.Tr(
+        [html.Th(_TIER_TITLES[one.name], scope="row"), *cells],
+        key=one.name,
+        **csv_row(one.name, one.retention_s or None, one.size_bytes),
+        **attributes(data_tier=one.name),
     )
 
 
@@ -113,7 +159,9 @@ def overflows(answer: PipelineAnswer) -> list[Component]:
                 html.Td(formatting.count(one.kept), className="mono"),
                 html.Td(f"~{formatting.count(one.estimate)}", className="mono"),
                 html.Td(f"{one.cause}: {formatting.count(one.distinct.get(one.cause, 0))} values"),
-            ]
+            ],
+            key=one.service_name,
+            **csv_row(one.service_name, one.kept, one.estimate, one.cause, one.distinct.get(one.cause, 0)),
         )
         for one in answer.overflows
     ]

@@ -64,6 +64,15 @@ class PipelineStep:
 
 
 @dataclass(frozen=True, slots=True)
+class TierUse:
+    """How long a tier of the history, or `traces`, is kept, and what it takes up; `None` where that is not known."""
+
+    name: str
+    retention_s: int
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineAnswer:
     """The pipeline in [start_s, end_s). Without a figure, such as of a queue where there is none, it is `None`.
 
@@ -82,3 +91,5 @@ class PipelineAnswer:
     """Those that are said of the whole, by the names of `telemetry/counters.py`; added up, or the worst of all."""
     overflows: tuple[SeriesOverflow, ...]
     canary_lost: int
+    tiers: tuple[TierUse, ...] = ()
+    """Finest first, the kept spans last; nothing while no processor runs."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from query.pipeline.answers import PipelineAnswer, PipelineStep, ProcessState, ProcessStatus
-from query.pipeline.flows import SILENT_AFTER_S, flows_of, gauges_of, living, rates_between, sums_of
+from query.pipeline.flows import SILENT_AFTER_S, flows_of, gauges_of, living, rates_between, sums_of, tiers_of
 from query.question import QuestionError
 from telemetry import NowNs, ProcessReport
 
@@ -101,6 +101,7 @@ class PipelineQuery:
             gauges,
             tuple(overflow for one in alive for overflow in one.figures.overflows),
             sum(_lost_canaries(one) for one in alive),
+            tiers_of(alive),
         )
 
 

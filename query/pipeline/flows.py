@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from query.pipeline.answers import Balance, SignalFlow
+from query.pipeline.answers import Balance, SignalFlow, TierUse
 from telemetry import Figures, ProcessReport, Signal
 
 Sums = dict[str, dict[str, int]]
@@ -36,6 +36,7 @@ _LARGEST: Final = (
     *("rabbit_dead_letters", "storage_database_bytes", "storage_min_free_bytes", "storage_warn_free_bytes"),
     *("storage_max_database_bytes", "rabbit_source_connected"),
 )
+_TIERS: Final = ("finest", "medium", "coarse", "traces")
 
 
 def sums_of(reports: Iterable[ProcessReport]) -> Sums:
@@ -136,6 +137,22 @@ def gauges_of(reports: Sequence[ProcessReport]) -> dict[str, float]:
             found.setdefault(name, []).append(value)
     ways: list[tuple[tuple[str, ...], Any]] = [(_ADDED, sum), (_SMALLEST, min), (_LARGEST, max)]
     return {name: float(way(found[name])) for names, way in ways for name in names if name in found}
+
+
+def tiers_of(reports: Sequence[ProcessReport]) -> tuple[TierUse, ...]:
+    """Return what each tier takes up, as living processes say; each of them sees the same database."""
+    found: dict[str, dict[str, float]] = {"storage_tier_retention_s": {}, "storage_tier_bytes": {}}
+    for report in reports:
+        for (name, labels), value in report.figures.gauges.items():
+            if name in found:
+                tier = dict(labels).get("tier", "")
+                found[name][tier] = max(found[name].get(tier, 0.0), value)
+    retention_s, size_bytes = found.values()
+    return tuple(
+        TierUse(tier, int(retention_s[tier]), int(size_bytes[tier]) if tier in size_bytes else None)
+        for tier in _TIERS
+        if tier in retention_s
+    )
 
 
 def living(reports: Iterable[ProcessReport], now_ms: int) -> list[ProcessReport]:

@@ -311,3 +311,19 @@ async def test_a_clock_that_jumps_years_ahead_on_sqlite_is_believed_after_a_day(
         assert await tend() is is_believed
     assert await calls() < 4
     await history.stop()
+
+
+async def test_what_each_tier_takes_up_is_told(history: SqlHistory, clock: ManualClock) -> None:
+    """With its indexes and all of its partitions; together they are no more than the database."""
+    counters = Counters()
+    upkeep = build_upkeep(StorageSettings(**AT_ONCE), history, counters, now_ns=clock)
+    assert not any(name == "storage_tier_bytes" for name, _ in counters.gauges()), "before it is known"
+    await history.commit([], [red_point(f"s{number}", clock.now_s - 60) for number in range(2_000)])
+    await upkeep.delete_expired()
+    gauges = counters.gauges()
+    sizes = {dict(labels)["tier"]: value for (name, labels), value in gauges.items() if name == "storage_tier_bytes"}
+    assert set(sizes) == {"finest", "medium", "coarse", "traces"}
+    assert sizes["finest"] > 2_000 * 40
+    assert sum(sizes.values()) <= gauges["storage_database_bytes", ()]
+    kept = {dict(labels)["tier"]: value for (name, labels), value in gauges.items() if "retention" in name}
+    assert kept["finest"] == StorageSettings(**AT_ONCE).points_retention_s
