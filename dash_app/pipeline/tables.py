@@ -138,7 +138,7 @@ def _tier(one: TierUse, whole: float | None) -> Component:
     if one.size_bytes is not None:
         size = formatting.size(one.size_bytes).text
         share = formatting.percent(min(one.size_bytes / whole, 1.0)).text if whole else formatting.NOTHING
-    kept = formatting.age(one.retention_s) if one.retention_s else formatting.NOTHING
+    kept = formatting.length(one.retention_s) if one.retention_s else formatting.NOTHING
     cells = [html.Td(text, className="mono") for text in (kept, size, share)]
     return html.Tr(
         [html.Th(_TIER_TITLES[one.name], scope="row"), *cells],

@@ -97,6 +97,12 @@ def age(seconds: float) -> str:
     return f"{int(max(seconds, 0) // size)}\u00a0{unit}"
 
 
+def length(seconds: int) -> str:
+    """Return a time in the largest unit that it is a whole number of: "90 s", "36 h", "730 d"."""
+    size, unit = next(one for one in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")) if not seconds % one[0])
+    return f"{seconds // size:,}\u00a0{unit}"
+
+
 def count(number: int) -> str:
     """Return a whole number with its thousands apart."""
     return f"{number:,}"

@@ -103,5 +103,34 @@ async def test_the_page_shows_what_the_api_says(system: System, artifacts: Path)
         size = "embedded" if "up" in system.roles else "distributed"
         await tab.page.screenshot(path=artifacts / f"running-{size}.png")
         await asyncio.sleep(2.5)  # a page that goes on updating must stay without complaints as well
+        await _check_pipeline(tab, system, artifacts)
         assert tab.complaints == []
         assert tab.outside == []
+
+
+async def _check_pipeline(tab: Any, system: System, artifacts: Path) -> None:
+    """The page of the pipeline tells how every process is and what became of every item; processors take up changes."""
+    await tab.open(f"{system.url}/pipeline")
+    await tab.until("#pipeline-flows [data-flow=traces-received]")
+    await tab.until("#pipeline-rate .js-plotly-plot")
+    is_embedded = "up" in system.roles
+    roles = ["up"] if is_embedded else ["dashboard", "processor", "processor", "receiver"]
+
+    async def is_told() -> bool:
+        flows, processes = "#pipeline-flows [data-flow]", "#pipeline-processes [data-process]"
+        cells = await tab.page.eval_on_selector_all(flows, "all => all.map(one => [one.dataset.flow, one.innerText])")
+        states = "all => all.map(one => [one.dataset.process, one.cells[1].innerText])"
+        rows, shown = await tab.page.eval_on_selector_all(processes, states), dict(cells)
+        is_counted = shown["traces-received"] == shown["traces-stored"] == f"{400 * len(SERVICES):,}"
+        return is_counted and sorted(rows) == [[role, "well"] for role in roles]
+
+    await eventually(is_told, timeout_s=60, what="all processes are well, and every span is stored")
+    assert "comes out even" in await tab.text("#pipeline-flows tr:has([data-flow=traces-received])")
+    await tab.until("#pipeline-storage [data-tier=rest]", 90)
+    await tab.page.screenshot(
+        path=artifacts / f"pipeline-{'embedded' if is_embedded else 'distributed'}.png", full_page=True
+    )
+    async with httpx.AsyncClient(timeout=20) as client:
+        path, value = "/api/v1/settings/storage.coarse_retention_s", {"value": 700 * 86_400}
+        assert (await client.put(system.url + path, json=value)).status_code == 200
+    await tab.until("#pipeline-storage [data-tier=coarse]:has-text('700 d')", 60)

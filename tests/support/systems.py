@@ -52,13 +52,17 @@ async def embedded_system(folder: Path, **environment: str) -> AsyncIterator[Sys
 
 @contextlib.asynccontextmanager
 async def distributed_system(folder: Path, broker_url: str, database_url: str, live_url: str) -> AsyncIterator[System]:
-    """Run receiver, two processors and dashboard on RabbitMQ, Postgres and Redis."""
+    """Run receiver, two processors and dashboard, which is told of the receiver, on RabbitMQ, Postgres and Redis."""
     urls = {
         "MODELWATCH_BROKER_URL": broker_url,
         "MODELWATCH_DATABASE_URL": database_url,
         "MODELWATCH_LIVE_URL": live_url,
     }
-    async with running_system(system_in(folder, urls), DISTRIBUTED) as system:
+    health_port = free_port()
+    urls["MODELWATCH_SELF_WATCH__ADDRESSES"] = f"http://127.0.0.1:{health_port}"
+    made = system_in(folder, urls)
+    made.health_ports["receiver"] = health_port
+    async with running_system(made, DISTRIBUTED) as system:
         yield system
 
 

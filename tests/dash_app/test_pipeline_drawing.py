@@ -1,0 +1,112 @@
+"""What is drawn of the pipeline, without a browser: charts as they go to the browser, cards, notices, tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from dash._utils import to_json
+
+from dash_app.pipeline import cards, figures, tables
+from dash_app.pipeline.answer import answer_of
+from dash_app.shared import palette
+from dash_app.shell.view import View
+from query.pipeline import PipelineAnswer, PipelineStep, ProcessStatus, SignalFlow, TierUse
+from telemetry import ProcessReport
+
+NOW_S = 1_700_000_000
+STEPS = (
+    PipelineStep(NOW_S - 30, 120.0, 118.0, 0.05, 3, 0.2, 0.4),
+    PipelineStep(NOW_S - 20),
+    PipelineStep(NOW_S - 10, 90.0, 95.0, 1.5, 40, 0.3, 2.5),
+)
+FLOW = SignalFlow("traces", 1_000, 990, 4, 3, 2, 0, 1, 0, 5, 0, 0, 0, "balanced")
+REPORT = ProcessReport("p", "processor", "1.2", "höst<b>", 7, 1000 * (NOW_S - 60), 1000 * NOW_S, address="http://x")
+GAUGES = {"canary_p50_s": 0.3, "canary_p95_s": 2.5, "storage_database_bytes": 4 * 2**20, "rabbit_dead_letters": 2}
+TIERS = (TierUse("finest", 172_800, 2**20), TierUse("medium", 3_024_000, None))
+
+
+def answer(**changed: Any) -> PipelineAnswer:
+    status = ProcessStatus(REPORT, "well", 1.0)
+    made = PipelineAnswer(NOW_S - 30, NOW_S, NOW_S - 30, 10, (FLOW,), (status,), STEPS, GAUGES, (), 1, TIERS)
+    return replace(made, **changed)
+
+
+def drawn(component: Any) -> str:
+    """What goes to the browser, as text."""
+    return str(to_json(component)).replace("\\u003c", "<").replace("\\u003e", ">")
+
+
+def traces_of(figure: Any) -> list[tuple[str, list[int], list[float | None], str]]:
+    return [(one["name"], list(one["x"]), list(one["y"]), one["line"]["color"]) for one in figure["data"]]
+
+
+TIMES = [1000 * step.time_s for step in STEPS]
+
+
+def test_items_are_drawn_as_they_were_received_and_stored() -> None:
+    """Two lines per second, with a gap where nobody noted anything: a gap is not zero."""
+    figure = figures.rate(answer(), "r")
+    assert traces_of(figure) == [
+        ("received", TIMES, [120.0, None, 90.0], palette.P95),
+        ("stored", TIMES, [118.0, None, 95.0], palette.P50),
+    ]
+    assert all(not trace.get("connectgaps") for trace in figure["data"])
+    assert figure["layout"]["uirevision"] == "r"
+
+
+def test_freshness_is_drawn_beside_what_is_promised() -> None:
+    """P50 and P95 in seconds, and two seconds as a dotted line over the whole range."""
+    figure = figures.freshness(answer(), "r")
+    assert traces_of(figure) == [
+        ("P50", TIMES, [0.2, None, 0.3], palette.P50),
+        ("P95", TIMES, [0.4, None, 2.5], palette.P95),
+        ("promised", TIMES, [2.0, 2.0, 2.0], palette.SERVER_ERRORS),
+    ]
+    assert figure["data"][2]["line"]["dash"] == "dot"
+
+
+def test_lag_is_drawn_and_an_empty_course_has_its_range() -> None:
+    """Without any step the axis still spans what was asked for."""
+    assert traces_of(figures.lag(answer(), "r")) == [("lag", TIMES, [0.05, None, 1.5], palette.P95)]
+    empty = figures.lag(answer(steps=()), "r")
+    assert empty["layout"]["xaxis"]["range"] == [1000 * (NOW_S - 30), 1000 * NOW_S]
+
+
+def test_what_is_amiss_is_said_with_what_to_do() -> None:
+    """Each in a sentence; nothing where all is well."""
+    silent = ProcessStatus(REPORT, "silent", 99.0)
+    missing = replace(FLOW, balance="missing", unexplained=12)
+    said = drawn(cards.notices(answer(processes=(silent,), flows=(missing,))))
+    for words in (
+        "12 traces were taken and not stored",
+        "has not reported for 1",
+        "behind at P95",
+        "Dead letters wait",
+    ):
+        assert words in said
+    assert cards.notices(answer(gauges={})) == []
+
+
+def test_tables_hold_every_figure_and_names_are_text() -> None:
+    """Also as rows of a file, unrounded; a name is never markup."""
+    flows = drawn(tables.flows(answer()))
+    assert "✓ comes out even" in flows
+    assert json.dumps(json.dumps(["traces", "balanced", 0, 1000, 990, 4, 3, 2, 0, 1, 0, 0, 5]))[1:-1] in flows
+    processes = drawn(tables.processes(answer()))
+    assert "höst<b>" in processes
+    storage = drawn(tables.storage(answer()))
+    for words in ("2\u00a0d", "1.00\u00a0MiB", "25.0\u00a0%", "35\u00a0d", "3.00\u00a0MiB"):
+        assert words in storage, words
+    assert "No processor runs" in drawn(tables.storage(answer(tiers=())))
+
+
+def test_the_whole_answer_fills_what_the_skeleton_has() -> None:
+    """Every id that is filled is in the layout, and every chart is drawn."""
+    from dash_app.pipeline.layout import CHARTS, layout
+
+    skeleton, filled = drawn(layout()), answer_of(answer(), View())
+    assert set(filled.figures) == set(CHARTS)
+    for name in (*filled.filling, *filled.figures):
+        assert f'"id":"{name}"' in skeleton, name
