@@ -19,11 +19,12 @@ from alerting.wording import name_of, summary_of, value_text, window_text
 from dash_app.alerts.snapshot import Snapshot
 from dash_app.alerts.words import labels_line, length, moment, severity_pill, shown, state_pill, title_of
 from dash_app.shared import formatting
-from dash_app.shared.components import PageLink
+from dash_app.shared.components import PageLink, csv_row
 from dash_app.shared.names import visible
 from dash_app.shell.filters import may_be_of
 
 MOST_ENTRIES: Final = 200
+OPEN_COLUMNS: Final = ("time", "rule", "severity", "state", "value", "labels", "acknowledged_by", "alert")
 _FIRES: Final = (Phase.FIRING, Phase.NO_DATA)
 
 
@@ -105,7 +106,11 @@ def _entry(one: OpenAlert, snapshot: Snapshot) -> Component:
                     html.Div(title_of(snapshot.rule_name(alert.rule_id), alert.labels), className="alert-title"),
                     html.Div(visible(summary(one)), className="alert-evidence"),
                     html.Div([*labels_line(alert.labels, "service"), *flags(one, snapshot)], className="alert-tags"),
-                ]
+                ],
+                **csv_row(
+                    *(round(1e3 * since_s), alert.rule_id, state.severity, state.phase, state.value),
+                    *(dict(alert.labels), one.ack.by if one.ack else None, alert.alert_id),
+                ),
             ),
             html.Span(_age(snapshot, since_s), className="alert-age mono", title="Since when"),
         ],

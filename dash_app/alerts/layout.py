@@ -11,8 +11,10 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dash_app.alerts.firing import OPEN_COLUMNS
 from dash_app.alerts.form import editor
-from dash_app.shared.components import Lasting, PageLink, attributes
+from dash_app.alerts.lists import HISTORY_COLUMNS, TOLD_COLUMNS
+from dash_app.shared.components import CsvButton, Lasting, PageLink, attributes
 from dash_app.shared.editing import FOR_EDITORS, editors_only, why_disabled
 
 TABS: Final = {
@@ -78,8 +80,8 @@ def _loading() -> Component:
     return html.Div("Loading alerts…", id="alerts-loading", className="card alerts-none")
 
 
-def _card(title: str, count: str, *children: Component) -> Component:
-    head = html.Div([html.H2([title, html.Small(id=count)])], className="card-head")
+def _card(title: str, count: str, *children: Component, saved: CsvButton | None = None) -> Component:
+    head = html.Div([html.H2([title, html.Small(id=count)]), *([saved] if saved else [])], className="card-head")
     return html.Div([head, *children], className="card alerts-card")
 
 
@@ -88,7 +90,12 @@ def _firing() -> Component:
         "firing",
         html.Div(
             [
-                _card("Firing now", "alerts-count", Lasting("alerts-list", "alert-list")),
+                _card(
+                    "Firing now",
+                    "alerts-count",
+                    Lasting("alerts-list", "alert-list"),
+                    saved=CsvButton("alerts-list", OPEN_COLUMNS),
+                ),
                 html.Div(_detail(), id="alerts-detail", hidden=True),
             ],
             className="alerts-columns",
@@ -163,6 +170,7 @@ def _history() -> Component:
             "alerts-history-note",
             Lasting("alerts-history-list", "alert-table"),
             html.Div(id="alerts-history-more", className="alerts-more"),
+            saved=CsvButton("alerts-history-list", HISTORY_COLUMNS),
         ),
     )
 
@@ -224,5 +232,10 @@ def _channels() -> Component:
     return _panel(
         "channels",
         _card("Channels", "alerts-channels-count", editors_only(Lasting("alerts-channels-list", "alert-table"))),
-        _card("Notifications", "alerts-told-note", Lasting("alerts-told-list", "alert-table")),
+        _card(
+            "Notifications",
+            "alerts-told-note",
+            Lasting("alerts-told-list", "alert-table"),
+            saved=CsvButton("alerts-told-list", TOLD_COLUMNS),
+        ),
     )

@@ -17,9 +17,11 @@ from dash_app.alerts.firing import is_firing
 from dash_app.alerts.snapshot import HISTORY_LENGTH, Snapshot, key_text
 from dash_app.alerts.words import labels_line, length, moment, shown, state_pill, title_of
 from dash_app.shared import formatting
-from dash_app.shared.components import ActionButton, PageLink
+from dash_app.shared.components import ActionButton, PageLink, csv_row
 from dash_app.shared.names import visible
 
+HISTORY_COLUMNS = ("time", "rule", "severity", "state", "value", "reason", "labels", "alert")
+TOLD_COLUMNS = ("time", "channel", "status", "rule", "state", "labels", "attempts", "detail")
 _STATUSES = {"sent": "healthy", "failed": "critical", "waiting": "no_data"}
 
 
@@ -56,6 +58,10 @@ def history_list(snapshot: Snapshot) -> list[Component]:
                     html.Span(visible(change.reason), className="row-note"),
                 ],
                 className="table-row history-row",
+                **csv_row(
+                    *(round(1e3 * change.at_s), past.rule_id, change.severity, change.after, change.value),
+                    *(change.reason, dict(past.labels), past.alert_id),
+                ),
             )
         )
     return rows or none("No alert has changed yet." if not snapshot.view.of_rule else "This rule never changed.")
@@ -262,6 +268,10 @@ def delivery_list(snapshot: Snapshot) -> list[Component]:
                 html.Span(_attempts(one.attempts, one.detail), className="row-note"),
             ],
             className="table-row history-row",
+            **csv_row(
+                *(round(1e3 * one.created_s), one.channel, one.status, one.notification.rule_name),
+                *(one.notification.state, dict(one.notification.group_labels), one.attempts, one.detail),
+            ),
         )
         for one in snapshot.deliveries
     ]

@@ -89,6 +89,21 @@
     );
   }
 
+  // A line that opens to what is below it; which are open is in the address, so that a link shows a colleague the same.
+  const MOST_OPEN = 20;
+  function Fold(props) {
+    const address = useAddress();
+    const open = (address.current.fields[props.field] || "").split(",").filter(Boolean);
+    const isOpen = open.includes(props.name);
+    const toggle = (event) => {
+      event.preventDefault();
+      const now = isOpen ? open.filter((name) => name !== props.name) : [...open, props.name].slice(-MOST_OPEN);
+      address.change({ [props.field]: now.join(",") || null });
+    };
+    const [line, below] = props.children;
+    return element("details", { className: props.className, open: isOpen }, element("summary", { key: "line", onClick: toggle }, line), isOpen && below);
+  }
+
   // Redraws a component whenever the address changes.
   function useAddress() {
     const [, redraw] = React.useState(0);
@@ -248,5 +263,5 @@
     return element(props.label ? "section" : "div", outside, drawn(props.content));
   }
 
-  window.modelwatch_components = { Sparkline, Icon, PageLink, TimePicker, CsvButton, Moment, ActionButton, ValueEditor, Lasting };
+  window.modelwatch_components = { Sparkline, Icon, PageLink, Fold, TimePicker, CsvButton, Moment, ActionButton, ValueEditor, Lasting };
 })();

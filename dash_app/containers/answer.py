@@ -41,7 +41,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
             "containers-chosen": {"hidden": not words and not note},
             "containers-chosen-name": {"children": words},
             "containers-chosen-note": {"children": note},
-            "containers-cpu-legend": {"children": legend(entries[:_LEGEND_NAMES])},
+            "containers-cpu-legend": {"content": legend(entries[:_LEGEND_NAMES])},
             "containers-incomplete": {
                 "children": "" if answer.is_complete else "Only those that use the most are shown."
             },

@@ -26,7 +26,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
     return Answer(
         filling={
             "kpis": {"content": kpi_cards(kpis_of(snapshot))},
-            "throughput-legend": {"children": throughput_legend(ranked)},
+            "throughput-legend": {"content": throughput_legend(ranked)},
             "services": {"rowData": rows_of(snapshot)},
             "problems": {"content": problem_list(snapshot.services)},
             "problem-count": {"children": problem_count(snapshot.services)},

@@ -22,7 +22,7 @@ def answer_of(answer: PipelineAnswer, view: View) -> Answer:
     living = sum(one.state != "ended" for one in answer.processes)
     return Answer(
         filling={
-            "pipeline-notices": {"children": cards.notices(answer)},
+            "pipeline-notices": {"content": cards.notices(answer)},
             "pipeline-summary": {"content": cards.summary(answer)},
             "pipeline-flows": {"content": tables.flows(answer)},
             "pipeline-since": {"children": f"counted over {formatting.age(max(answer.end_s - answer.since_s, 0))}"},

@@ -27,7 +27,7 @@ def layout() -> Component:
     return html.Div(
         [
             html.H1("Pipeline", className="only-read"),
-            html.Div(id="pipeline-notices", className="pipeline-notices", role="status"),
+            html.Div(Lasting("pipeline-notices", "pipeline-notices"), role="status", className="pipeline-said"),
             Lasting("pipeline-summary", "kpis", skeletons, "Summary"),
             html.Section(
                 [

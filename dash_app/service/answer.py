@@ -72,13 +72,13 @@ def _filling(snapshot: Snapshot, details: Details) -> Filling:
         "service-status": {"children": STATUS_NAMES[summary.status], "className": f"pill is-{summary.status.value}"},
         "service-facts": {"children": _facts(summary)},
         "service-traces": {
-            "children": [PageLink("/traces", "Single requests", "link-button", {"name": summary.service})]
+            "content": [PageLink("/traces", "Single requests", "link-button", {"name": summary.service})]
         },
         "service-kpis": {"content": kpi_cards(cards)},
-        "service-throughput-legend": {"children": throughput_legend(figures.by_status(details.by_status))},
+        "service-throughput-legend": {"content": throughput_legend(figures.by_status(details.by_status))},
         "service-problems": {"content": problems_of_service(summary, snapshot.end_s)},
         "service-problem-count": {"children": f"{len(summary.problems)} now" if summary.problems else ""},
-        "service-releases": {"children": _releases(details.releases)},
+        "service-releases": {"content": _releases(details.releases)},
         "service-breakdown": {"rowData": rows_of(breakdown, details.totals, details.breakdown)},
         "service-table-note": {"children": "" if details.totals.items else breakdown.why_empty},
         "service-latency-subtitle": {"children": _compared(snapshot, details)},

@@ -47,7 +47,7 @@ def _head() -> Component:
             html.H1(html.Bdi(id="service-title")),
             html.Span(id="service-status"),
             html.Span(id="service-facts", className="facts"),
-            html.Span(id="service-traces"),
+            Lasting("service-traces", ""),
             html.Div(className="space"),
             dmc.Select(
                 id="service-name",
@@ -98,7 +98,7 @@ def _second_row() -> Component:
             html.Div([html.H2("Problems"), html.Small(id="service-problem-count")], className="card-head"),
             Lasting("service-problems", "problems"),
             html.Div([html.H2("Releases"), html.Small("first seen in this range")], className="card-head"),
-            html.Div(id="service-releases", className="problems"),
+            Lasting("service-releases", "problems"),
         ],
         className="card problems-card",
     )

@@ -45,8 +45,8 @@ def filling_of(answer: ServiceResources | None, words: str, is_now: bool) -> Fil
         "service-resources-none": {"hidden": True},
         "service-resources": {"hidden": False},
         "service-resources-cards": {"content": cards(answer, is_now)},
-        "service-cpu-legend": {"children": entries},
-        "service-memory-legend": {"children": entries},
+        "service-cpu-legend": {"content": entries},
+        "service-memory-legend": {"content": entries},
         "service-instances": {"rowData": rows(answer, is_now)},
     }
 

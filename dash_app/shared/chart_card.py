@@ -12,7 +12,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dash_app.shared import charts
-from dash_app.shared.components import CsvButton, attributes
+from dash_app.shared.components import CsvButton, Lasting, attributes
 
 
 def chart_card(
@@ -24,7 +24,7 @@ def chart_card(
             html.Div(
                 [
                     html.H2([title, html.Small(subtitle, id=f"{name}-subtitle")]),
-                    html.Div(list(legend), id=f"{name}-legend", className="legend"),
+                    Lasting(f"{name}-legend", "legend", legend),
                     CsvButton(name),
                 ],
                 className="card-head",

@@ -95,6 +95,16 @@ class Lasting(_Own):
         super().__init__(id=name, className=class_name, content=list(content), label=label)
 
 
+class Fold(_Own):
+    """A line that opens to what is below it. Which of them are open is a field of the address, by their names."""
+
+    _namespace = _NAMESPACE
+    _type = "Fold"
+
+    def __init__(self, field: str, name: str, line: Component, below: Component, class_name: str) -> None:
+        super().__init__(children=[line, below], field=field, name=name, className=class_name, key=name)
+
+
 class TimePicker(_Own):
     """The choice of any range of time, and the way back to now from one that was chosen."""
 

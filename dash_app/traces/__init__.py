@@ -18,6 +18,7 @@ CONTROLS = (
     Control("sort", "traces-sort", default="time", choices=("time", "duration")),
     Control("kind", "traces-kind", default="request", choices=tuple(KINDS)),
     *map(Control, ("instance", "operation", "status", "after", "trace")),
+    Control("span", is_asked=False),
 )
 
 

@@ -40,9 +40,9 @@ def _list(choice: Choice, found: TracesAnswer) -> Filling:
         "traces-found": {"hidden": False},
         "traces-one": {"hidden": True},
         "traces-kept": {"children": lists.kept_words(choice, found)},
-        "traces-filters": {"children": lists.filters(choice)},
-        "traces-rows": {"children": lists.rows(found)},
-        "traces-more": {"children": lists.more(choice, found)},
+        "traces-filters": {"content": lists.filters(choice)},
+        "traces-rows": {"content": lists.rows(found)},
+        "traces-more": {"content": lists.more(choice, found)},
     }
 
 
@@ -50,11 +50,11 @@ def _one(trace: TraceAnswer | None) -> Filling:
     if trace is None:
         words = "Nothing of this trace is kept: it was not chosen, is deleted by now, or never came here."
         parts = {"traces-head": html.H2("No such trace"), "traces-gaps": html.Div(words, className="alerts-none")}
-        shown = {name: {"children": [part]} for name, part in parts.items()} | {"traces-spans": {"children": []}}
+        shown = {name: {"content": [part]} for name, part in parts.items()} | {"traces-spans": {"content": []}}
     else:
         shown = {
-            "traces-head": {"children": waterfall.head(trace)},
-            "traces-gaps": {"children": waterfall.gaps(trace)},
-            "traces-spans": {"children": waterfall.spans(trace)},
+            "traces-head": {"content": waterfall.head(trace)},
+            "traces-gaps": {"content": waterfall.gaps(trace)},
+            "traces-spans": {"content": waterfall.spans(trace)},
         }
     return {"traces-found": {"hidden": True}, "traces-one": {"hidden": False}, **shown}

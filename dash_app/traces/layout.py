@@ -10,8 +10,9 @@ from dash import html
 from dash.development.base_component import Component
 
 from dash_app.shared.chart_card import chart_card
-from dash_app.shared.components import PageLink, attributes
+from dash_app.shared.components import CsvButton, Lasting, PageLink, attributes
 from dash_app.traces.choice import KINDS
+from dash_app.traces.lists import ROW_COLUMNS
 
 
 def layout() -> Component:
@@ -34,12 +35,13 @@ def _list() -> Component:
                             _choice("traces-kind", "What", [(name, title) for name, (title, _) in KINDS.items()]),
                             _choice("traces-show", "Outcome", [("all", "All"), ("errors", "Errors")]),
                             _choice("traces-sort", "Order", [("time", "Latest"), ("duration", "Longest")]),
+                            CsvButton("traces-rows", ROW_COLUMNS),
                         ],
                         className="card-head services-head traces-head",
                     ),
-                    html.Div(id="traces-filters", className="trace-filters"),
-                    html.Div(id="traces-rows"),
-                    html.Div(id="traces-more", className="alerts-more"),
+                    Lasting("traces-filters", "trace-filters"),
+                    Lasting("traces-rows", ""),
+                    Lasting("traces-more", "alerts-more"),
                 ],
                 className="card",
             ),
@@ -50,15 +52,15 @@ def _list() -> Component:
 
 
 def _one() -> Component:
-    everything = {"trace": None}
+    everything = {"trace": None, "span": None}
     return html.Section(
         [
             html.Div(PageLink("/traces", "← All requests", "link-button", everything), className="trace-back"),
             html.Div(
                 [
-                    html.Div(id="traces-head", className="card-head trace-head"),
-                    html.Div(id="traces-gaps"),
-                    html.Div(id="traces-spans", className="span-list"),
+                    Lasting("traces-head", "card-head trace-head"),
+                    Lasting("traces-gaps", ""),
+                    Lasting("traces-spans", "span-list"),
                 ],
                 className="card",
             ),

@@ -9,7 +9,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dash_app.shared import formatting
-from dash_app.shared.components import Moment, PageLink
+from dash_app.shared.components import Moment, PageLink, csv_row
 from dash_app.shared.names import visible
 from dash_app.traces.choice import LINKED, Choice
 from query import KeptRequest, TracesAnswer
@@ -21,6 +21,11 @@ _KEPT_AS = {
     "sample": ("", ""),
 }
 NS_PER_S = 1_000_000_000
+_NS_PER_MS = 1_000_000
+ROW_COLUMNS = (
+    *("time", "service", "version", "instance", "environment", "kind", "name", "duration_s", "status", "is_error"),
+    *("model", "kept_as", "trace_id", "span_id"),
+)
 
 
 def rows(answer: TracesAnswer) -> list[Component]:
@@ -95,6 +100,7 @@ def name_of(request: KeptRequest) -> str:
 
 def _row(request: KeptRequest) -> Component:
     short, why = _KEPT_AS.get(request.kept_as, ("", ""))
+    leads = {"trace": request.trace_id, "span": None}
     tags = [html.Bdi(visible(text)) for text in (request.model_name, request.service_version) if text]
     return html.Div(
         [
@@ -103,7 +109,7 @@ def _row(request: KeptRequest) -> Component:
             status_flag(request),
             html.Div(
                 [
-                    PageLink("/traces", visible(name_of(request)), "row-link", {"trace": request.trace_id}),
+                    PageLink("/traces", visible(name_of(request)), "row-link", leads),
                     html.Span([html.Bdi(visible(request.service_name)), *tags], className="alert-tags trace-tags"),
                 ]
             ),
@@ -111,6 +117,12 @@ def _row(request: KeptRequest) -> Component:
         ],
         className="table-row trace-row",
         key=f"{request.trace_id}{request.span_id}",
+        **csv_row(
+            *(request.end_ns // _NS_PER_MS, request.service_name, request.service_version),
+            *(request.service_instance_id, request.deployment_environment, request.span_kind, name_of(request)),
+            *(request.duration_s, request.http_status_code, request.is_error, request.model_name),
+            *(request.kept_as, request.trace_id, request.span_id),
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dash_app.shared import formatting
-from dash_app.shared.components import Moment, PageLink
+from dash_app.shared.components import Fold, Moment, PageLink
 from dash_app.shared.names import visible
 from dash_app.traces.lists import name_of, status_flag
 from query import TraceAnswer, TraceSpan
@@ -77,16 +77,13 @@ def _row(span: TraceSpan, start_ns: int, length_ns: int) -> Component:
         className="span-name",
         style={"paddingLeft": f"{12 * min(span.depth, _DEEPEST)}px"},
     )
-    return html.Details(
-        [
-            html.Summary(
-                [name, html.Div(bar, className="span-track"), html.Span(duration, className="mono row-value")],
-                className="span-line",
-            ),
-            html.Div(_details(span, start_ns), className="span-details"),
-        ],
-        key=request.span_id,
-        className="span-row",
+    line = [name, html.Div(bar, className="span-track"), html.Span(duration, className="mono row-value")]
+    return Fold(
+        "span",
+        request.span_id,
+        html.Div(line, className="span-line"),
+        html.Div(_details(span, start_ns), className="span-details"),
+        "span-row",
     )
 
 
@@ -121,7 +118,8 @@ def _details(span: TraceSpan, start_ns: int) -> list[Component]:
     if span.links:
         parts.append(html.H3("Links"))
         parts += [
-            PageLink("/traces", link.trace_id, "link-button mono", {"trace": link.trace_id}) for link in span.links
+            PageLink("/traces", one.trace_id, "link-button mono", {"trace": one.trace_id, "span": None})
+            for one in span.links
         ]
     if span.dropped_count:
         parts.append(html.Div(f"{span.dropped_count} more were too many or too large to keep.", className="row-note"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ def words(*parts: Any) -> str:
         elif isinstance(part, list | tuple):
             found.append(words(*part))
     return " ".join(filter(None, found))
+
+
+def saved_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_the_address_chooses_and_takes_nothing_unknown() -> None:
@@ -142,11 +148,26 @@ async def test_requests_lead_to_their_trace_in_a_browser(served: ServedPage, new
     await tab.page.click(".span-line >> nth=1")
     await tab.until(".span-row[open] .span-facts")
     assert HOSTILE[:-1] in await tab.text(".span-row[open] .span-details")
+    step = trace_spans()[1].span_id.hex()
+    assert tab.page.url.endswith(f"span={step}"), "which spans are open is in the address"
     narrow = await new_tab(viewport={"width": 390, "height": 800}, color_scheme="light")
     await narrow.open(tab.page.url)
-    await narrow.until(".span-row")
+    await narrow.until(".span-row[open] .span-facts")
+    assert len(await narrow.page.query_selector_all(".span-row[open]")) == 1
     await narrow.page.screenshot(path=artifacts / "trace-narrow.png", full_page=True)
     assert await narrow.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await tab.page.focus(".span-row[open] summary")
+    await tab.page.keyboard.press("Enter")
+    await tab.until(".span-list:not(:has(.span-row[open]))")
     await tab.page.click(".trace-back a")
     await tab.until("#traces-found:not([hidden]) .trace-row")
+    assert "span" not in tab.page.url
+    async with tab.page.expect_download() as saving:
+        await tab.page.click("[data-csv] >> nth=0", trial=True)
+        await tab.page.click(".traces-head .csv-button")
+    first, *rows = saved_rows(Path(await (await saving.value).path()))
+    assert len(rows) == 30
+    figures = {"trace_id": TRACE.hex(), "duration_s": "0.4", "status": "500", "is_error": "true"}
+    assert figures.items() <= first.items()
+    assert (first["service"], first["time"]) == (HOSTILE, "2023-11-14T22:13:00.000Z")
     assert tab.complaints == narrow.complaints == []
