@@ -22,6 +22,7 @@ from dash_app.shared.alert_news import AlertNews
 from dash_app.shell import callbacks
 from dash_app.shell.answering import Answering
 from dash_app.shell.badge import badge_now
+from dash_app.shell.compressed_scripts import CompressedScripts
 from dash_app.shell.document import document
 from dash_app.shell.filter_choices import FilterChoices
 from dash_app.shell.layout import Layout
@@ -78,6 +79,7 @@ def mount(
         policy=content_security_policy(dash.csp_hashes()),
         prepare=answering.prepare,
     )
+    app.add_middleware(CompressedScripts)
     return dash
 
 

@@ -52,6 +52,29 @@ async def test_answer_is_begun_while_the_browser_loads(page: ServedPage) -> None
     assert page.query.windows_s == []
 
 
+async def test_scripts_are_sent_compressed_and_whole(page: ServedPage) -> None:
+    """Files of Dash and of ours, the second time as the first; not for who does not take it, and 304 stays 304."""
+    paths = ("/_dash-component-suites/plotly/package_data/plotly.min.js", "/assets/pulse.js", "/assets/theme.css")
+    async with (
+        page.app.router.lifespan_context(page.app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(page.app), base_url="http://127.0.0.1") as client,
+    ):
+        for path in (*paths, *paths):
+            plain = await client.get(path, headers={"accept-encoding": "identity"})
+            small = await client.get(path, headers={"accept-encoding": "gzip, br"})
+            assert (plain.status_code, small.status_code) == (200, 200)
+            assert "content-encoding" not in plain.headers
+            assert small.headers["content-encoding"] == "gzip"
+            assert "accept-encoding" in small.headers["vary"].lower()
+            assert small.content == plain.content
+            assert int(small.headers["content-length"]) < 0.5 * len(plain.content)
+        etag = small.headers["etag"]
+        again = await client.get(paths[-1], headers={"accept-encoding": "gzip", "if-none-match": etag})
+        assert (again.status_code, again.content) == (304, b"")
+        missing = await client.get("/assets/nothing.js", headers={"accept-encoding": "gzip"})
+        assert missing.status_code == 404
+
+
 async def test_fonts_and_their_licences_are_served(page: ServedPage) -> None:
     """Both typefaces come from here, with the licence that they ask to be shipped with."""
     for name in ("inter", "jetbrains-mono"):
