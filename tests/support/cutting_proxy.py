@@ -39,7 +39,7 @@ class CuttingProxy:
         self._tasks.add(task)
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target_port)
         self._writers |= {to_client, to_server}
-        answers = asyncio.create_task(_forward(from_server, to_client))
+        answers = asyncio.create_task(forward(from_server, to_client))
         try:
             while data := await from_client.read(65_536):
                 if self.cut_after is not None and self.cut_after in data:
@@ -57,7 +57,8 @@ class CuttingProxy:
             self._tasks.discard(task)
 
 
-async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Write what is read until either end closes, then close the writer."""
     try:
         while data := await reader.read(65_536):
             writer.write(data)
