@@ -88,6 +88,10 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:
+        # The framework's own, for a body that is no text in UTF-8.
+        fault = ParameterError(parameter="body", message="it cannot be read as JSON")
+        return problem(422, f"{fault.parameter}: {fault.message}", [fault])
     detail = error.detail
     if error.status_code == 405:
         detail = f"{request.method} is not allowed here"

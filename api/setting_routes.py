@@ -21,7 +21,7 @@ from api.alert_documents import moment
 from api.documents import Json, json_response
 from api.paging import PageParameters
 from api.parameters import NoParameters, refuse_repeats
-from api.responses import CHANGE_ERRORS, QUESTION_ERRORS, Responses, answers
+from api.responses import CHANGE_ERRORS, PAGE_ERRORS, QUESTION_ERRORS, Responses, answers
 from query import QuestionError
 from tuning.desk import SettingChange, TunedSetting, TuningDesk, value_of
 from tuning.tunable import BadValueError, UnknownSettingError
@@ -85,7 +85,7 @@ def _add_reading(router: APIRouter, desk: TuningDesk) -> None:
     @router.get(
         "/setting-changes",
         response_model=models.SettingChanges,
-        responses={**answers(CHANGES_EXAMPLE), **QUESTION_ERRORS},
+        responses={**answers(CHANGES_EXAMPLE), **PAGE_ERRORS},
         summary="Who changed which setting when",
     )
     async def changes(parameters: Annotated[ChangesParameters, QueryParameters()]) -> Response:

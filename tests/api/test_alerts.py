@@ -208,6 +208,8 @@ async def test_what_is_no_json_changes_nothing(served: Served) -> None:
         "/api/v1/silences", content='{"comment": "x"}', headers={"Content-Type": "text/plain"}
     )
     assert plain.status_code == 422
+    unreadable = await served.client.post("/api/v1/silences", content=b"\xff\xfe")
+    assert (unreadable.status_code, unreadable.json()["errors"][0]["parameter"]) == (422, "body")
 
 
 @pytest.mark.parametrize(
