@@ -50,6 +50,12 @@
   }
   const rfc3339 = (milliseconds) => new Date(milliseconds).toISOString().slice(0, 19) + "Z";
 
+  // The fields of a range of time, which is at least ten seconds long.
+  function timeFields(from, to) {
+    const end = Math.max(Math.ceil(to / 1000), Math.floor(from / 1000) + 10);
+    return { from: rfc3339(from), to: rfc3339(1000 * end) };
+  }
+
   function announce() {
     modelwatch.filters.tell(current);
     window.dispatchEvent(new CustomEvent("modelwatch-address"));
@@ -109,10 +115,10 @@
 
     // Shows a range of time, at least ten seconds; without one the named range up to now.
     chooseTime: function (from, to) {
-      const end = to === undefined ? 0 : Math.max(Math.ceil(to / 1000), Math.floor(from / 1000) + 10);
-      const fields = { from: end ? rfc3339(from) : null, to: end ? rfc3339(1000 * end) : null };
+      const fields = to === undefined ? { from: null, to: null } : timeFields(from, to);
       modelwatch.address.go(window.location.pathname + searchOf(current.page, { ...current.fields, ...fields }));
     },
+    timeFields: timeFields,
 
     isUtc: () => current.fields.tz === "utc",
 

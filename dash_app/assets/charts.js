@@ -68,7 +68,6 @@
   function follow(event) {
     if (!event || !latest) return;
     if (event["xaxis.range[0]"] !== undefined) {
-      const moment = (text) => new Date(String(text).replace(" ", "T") + (isShownLocal ? "" : "Z")).getTime();
       const [from, to] = [moment(event["xaxis.range[0]"]), moment(event["xaxis.range[1]"])];
       modelwatch.address.chooseTime(from, Math.min(to, Date.now()));
     } else if (event["xaxis.autorange"] && modelwatch.address.chosenTime()) {
@@ -76,8 +75,35 @@
     }
   }
 
+  const moment = (text) =>
+    typeof text === "number" ? text : new Date(String(text).replace(" ", "T") + (isShownLocal ? "" : "Z")).getTime();
+
+  // The time and the least duration of a cell of a heatmap, whose edges are known.
+  function cellAt(figure, point) {
+    const heat = figure.data.find((trace) => trace.type === "heatmap");
+    const before = (edges, value) => edges.findLastIndex((edge) => edge <= value);
+    const [column, row] = [before(heat.x, moment(point.x)), before(heat.y, point.y)];
+    return { from: heat.x[column], to: heat.x[column + 1], min: heat.y[row] };
+  }
+
+  // A click on a cell leads to its requests. A double click, which begins with a click, leads back to now.
+  const DOUBLE_CLICK_MS = 350;
+  let leaving = null;
+
   clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {
+    openCell: function (click) {
+      clearTimeout(leaving);
+      const figure = latest && latest["service-heatmap"];
+      if (!click || !figure) return;
+      const { from, to, min } = cellAt(figure, click.points[0]);
+      const { address } = modelwatch;
+      const { name, service } = address.current.fields;
+      const fields = { name: name || service, min: String(min), sort: "duration", ...address.timeFields(from, to) };
+      leaving = setTimeout(() => address.go(address.href("/traces", fields)), DOUBLE_CLICK_MS);
+    },
+
     zoom: function () {
+      clearTimeout(leaving);
       clientside.callback_context.triggered.forEach((change) => follow(change.value));
     },
   });

@@ -5,27 +5,18 @@
   const NAMES = { critical: "Critical", degraded: "Degraded", healthy: "Healthy", no_data: "Silent" };
   const TROUBLED = ["critical", "degraded"];
 
-  cells.Name = function (props) {
-    const row = props.data;
-    const nameClass = "service-name" + (row.is_blank ? " is-blank" : "");
-    return element(
-      "span",
-      { className: "service", title: row.name + (row.details ? " " + row.details : "") + ", " + row.calls_text + " calls" },
-      element("bdi", { className: nameClass, key: "name" }, row.name),
-      element("bdi", { className: "service-version", key: "details" }, row.details)
-    );
-  };
-
-  // A row that leads to another page, or to another view of this one.
+  // A row that leads to another page, or to another view of this one, if it leads anywhere.
   cells.Named = function (props) {
     const row = props.data;
     const nameClass = "service-name" + (row.is_blank ? " is-blank" : "");
-    return element(
-      window.modelwatch_components.PageLink,
-      { path: row.path || window.modelwatch.address.current.page.path, fields: row.link, className: "service", title: row.details },
+    const parts = [
       element("bdi", { className: nameClass, key: "name" }, row.name),
-      element("bdi", { className: "service-version", key: "note" }, row.note)
-    );
+      element("bdi", { className: "service-version", key: "note" }, row.note),
+    ];
+    if (row.link === null) return element("span", { className: "service", title: row.details }, parts);
+    const path = row.path || window.modelwatch.address.current.page.path;
+    const link = { path: path, fields: row.link, className: "service", title: row.details };
+    return element(window.modelwatch_components.PageLink, link, parts);
   };
 
   cells.State = function (props) {

@@ -6,6 +6,7 @@ from alerting.rules import LATENCIES, SHARES, Signal
 from dash_app.overview.answer import answer_of
 from dash_app.overview.layout import layout
 from dash_app.overview.snapshot import take_snapshot
+from dash_app.shared.comparing import compare_control, comparison_in
 from dash_app.shared.joint_tasks import JointTasks
 from dash_app.shell.page import Answer, Control, Page, Question, order_of
 from dash_app.shell.view import View
@@ -13,6 +14,7 @@ from query import Query, ResourceQuery
 
 CONTROLS = (
     Control("q", "service-filter", default="", is_asked=False),
+    compare_control("overview-compare"),
     Control("show", "health-filter", default="all", is_asked=False, choices=("all", "unhealthy")),
     order_of("services"),
 )
@@ -20,10 +22,14 @@ CONTROLS = (
 
 def page(query: Query, resources: ResourceQuery) -> Page:
     """Return the page."""
-    answers: JointTasks[View, Answer] = JointTasks(lambda view: _answer(query, resources, view))
+
+    async def take(asked: tuple[View, str]) -> Answer:
+        return answer_of(await take_snapshot(query, resources, *asked))
+
+    answers: JointTasks[tuple[View, str], Answer] = JointTasks(take)
 
     async def answer(question: Question) -> Answer:
-        return await answers.of(question.view)
+        return await answers.of((question.view, comparison_in(question.fields.get("compare", ""))))
 
     return Page(
         name="overview",
@@ -39,7 +45,3 @@ def page(query: Query, resources: ResourceQuery) -> Page:
             "errors": SHARES,
         },
     )
-
-
-async def _answer(query: Query, resources: ResourceQuery, view: View) -> Answer:
-    return answer_of(await take_snapshot(query, resources, view))

@@ -14,6 +14,7 @@ from dash.development.base_component import Component
 from dash_app.overview.grid import services_grid
 from dash_app.shared import palette
 from dash_app.shared.chart_card import chart_card
+from dash_app.shared.comparing import compare_choice
 from dash_app.shared.components import CsvButton, Lasting, attributes
 from dash_app.shared.legend import legend
 
@@ -34,8 +35,10 @@ def _kpis() -> Component:
 def _charts() -> Component:
     latency = legend([("P50", palette.P50), ("P95", palette.P95), ("P99", palette.P99)])
     errors = legend([("4xx", palette.CLIENT_ERRORS), ("5xx", palette.SERVER_ERRORS)])
+    head = html.Div([html.H2("All services"), compare_choice("overview-compare")], className="section-head")
     return html.Section(
         [
+            head,
             html.Div(
                 [
                     chart_card("throughput", "Throughput", "req/s", []),
@@ -44,7 +47,8 @@ def _charts() -> Component:
                 ],
                 className="charts",
             ),
-        ]
+        ],
+        className="stack",
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from dash_app.shared.comparing import before_of
 from dash_app.shell.view import View
 from query import (
     GroupBy,
@@ -43,6 +44,10 @@ class Snapshot:
     """Totals of the same over the earlier and over the later half of the range."""
     newest_s: int | None
     """Start of the latest second with a call of any service; in an empty view that of the last seven days."""
+    compared: str = ""
+    """With which time before all together is compared, if with any."""
+    before: RedAnswer | None = None
+    """RED of all together at that time."""
     verdicts: VerdictsAnswer | None = None
     """On the resources of all services, as far as they are known."""
 
@@ -52,7 +57,7 @@ class Snapshot:
         return not self.services.items
 
 
-async def take_snapshot(query: Query, resources: ResourceQuery, view: View) -> Snapshot:
+async def take_snapshot(query: Query, resources: ResourceQuery, view: View, compared: str = "") -> Snapshot:
     """Ask everything that the page of `view` shows, up to the latest settled second. Raises what `query` raises."""
     end_s = view.end_s(query.settled_end_s())
     length_s, half_s = view.range.length_s, view.range.length_s // 2
@@ -68,6 +73,7 @@ async def take_snapshot(query: Query, resources: ResourceQuery, view: View) -> S
         query.services(half_s, view.where, end_s),
         resources.recent_verdicts(),
     )
+    before = await before_of(query, compared, end_s - length_s, end_s, view.range.step_s, view.where)
     services = with_bottlenecks(services, verdicts)
     known = services if services.items else await query.services(_LOOK_BACK_S, SeriesFilter(), end_s)
     return Snapshot(
@@ -78,5 +84,7 @@ async def take_snapshot(query: Query, resources: ResourceQuery, view: View) -> S
         overall,
         (earlier.total, later.total),
         max((item.last_seen_s for item in known.items), default=None),
+        compared,
+        before,
         verdicts,
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dash import ClientsideFunction, Dash, Input
+
 from alerting.rules import LATENCIES, SHARES, Signal
 from dash_app.service.answer import answer_of
 from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
 from dash_app.service.layout import layout
-from dash_app.service.snapshot import COMPARISONS, ServiceView, take_snapshot
+from dash_app.service.snapshot import ServiceView, take_snapshot
+from dash_app.shared.comparing import compare_control, comparison_in
 from dash_app.shared.joint_tasks import JointTasks
 from dash_app.shell.filters import EVERY_FILTER
 from dash_app.shell.page import Answer, Control, Page, Question, order_of
@@ -15,7 +18,7 @@ from query import Query, ResourceQuery
 CONTROLS = (
     Control("name", "service-name"),
     Control("by", "service-by", default=DEFAULT_BREAKDOWN, choices=tuple(BREAKDOWNS)),
-    Control("compare", "service-compare", default="none", choices=("none", *COMPARISONS)),
+    compare_control("service-compare"),
     order_of("service-breakdown"),
     order_of("service-instances", "resources_order"),
 )
@@ -59,7 +62,15 @@ def page(query: Query, resources: ResourceQuery) -> Page:
             "service-memory": frozenset({Signal.MEMORY}),
         },
         filters=EVERY_FILTER - {"service"},
+        register=_register,
         subject=_name,
+    )
+
+
+def _register(app: Dash) -> None:
+    open_cell = ClientsideFunction("modelwatch", "openCell")
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        open_cell, Input("service-heatmap", "clickData"), prevent_initial_call=True
     )
 
 
@@ -70,10 +81,10 @@ def _name(question: Question) -> str | None:
 
 def _asked(question: Question) -> ServiceView:
     """Take from the address what is known."""
-    by, compared = question.fields.get("by", ""), question.fields.get("compare", "")
+    by = question.fields.get("by", "")
     return ServiceView(
         question.view,
         _name(question),
         by if by in BREAKDOWNS else DEFAULT_BREAKDOWN,
-        compared if compared in COMPARISONS else "",
+        comparison_in(question.fields.get("compare", "")),
     )

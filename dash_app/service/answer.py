@@ -15,7 +15,7 @@ from dash_app.service.breakdowns import BREAKDOWNS
 from dash_app.service.releases import Release
 from dash_app.service.rows import rows_of
 from dash_app.service.snapshot import Details, Snapshot
-from dash_app.shared import formatting, kpis
+from dash_app.shared import comparing, formatting, kpis, red_charts
 from dash_app.shared.charts import Figure
 from dash_app.shared.components import Moment, PageLink
 from dash_app.shared.kpi_cards import kpi_cards
@@ -26,8 +26,6 @@ from dash_app.shared.problems import STATUS_NAMES, problems_of_service, service_
 from dash_app.shell.page import Answer, Filling
 from dash_app.shell.view import search_of, why_empty
 from query import ServiceSummary
-
-_NAMES_BEFORE = {"day": "yesterday", "week": "last week"}
 
 
 def answer_of(snapshot: Snapshot) -> Answer:
@@ -79,9 +77,11 @@ def _filling(snapshot: Snapshot, details: Details) -> Filling:
         "service-problems": {"content": problems_of_service(summary, snapshot.end_s)},
         "service-problem-count": {"children": f"{len(summary.problems)} now" if summary.problems else ""},
         "service-releases": {"content": _releases(details.releases)},
-        "service-breakdown": {"rowData": rows_of(breakdown, details.totals, details.breakdown)},
+        "service-breakdown": {"rowData": rows_of(breakdown, details.totals, details.breakdown, summary.service)},
         "service-table-note": {"children": "" if details.totals.items else breakdown.why_empty},
-        "service-latency-subtitle": {"children": _compared(snapshot, details)},
+        "service-latency-subtitle": {
+            "children": comparing.words_of("percentiles", details.before, snapshot.asked.compared)
+        },
         **_resources(snapshot, details),
     }
 
@@ -98,11 +98,11 @@ def _resources(snapshot: Snapshot, details: Details) -> Filling:
 
 def _figures(snapshot: Snapshot, details: Details) -> dict[str, Figure]:
     revision = search_of(snapshot.asked.view) + snapshot.asked.compared + (snapshot.asked.name or "")
-    name = _NAMES_BEFORE.get(snapshot.asked.compared, "")
+    now, before = details.overall, (details.overall, details.before, snapshot.asked.compared)
     drawn = {
-        "service-throughput": figures.throughput(details.by_status, details.before, name, revision),
-        "service-latency": figures.latency(details.overall, details.before, name, revision),
-        "service-errors": figures.errors(details.overall, details.before, name, revision),
+        "service-throughput": comparing.with_throughput(figures.throughput(details.by_status, revision), *before),
+        "service-latency": comparing.with_latency(red_charts.latency(now, revision), *before),
+        "service-errors": comparing.with_errors(red_charts.errors(now, revision), *before),
         "service-heatmap": figures.heatmap(details.latency, revision),
     }
     # The charts of resources have the axis of the others: one glance goes from the top to the bottom.
@@ -131,14 +131,6 @@ def _releases(found: tuple[Release, ...]) -> list[Component]:
         html.Div([html.Bdi(visible(release.version)), Moment(release.time_s)], className="release")
         for release in reversed(found)
     ]
-
-
-def _compared(snapshot: Snapshot, details: Details) -> str:
-    """Say what the dashed line is, or that there is nothing to compare with."""
-    name = _NAMES_BEFORE.get(snapshot.asked.compared)
-    if name is None:
-        return "percentiles"
-    return f"dashed: {name}" if details.before is not None and details.before.items else f"no calls {name}"
 
 
 def _why_empty(snapshot: Snapshot) -> str:

@@ -6,7 +6,7 @@ Pure; the choice is a field of the page's address.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -21,7 +21,8 @@ ALL_OTHERS: Final = "(all others)"
 class Breakdown:
     """Groups of `kinds` of spans by `group_by`; the first field names a group, the others follow in muted letters.
 
-    `nameless` stands for a first field without a value, `why_empty` for a table without rows.
+    `nameless` stands for a first field without a value, `why_empty` for a table without rows. `traces` are the fields
+    of the page of traces that lead to the requests of a group, by field of the group; `traced` is what else it is told.
     """
 
     title: str
@@ -29,21 +30,25 @@ class Breakdown:
     nameless: str
     why_empty: str = "No calls"
     kinds: frozenset[str] = _REQUESTS
+    traces: Mapping[GroupBy, str] = field(default_factory=dict)
+    traced: Mapping[str, str] = field(default_factory=dict)
 
 
 BREAKDOWNS: Final[Mapping[str, Breakdown]] = MappingProxyType(
     {
-        "route": Breakdown("Routes", ("route", "method"), "(no route)"),
-        "version": Breakdown("Versions", ("version",), "(no version)"),
-        "instance": Breakdown("Instances", ("instance", "version"), "(no instance)"),
-        "status": Breakdown("Status", ("status_class",), "(no status)"),
-        "model": Breakdown("Models", ("model", "model_version"), "(no model)"),
+        "route": Breakdown("Routes", ("route", "method"), "(no route)", traces={"route": "route"}),
+        "version": Breakdown("Versions", ("version",), "(no version)", traces={"version": "version"}),
+        "instance": Breakdown("Instances", ("instance", "version"), "(no instance)", traces={"instance": "instance"}),
+        "status": Breakdown("Status", ("status_class",), "(no status)", traces={"status_class": "status"}),
+        "model": Breakdown("Models", ("model", "model_version"), "(no model)", traces={"model": "model"}),
         "dependency": Breakdown(
             "Dependencies",
             ("peer", "operation", "span_kind"),
             "(no peer)",
             "No CLIENT or PRODUCER spans: nothing that this service asks of others is traced",
             frozenset({"CLIENT", "PRODUCER"}),
+            traces={"operation": "operation"},
+            traced={"kind": "dependency"},
         ),
         "step": Breakdown(
             "Model steps",
@@ -51,10 +56,23 @@ BREAKDOWNS: Final[Mapping[str, Breakdown]] = MappingProxyType(
             "(no name)",
             "No INTERNAL spans with a model: the steps inside of this service are not traced",
             frozenset({"INTERNAL"}),
+            traces={"operation": "operation", "model": "model"},
+            traced={"kind": "step"},
         ),
     }
 )
 DEFAULT_BREAKDOWN: Final = "route"
+
+
+def traces_of(breakdown: Breakdown, labels: Mapping[str, str], service: str) -> dict[str, str] | None:
+    """Return the fields of the page of traces that show the requests of a group, the slowest first.
+
+    Nothing where they would show others too: what has no value cannot be asked for.
+    """
+    wanted = {name: labels[group] for group, name in breakdown.traces.items() if labels[group]}
+    if not wanted or OVERFLOW in labels.values():
+        return None
+    return {"name": service, "sort": "duration", **breakdown.traced, **wanted}
 
 
 def name_and_details(breakdown: Breakdown, labels: Mapping[str, str]) -> tuple[str, str]:

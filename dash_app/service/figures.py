@@ -5,6 +5,7 @@ Called by `answer.py`; the frame is that of `shared/charts.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -13,7 +14,7 @@ from dash_app.service.releases import Release
 from dash_app.shared import charts, formatting, palette, red_charts
 from dash_app.shared.charts import Figure
 from dash_app.shared.ranking import Entry, Ranked
-from query import LatencyAnswer, RedAnswer, RedStep
+from query import LatencyAnswer, RedAnswer
 
 _STATUS_COLOURS: Final = {
     "1xx": palette.OTHERS,
@@ -25,6 +26,9 @@ _STATUS_COLOURS: Final = {
 NO_STATUS: Final = "no status"
 _MOST_MARKS: Final = 12
 _ROOM_FOR_NAMES: Final = 0.85
+_LETTERS: Final = 50
+"""How many letters of a name fit across the narrowest chart, that of a phone."""
+_MOST_TICKS: Final = 8
 _HEAT: Final = "#5b7cfa"
 _SHADES: Final = 8
 
@@ -42,47 +46,13 @@ def _colour_of(status_class: str) -> str:
     return _STATUS_COLOURS.get(status_class, palette.SERIES[0])
 
 
-def throughput(answer: RedAnswer, before: RedAnswer | None, name: str, revision: str) -> Figure:
-    """Return requests per second by status class, and those of before as one line."""
+def throughput(answer: RedAnswer, revision: str) -> Figure:
+    """Return requests per second by status class."""
     figure = red_charts.throughput(answer, by_status(answer), revision)
     for area, entry in zip(figure["data"], by_status(answer).shown, strict=True):
         # The outline of a class without a call would lie on that of the class below.
         area |= {"line": {"width": 0}, "fillcolor": palette.translucent(entry.colour, 0.6)}
-    if before is not None:
-        seconds = [charts.step_seconds(before, time_ms // 1000) for time_ms in charts.times_ms(before)]
-        values = [round(step.calls / width, 3) for step, width in zip(_steps(before), seconds, strict=False)]
-        figure["data"].append(_ghost(name, answer, before, values, "%{y} req/s"))
     return figure
-
-
-def latency(answer: RedAnswer, before: RedAnswer | None, name: str, revision: str) -> Figure:
-    """Return P50, P95 and P99 as bands, and the P95 of before."""
-    figure = red_charts.latency(answer, revision)
-    if before is not None:
-        values = [step.p95_s for step in _steps(before)]
-        figure["data"].append(_ghost(f"P95 {name}", answer, before, values, "%{y}s"))
-    return figure
-
-
-def errors(answer: RedAnswer, before: RedAnswer | None, name: str, revision: str) -> Figure:
-    """Return the shares of errors, and the share of server errors of before."""
-    figure = red_charts.errors(answer, revision)
-    if before is not None:
-        values = [round(100 * step.errors / step.calls, 4) if step.calls else None for step in _steps(before)]
-        figure["data"].append(_ghost(f"5xx {name}", answer, before, values, "%{y:,.3~r} %"))
-    return figure
-
-
-def _steps(answer: RedAnswer) -> Sequence[RedStep]:
-    return answer.items[0].steps if answer.items else ()
-
-
-def _ghost(name: str, now: RedAnswer, before: RedAnswer, values: Sequence[float | None], hover: str) -> Figure:
-    """Return a dashed line of what was before, on the axis of now."""
-    distance_s = round((now.end_s - before.end_s) / 86_400) * 86_400
-    times = [time_ms + 1000 * distance_s for time_ms in charts.times_ms(before)]
-    style = {"color": palette.OTHERS, "width": 1.3, "dash": "dash"}
-    return charts.line(name, times, list(values), style) | {"hovertemplate": hover}
 
 
 def heatmap(answer: LatencyAnswer, revision: str) -> Figure:
@@ -103,11 +73,24 @@ def heatmap(answer: LatencyAnswer, revision: str) -> Figure:
         "hovertemplate": "%{z:,} calls<br>%{customdata}<extra></extra>",
     }
     traces = [trace] if answer.bounds_s else []
-    figure = charts.framed(traces, times, revision, {"tickformat": "~s", "ticksuffix": "s", "hoverformat": ".3s"})
+    figure = charts.framed(traces, times, revision, {"type": "log", "rangemode": "normal", **_ticks(answer.bounds_s)})
     figure["layout"] |= {"hovermode": "closest"}
     figure["layout"]["xaxis"]["range"] = [times[0], times[-1] + 1000 * answer.step_s]
-    figure["layout"]["yaxis"] |= {"type": "log", "rangemode": "normal", "dtick": "D2", "nticks": 6}
     return figure
+
+
+def _ticks(bounds_s: Sequence[float]) -> dict[str, Any]:
+    """Return round durations between the bounds with their units, as many in each decade as there is room for."""
+    if not bounds_s:
+        return {}
+    low, high = bounds_s[0], bounds_s[-1]
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 2, 5), (1, 3), (1,)):
+        values = [found for decade in decades for digit in digits if low <= (found := digit * 10.0**decade) <= high]
+        if len(values) <= _MOST_TICKS:
+            break
+    texts = [formatting.round_duration(value) for value in values]
+    return {"tickmode": "array", "tickvals": values, "ticktext": texts}
 
 
 def _between(low_s: float, high_s: float) -> str:
@@ -121,41 +104,58 @@ def _scale() -> list[list[Any]]:
 
 
 def with_releases(figure: Figure, releases: Sequence[Release]) -> Figure:
-    """Return the figure with a line where each new version was first seen; names only while there is room."""
+    """Return the figure with a line where each new version was first seen, and its name where there is room for it."""
     marks = releases[-_MOST_MARKS:]
-    line = {"color": palette.OTHERS, "width": 1, "dash": "dot"}
-    shapes = [
-        {
-            "type": "line",
-            "xref": "x",
-            "yref": "paper",
-            "x0": 1000 * release.time_s,
-            "x1": 1000 * release.time_s,
-            "y0": 0,
-            "y1": 1,
-            "line": line,
-        }
-        for release in marks
-    ]
-    notes = [
-        {
-            "x": 1000 * release.time_s,
-            "y": 1,
-            "xref": "x",
-            "yref": "paper",
-            "text": charts.plain(release.version),
-            "showarrow": False,
-            **_beside(1000 * release.time_s, figure["layout"]["xaxis"]["range"]),
-            "yanchor": "top",
-            "font": {"size": 10},
-        }
-        for release in marks
-    ]
-    layout = figure["layout"] | {"shapes": shapes, "annotations": notes}
-    return figure | {"layout": layout} if marks else figure
+    if not marks:
+        return figure
+    axis = figure["layout"]["xaxis"]["range"]
+    shapes = [_line(1000 * release.time_s) for release in marks]
+    notes = [_note(release, axis) for release in _named(marks, axis)]
+    return figure | {"layout": figure["layout"] | {"shapes": shapes, "annotations": notes}}
 
 
-def _beside(time_ms: int, axis: Sequence[int]) -> dict[str, Any]:
-    """Put a name on the side of its line where there is room for it."""
-    is_near_end = time_ms > axis[0] + _ROOM_FOR_NAMES * (axis[1] - axis[0])
-    return {"xanchor": "right", "xshift": -2} if is_near_end else {"xanchor": "left", "xshift": 2}
+def _named(marks: Sequence[Release], axis: Sequence[int]) -> list[Release]:
+    """Leave out names that would be written over others; the latest are the ones that are looked for."""
+    kept: list[Release] = []
+    taken: list[tuple[float, float]] = []
+    for release in reversed(marks):
+        at = 1000 * release.time_s
+        width = (axis[1] - axis[0]) * (len(charts.shortened(release.version)) + 1) / _LETTERS
+        low, high = (at - width, at) if _is_near_end(at, axis) else (at, at + width)
+        if all(high <= start or end <= low for start, end in taken):
+            kept.append(release)
+            taken.append((low, high))
+    return kept[::-1]
+
+
+def _line(time_ms: int) -> dict[str, Any]:
+    return {
+        "type": "line",
+        "xref": "x",
+        "yref": "paper",
+        "x0": time_ms,
+        "x1": time_ms,
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": palette.OTHERS, "width": 1, "dash": "dot"},
+    }
+
+
+def _note(release: Release, axis: Sequence[int]) -> dict[str, Any]:
+    """Return the name on the side of its line where there is room for it."""
+    is_left = _is_near_end(1000 * release.time_s, axis)
+    return {
+        "x": 1000 * release.time_s,
+        "y": 1,
+        "xref": "x",
+        "yref": "paper",
+        "text": charts.plain(release.version),
+        "showarrow": False,
+        **({"xanchor": "right", "xshift": -2} if is_left else {"xanchor": "left", "xshift": 2}),
+        "yanchor": "top",
+        "font": {"size": 10},
+    }
+
+
+def _is_near_end(time_ms: int, axis: Sequence[int]) -> bool:
+    return time_ms > axis[0] + _ROOM_FOR_NAMES * (axis[1] - axis[0])

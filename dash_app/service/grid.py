@@ -21,7 +21,7 @@ from dash_app.shared.grid import (
 )
 
 COLUMNS: Final[list[Column]] = [
-    {"field": "name", "headerName": "Name", "cellRenderer": "Name", "flex": 2.2, "minWidth": 120},
+    named_column("Name") | {"minWidth": 120},
     number_column("time", "Time %", 84) | {"headerTooltip": "Share of the time that all calls took together"},
     hidden_below(PHONE_PX, number_column("rate", "Req/s", 84)),
     hidden_below(PHONE_PX, course_column("traffic", "Traffic", {"colour": "accent", "isFromZero": True})),

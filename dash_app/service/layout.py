@@ -16,6 +16,7 @@ from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
 from dash_app.service.grid import breakdown_grid, instances_grid
 from dash_app.shared import palette
 from dash_app.shared.chart_card import chart_card
+from dash_app.shared.comparing import compare_choice
 from dash_app.shared.components import CsvButton, Lasting, attributes
 from dash_app.shared.legend import legend
 
@@ -58,17 +59,7 @@ def _head() -> Component:
                 w=190,
                 **attributes(aria_label="Show another service"),
             ),
-            dmc.SegmentedControl(
-                id="service-compare",
-                data=[
-                    {"label": "Now", "value": "none"},
-                    {"label": "vs yesterday", "value": "day"},
-                    {"label": "vs last week", "value": "week"},
-                ],
-                value="none",
-                size="xs",
-                **attributes(aria_label="Compare with"),
-            ),
+            compare_choice("service-compare"),
         ],
         className="page-head",
     )

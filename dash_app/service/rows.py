@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 
-from dash_app.service.breakdowns import Breakdown, name_and_details
+from dash_app.service.breakdowns import Breakdown, name_and_details, traces_of
 from dash_app.shared import formatting
 from dash_app.shared.red_cells import Row, red_cells
 from query import BreakdownAnswer, RedAnswer
 
 
-def rows_of(breakdown: Breakdown, totals: BreakdownAnswer, courses: RedAnswer) -> list[Row]:
+def rows_of(breakdown: Breakdown, totals: BreakdownAnswer, courses: RedAnswer, service: str) -> list[Row]:
     """Return one row per group, the one that takes most of the time first.
 
     `time` is the group's share of the time that all calls took together, `blame` its share of all errors: what it would
-    help to make it faster, or to mend it.
+    help to make it faster, or to mend it. Its name leads to its slowest requests that were kept.
     """
     busy_s = sum(item.total.busy_s for item in totals.items)
     errors = sum(item.total.errors for item in totals.items)
@@ -31,7 +31,11 @@ def rows_of(breakdown: Breakdown, totals: BreakdownAnswer, courses: RedAnswer) -
             {
                 "id": json.dumps([item.labels[field] for field in breakdown.group_by]),
                 "name": name,
-                "details": details,
+                "note": details,
+                "details": " ".join(filter(None, (name, details))) + f", {formatting.count(item.total.calls)} calls",
+                "name_text": f"{name}\n{details}\n{item.total.calls}",
+                "path": "/traces",
+                "link": traces_of(breakdown, item.labels, service),
                 "is_blank": not item.labels[breakdown.group_by[0]].strip(),
                 "calls": item.total.calls,
                 "calls_text": formatting.count(item.total.calls),

@@ -12,6 +12,7 @@ from typing import Final
 
 from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
 from dash_app.service.releases import Release, candidates, releases
+from dash_app.shared.comparing import before_of
 from dash_app.shared.resource_pace import paced
 from dash_app.shell.view import View
 from query import (
@@ -29,8 +30,6 @@ from query import (
     with_bottlenecks,
 )
 
-COMPARISONS: Final = {"day": 86_400, "week": 7 * 86_400}
-"""Seconds between what is shown and what it is compared with, by the name in the address."""
 _LOOK_BACK_S: Final = 7 * 86_400
 """How far before the range a version is looked for, to tell whether it is new."""
 
@@ -126,7 +125,7 @@ async def _details(
         totals,
         (earlier.total, later.total),
         await _releases(query, by_version, where),
-        await _before(query, asked, where, start_s, end_s),
+        await before_of(query, asked.compared, start_s, end_s, shown.step_s, where),
         found,
     )
 
@@ -144,10 +143,3 @@ async def _releases(query: Query, by_version: RedAnswer, where: SeriesFilter) ->
         return ()
     before = await query.services(_LOOK_BACK_S, where, by_version.start_s)
     return releases(found, {version for item in before.items for version in item.versions})
-
-
-async def _before(query: Query, asked: ServiceView, where: SeriesFilter, start_s: int, end_s: int) -> RedAnswer | None:
-    distance_s = COMPARISONS.get(asked.compared)
-    if distance_s is None:
-        return None
-    return await query.red(start_s - distance_s, end_s - distance_s, asked.view.range.step_s, (), where)

@@ -46,8 +46,12 @@ def step_seconds(answer: RedAnswer, start_s: int) -> int:
 
 def plain(name: str) -> str:
     """Return a name that Plotly shows letter by letter: it reads a few HTML tags and entities in any text."""
-    short = visible(name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…")
-    return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return shortened(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def shortened(name: str) -> str:
+    """Return what is seen of a name in a chart."""
+    return visible(name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…")
 
 
 def has_gap(values: Sequence[float | None]) -> bool:

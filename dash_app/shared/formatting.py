@@ -47,6 +47,12 @@ def duration(seconds: float | None) -> Figure:
     return Figure(significant(seconds / size), unit)
 
 
+def round_duration(seconds: float) -> str:
+    """Return a duration of one digit, such as that of a tick, without a point: 200 ms, 5 s."""
+    size, unit = next((pair for pair in reversed(_UNITS_OF_DURATION) if seconds >= pair[0]), _UNITS_OF_DURATION[0])
+    return f"{round(seconds / size, 3):g}\u00a0{unit}"
+
+
 def rate(per_s: float) -> Figure:
     """Return calls per second; thousands from a million on."""
     if per_s == 0:

@@ -274,3 +274,16 @@ async def test_nothing_is_drawn_across_a_gap() -> None:
     assert all(None in trace["y"] for trace in broken["data"])
     whole = await latency_of(NOW_S - 100)
     assert [("fill" in trace) for trace in whole["data"]] == [False, True, True]
+
+
+async def test_all_services_are_compared_with_what_was_before(world: World) -> None:
+    """The dashed lines of the charts are those of all together at the same time of yesterday."""
+    await world.commit(*(calls(SeriesKey("then"), NOW_S - 86_400 - age, [0.2] * 9) for age in range(3, 300)))
+    shown = answer_of(await take_snapshot(world.query, world.resources, View(), "day"))
+    ghosts = {name: shown.figures[name]["data"][-1] for name in ("throughput", "latency", "errors")}
+    assert [ghost["name"] for ghost in ghosts.values()] == ["yesterday", "P95 yesterday", "5xx yesterday"]
+    assert set(ghosts["throughput"]["y"][5:-5]) == {9.0}
+    assert set(ghosts["errors"]["y"][5:-5]) == {0.0}
+    assert shown.filling["latency-subtitle"] == {"children": "dashed: yesterday"}
+    now = answer_of(await take_snapshot(world.query, world.resources, View()))
+    assert len(now.figures["latency"]["data"]) == 3

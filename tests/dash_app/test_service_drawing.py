@@ -9,7 +9,7 @@ import pytest
 
 from dash_app.service import figures
 from dash_app.service.answer import answer_of
-from dash_app.service.breakdowns import ALL_OTHERS, BREAKDOWNS, name_and_details
+from dash_app.service.breakdowns import ALL_OTHERS, BREAKDOWNS, name_and_details, traces_of
 from dash_app.service.releases import Release
 from dash_app.service.rows import rows_of
 from dash_app.service.snapshot import Details, ServiceView, Snapshot, take_snapshot
@@ -50,7 +50,52 @@ def test_releases_are_marked_on_the_axis_of_time() -> None:
     assert [note["xanchor"] for note in marked["layout"]["annotations"]] == ["left", "right"]
     assert figures.with_releases(empty, []) == empty
     many = figures.with_releases(empty, [Release(str(number), number) for number in range(99)])
-    assert [note["text"] for note in many["layout"]["annotations"]] == [str(number) for number in range(87, 99)]
+    assert [shape["x0"] for shape in many["layout"]["shapes"]] == [1000 * number for number in range(87, 99)]
+    assert [note["text"] for note in many["layout"]["annotations"]] == ["98"], "they are all at the same place"
+
+
+def test_names_of_releases_are_never_written_over_each_other() -> None:
+    """Where there is no room the latest is named; apart from each other all are, on either side of their lines."""
+    empty = {"data": [], "layout": {"xaxis": {"range": [0, 100_000]}}}
+
+    def names(*releases: tuple[str, int]) -> list[str]:
+        marked = figures.with_releases(empty, [Release(*one) for one in releases])
+        assert len(marked["layout"]["shapes"]) == len(releases)
+        return [note["text"] for note in marked["layout"]["annotations"]]
+
+    assert names(("1.2.3-candidate", 10), ("1.2.3", 12)) == ["1.2.3"]
+    assert names(("1.2.3", 10), ("1.2.4", 50), ("1.2.5", 95)) == ["1.2.3", "1.2.4", "1.2.5"]
+    assert names(("1.2.3-candidate", 70), ("1.2.4-candidate", 99)) == ["1.2.4-candidate"], "the last one reaches back"
+
+
+@pytest.mark.parametrize(
+    ("bounds_s", "texts"),
+    [
+        ((0.09, 0.21, 0.6), ["100 ms", "200 ms", "500 ms"]),
+        ((0.001, 0.02, 3.0), ["1 ms", "3 ms", "10 ms", "30 ms", "100 ms", "300 ms", "1 s", "3 s"]),
+        ((1e-6, 1e3), ["1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s", "1000 s"]),
+    ],
+)
+def test_ticks_of_the_heatmap_are_durations_with_units(bounds_s: tuple[float, ...], texts: list[str]) -> None:
+    """Round ones between the bounds, of each decade as many as there is room for."""
+    answer = LatencyAnswer(0, 10, 10, "live", bounds_s, (LatencyStep(0, (1,) * (len(bounds_s) - 1)),))
+    axis = figures.heatmap(answer, "r")["layout"]["yaxis"]
+    assert [text.replace("\u00a0", " ") for text in axis["ticktext"]] == texts
+    assert all(bounds_s[0] <= value <= bounds_s[-1] for value in axis["tickvals"])
+
+
+def test_rows_lead_to_the_requests_that_they_count() -> None:
+    """With the filter of the group, and the kind of spans; not where others would be shown too."""
+    route = BREAKDOWNS["route"]
+    assert traces_of(route, {"route": "/predict", "method": "POST"}, "fraud") == {
+        "name": "fraud",
+        "sort": "duration",
+        "route": "/predict",
+    }
+    assert traces_of(route, {"route": "", "method": "POST"}, "fraud") is None
+    assert traces_of(route, {"route": OVERFLOW, "method": OVERFLOW}, "fraud") is None
+    step = traces_of(BREAKDOWNS["step"], {"operation": "predict", "model": "digits"}, "fraud")
+    assert step == {"name": "fraud", "sort": "duration", "kind": "step", "operation": "predict", "model": "digits"}
 
 
 def test_heatmap_counts_every_call_between_its_bounds() -> None:
@@ -101,8 +146,8 @@ async def test_rows_tell_whose_time_and_whose_errors_they_are() -> None:
     await world.commit(calls(SERVICE._replace(http_route="/explain"), NOW_S - 20, [3.0] * 9, 3))
     await world.commit(calls(SERVICE._replace(http_route=""), NOW_S - 20, [0.01]))
     _, details = await details_of(world)
-    rows = rows_of(BREAKDOWNS["route"], details.totals, details.breakdown)
-    assert [(row["name"], row["details"], row["calls"]) for row in rows] == [
+    rows = rows_of(BREAKDOWNS["route"], details.totals, details.breakdown, "fraud")
+    assert [(row["name"], row["note"], row["calls"]) for row in rows] == [
         ("/explain", "POST", 9),
         ("/predict", "POST", 90),
         ("(no route)", "POST", 1),
@@ -119,7 +164,7 @@ async def test_groups_beyond_the_limit_are_named_for_people() -> None:
     for number in range(9):
         await world.commit(calls(SERVICE._replace(http_route=f"/{number}"), NOW_S - 20, [0.1] * (10 - number)))
     _, details = await details_of(world)
-    rows = rows_of(BREAKDOWNS["route"], details.totals, details.breakdown)
+    rows = rows_of(BREAKDOWNS["route"], details.totals, details.breakdown, "fraud")
     assert {row["name"] for row in rows} == {"/0", "/1", ALL_OTHERS}
     assert sum(row["calls"] for row in rows) == details.summary.total.calls
     assert name_and_details(BREAKDOWNS["version"], {"version": OVERFLOW}) == (ALL_OTHERS, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -221,3 +222,43 @@ async def test_pages_are_changed_without_a_reload_and_late_answers_are_dropped(b
     await tab.until_filled()
     assert await tab.page.title() == "Overview · ModelWatch"
     assert tab.complaints == []
+
+
+async def test_rows_and_cells_lead_to_their_requests(busy: ServedPage, new_tab: Any) -> None:
+    """A row to the slowest of its group, a cell of the heatmap to those of its time that took as long."""
+    tab = await new_tab()
+    await tab.open(busy.url + "service?name=ctr-ranker&range=15m")
+    await tab.until("#service-breakdown .ag-row a.service")
+    route = await tab.text("#service-breakdown .ag-row a.service .service-name >> nth=0")
+    await tab.page.click("#service-breakdown .ag-row a.service >> nth=0")
+    await tab.until("#page-traces")
+    fields = {name: found[0] for name, found in parse_qs(urlsplit(tab.page.url).query).items()}
+    assert fields == {"range": "15m", "name": "ctr-ranker", "route": route, "sort": "duration"}
+    await tab.page.go_back()
+    await tab.until("#page-service #service-heatmap .heatmaplayer image")
+    await eventually(lambda: tab.page.evaluate(_LAST_CELL), timeout_s=30)
+    x, y, start_ms, low_s = await tab.page.evaluate(_LAST_CELL)
+    await tab.page.mouse.move(x, y)
+    await tab.page.mouse.click(x, y)
+    await tab.until("#page-traces")
+    fields = {name: found[0] for name, found in parse_qs(urlsplit(tab.page.url).query).items()}
+    assert fields["name"] == "ctr-ranker"
+    assert float(fields["min"]) == low_s
+    assert datetime.fromisoformat(fields["from"]).timestamp() == start_ms / 1_000
+    assert datetime.fromisoformat(fields["to"]).timestamp() >= start_ms / 1_000 + 10
+    assert tab.complaints == []
+
+
+_LAST_CELL = """() => {
+    const plot = document.querySelector('#service-heatmap .js-plotly-plot');
+    if (!plot || !plot.data || !plot.data.length) return null;
+    const { x, y, z } = plot.data[0];
+    const found = z.flatMap((row, r) => row.map((count, c) => [count, r, c])).filter(([count]) => count);
+    const [, r, c] = found.reduce((best, one) => (one[2] > best[2] ? one : best));
+    const { xaxis, yaxis } = plot._fullLayout;
+    const box = plot.getBoundingClientRect();
+    const middle = (x[c] + x[c + 1]) / 2;
+    const height = Math.sqrt(y[r] * y[r + 1]);
+    return [box.left + xaxis._offset + xaxis.d2p(middle), box.top + yaxis._offset + yaxis.d2p(height), x[c], y[r]];
+}"""
+"""Where the middle of the last cell with calls is, when it begins in milliseconds, and its least duration."""

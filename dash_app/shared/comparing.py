@@ -1,0 +1,106 @@
+"""The same time of before beside now: the choice, and the dashed lines in the charts of RED.
+
+Pure but for `before_of`; used by the pages that show RED over time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import dash_mantine_components as dmc
+from dash.development.base_component import Component
+
+from dash_app.shared import charts, palette
+from dash_app.shared.charts import Figure
+from dash_app.shared.components import attributes
+from dash_app.shell.page import Control
+from query import Query, RedAnswer, RedStep, SeriesFilter
+
+COMPARISONS: Final = {"day": 86_400, "week": 7 * 86_400}
+"""Seconds between what is shown and what it is compared with, by the name in the address."""
+_NAMES: Final = {"day": "yesterday", "week": "last week"}
+_DAY_S: Final = 86_400
+_NOTHING: Final = "none"
+
+_Value = Callable[[RedStep, int], float | None]
+
+
+def compare_control(name: str) -> Control:
+    """Return the control of the page's address whose component has the id `name`."""
+    return Control("compare", name, default=_NOTHING, choices=(_NOTHING, *COMPARISONS))
+
+
+def comparison_in(text: str) -> str:
+    """Return the name of a comparison from an address; what is none is empty."""
+    return text if text in COMPARISONS else ""
+
+
+def compare_choice(name: str) -> Component:
+    """Return the component with the id `name`."""
+    choices = [{"label": f"vs {_NAMES[key]}", "value": key} for key in COMPARISONS]
+    component: Component = dmc.SegmentedControl(
+        id=name,
+        data=[{"label": "Now", "value": _NOTHING}, *choices],
+        value=_NOTHING,
+        size="xs",
+        **attributes(aria_label="Compare with"),
+    )
+    return component
+
+
+async def before_of(
+    query: Query, compared: str, start_s: int, end_s: int, step_s: int, where: SeriesFilter
+) -> RedAnswer | None:
+    """Return RED of all that `where` lets through, the chosen distance before; nothing without a choice."""
+    distance_s = COMPARISONS.get(compared)
+    if distance_s is None:
+        return None
+    return await query.red(start_s - distance_s, end_s - distance_s, step_s, (), where)
+
+
+def with_throughput(figure: Figure, now: RedAnswer, before: RedAnswer | None, compared: str) -> Figure:
+    """Return the chart of requests per second with those of before as one line."""
+    return _with(figure, now, before, _name(compared), _rate, "%{y} req/s")
+
+
+def with_latency(figure: Figure, now: RedAnswer, before: RedAnswer | None, compared: str) -> Figure:
+    """Return the chart of percentiles with the P95 of before."""
+    return _with(figure, now, before, f"P95 {_name(compared)}", lambda step, _: step.p95_s, "%{y}s")
+
+
+def with_errors(figure: Figure, now: RedAnswer, before: RedAnswer | None, compared: str) -> Figure:
+    """Return the chart of errors with the share of server errors of before."""
+    return _with(figure, now, before, f"5xx {_name(compared)}", _failed_percent, "%{y:,.3~r} %")
+
+
+def words_of(usual: str, before: RedAnswer | None, compared: str) -> str:
+    """Say what the dashed line is, or that there is nothing to compare with; `usual` where nothing is compared."""
+    if not compared:
+        return usual
+    return f"dashed: {_name(compared)}" if before is not None and before.items else f"no calls {_name(compared)}"
+
+
+def _name(compared: str) -> str:
+    return _NAMES.get(compared, "")
+
+
+def _rate(step: RedStep, seconds: int) -> float:
+    return round(step.calls / seconds, 3)
+
+
+def _failed_percent(step: RedStep, _seconds: int) -> float | None:
+    return round(100 * step.errors / step.calls, 4) if step.calls else None
+
+
+def _with(figure: Figure, now: RedAnswer, before: RedAnswer | None, name: str, value_of: _Value, hover: str) -> Figure:
+    """Add a dashed line of what was before, on the axis of now; none where there were no calls."""
+    if before is None:
+        return figure
+    steps: Sequence[RedStep] = before.items[0].steps if before.items else ()
+    distance_s = round((now.end_s - before.end_s) / _DAY_S) * _DAY_S
+    times = [time_ms + 1000 * distance_s for time_ms in charts.times_ms(before)]
+    values = [value_of(step, charts.step_seconds(before, step.time_s)) for step in steps]
+    style = {"color": palette.OTHERS, "width": 1.3, "dash": "dash"}
+    ghost = charts.line(name, times, values, style) | {"hovertemplate": hover}
+    return figure | {"data": [*figure["data"], ghost]}
