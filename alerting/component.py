@@ -33,7 +33,7 @@ _NS_PER_S: Final = 1e9
 _NS_PER_MS: Final = 1_000_000
 _SHORTEST_PAUSE_S: Final = 0.05
 _RETRY_S: Final = 1.0
-_LOOKS_PER_LEASE: Final = 6
+LOOKS_PER_LEASE: Final = 6
 _BEATS_PER_LEASE: Final = 3
 _EXPIRE_EVERY_S: Final = 3_600.0
 _LONGEST_ROUND_S: Final = 60.0
@@ -138,7 +138,7 @@ class Alerting:
         """Keep the lease while a round takes long, but not for ever."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(self._settings.lease_s / _LOOKS_PER_LEASE)
+            await asyncio.sleep(self._settings.lease_s / LOOKS_PER_LEASE)
             leader = self._keeper.leader
             is_at_work = self._turn_began_s is not None and loop.time() - self._turn_began_s < _LONGEST_ROUND_S
             if leader is None or not is_at_work or self._keeper.idle_s < self._settings.lease_s / _BEATS_PER_LEASE:
@@ -155,7 +155,7 @@ class Alerting:
         """Do what there is to do; return how long to wait before the next time."""
         if self._keeper.fence is None:
             if not await self._keeper.try_to_take():
-                return self._settings.lease_s / _LOOKS_PER_LEASE
+                return self._settings.lease_s / LOOKS_PER_LEASE
             self._counters.add("alerting_takeovers")
             self._evaluator.forget()
         fence = self._keeper.fence

@@ -29,7 +29,8 @@ class Told(StrEnum):
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What a newer ModelWatch adds must not keep this one from sending what that put into the outbox.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Contributor(_Value):

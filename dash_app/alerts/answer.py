@@ -36,21 +36,22 @@ def answer_of(snapshot: Snapshot) -> Answer:
 def _tab(snapshot: Snapshot) -> Filling:
     match snapshot.view.tab:
         case "history":
-            of = snapshot.view.of_rule
             return {
                 "alerts-history-list": {"content": lists.history_list(snapshot)},
-                "alerts-history-more": {"children": lists.history_more(snapshot)},
-                "alerts-history-note": {"children": f"of {visible(snapshot.rule_name(of))}" if of else ""},
+                "alerts-history-more": {"content": lists.history_more(snapshot)},
+                "alerts-history-note": {"children": lists.history_note(snapshot)},
             }
         case "rules":
+            shown = len(lists.rules_in_view(snapshot))
             return {
                 "alerts-rules-list": {"content": lists.rule_list(snapshot)},
-                "alerts-rules-count": {"children": formatting.count(len(snapshot.rules))},
+                "alerts-rules-count": {"children": lists.counted(shown, len(snapshot.rules))},
             }
         case "silences":
+            shown = len(lists.silences_in_view(snapshot))
             return {
                 "alerts-silences-list": {"content": lists.silence_list(snapshot)},
-                "alerts-silences-count": {"children": formatting.count(len(snapshot.silences))},
+                "alerts-silences-count": {"children": lists.counted(shown, len(snapshot.silences))},
             }
         case "channels":
             return {
@@ -62,7 +63,7 @@ def _tab(snapshot: Snapshot) -> Filling:
         "alerts-list": {"content": firing.firing_list(snapshot)},
         "alerts-count": {"children": firing.firing_count(snapshot)},
         "alerts-detail": {"hidden": not is_chosen},
-        "alerts-detail-body": {"children": firing.detail(snapshot) if is_chosen else []},
+        "alerts-detail-body": {"content": firing.detail(snapshot) if is_chosen else []},
         "alerts-detail-forms": {
             "hidden": snapshot.chosen is None,
             "className": f"{FOR_EDITORS} detail-forms"

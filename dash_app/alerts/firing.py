@@ -16,12 +16,12 @@ from alerting.notification import Evidence
 from alerting.rules import LATENCIES, SHARES
 from alerting.states import Phase
 from alerting.wording import name_of, summary_of, value_text, window_text
+from dash_app.alerts.filtering import left_out_text, may_be_of
 from dash_app.alerts.snapshot import Snapshot
 from dash_app.alerts.words import labels_line, length, moment, severity_pill, shown, state_pill, title_of
 from dash_app.shared import formatting
 from dash_app.shared.components import PageLink, csv_row
 from dash_app.shared.names import visible
-from dash_app.shell.filters import may_be_of
 
 MOST_ENTRIES: Final = 200
 OPEN_COLUMNS: Final = ("time", "rule", "severity", "state", "value", "labels", "acknowledged_by", "alert")
@@ -56,8 +56,7 @@ def firing_count(snapshot: Snapshot) -> str:
     """Return how many fire, and how many others the filters leave out."""
     found = in_view(snapshot)
     others = sum(map(is_firing, snapshot.open_alerts)) - sum(map(is_firing, found))
-    text = str(sum(map(is_firing, found)) or "")
-    return f"{text} ({others} more without filters)".strip() if others else text
+    return left_out_text(str(sum(map(is_firing, found)) or ""), others)
 
 
 def _nothing_fires(snapshot: Snapshot) -> Component:

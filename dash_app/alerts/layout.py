@@ -105,7 +105,10 @@ def _firing() -> Component:
 
 def _detail() -> Component:
     return html.Div(
-        [html.Div(id="alerts-detail-body"), editors_only([_ack(), _silence_from_here()], id="alerts-detail-forms")],
+        [
+            Lasting("alerts-detail-body", "alert-detail-body"),
+            editors_only([_ack(), _silence_from_here()], id="alerts-detail-forms"),
+        ],
         className="card alert-detail",
     )
 
@@ -169,7 +172,7 @@ def _history() -> Component:
             "What happened",
             "alerts-history-note",
             Lasting("alerts-history-list", "alert-table"),
-            html.Div(id="alerts-history-more", className="alerts-more"),
+            Lasting("alerts-history-more", "alerts-more"),
             saved=CsvButton("alerts-history-list", HISTORY_COLUMNS),
         ),
     )

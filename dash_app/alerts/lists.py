@@ -10,15 +10,17 @@ from dash.development.base_component import Component
 
 from alerting.channels.desk import ChannelState
 from alerting.rulebook import KnownRule
-from alerting.rules import Rule
+from alerting.rules import Rule, Signal
 from alerting.silences import Silence
 from alerting.wording import name_of, value_text, window_text
+from dash_app.alerts.filtering import left_out_text, may_be_about
 from dash_app.alerts.firing import is_firing
 from dash_app.alerts.snapshot import HISTORY_LENGTH, Snapshot, key_text
 from dash_app.alerts.words import labels_line, length, moment, shown, state_pill, title_of
 from dash_app.shared import formatting
 from dash_app.shared.components import ActionButton, PageLink, csv_row
 from dash_app.shared.names import visible
+from dash_app.shell.filters import words_of
 
 HISTORY_COLUMNS = ("time", "rule", "severity", "state", "value", "reason", "labels", "alert")
 TOLD_COLUMNS = ("time", "channel", "status", "rule", "state", "labels", "attempts", "detail")
@@ -64,7 +66,19 @@ def history_list(snapshot: Snapshot) -> list[Component]:
                 ),
             )
         )
-    return rows or none("No alert has changed yet." if not snapshot.view.of_rule else "This rule never changed.")
+    return rows or none(_nothing_happened(snapshot))
+
+
+def history_note(snapshot: Snapshot) -> str:
+    """Return what of the history is shown, if that is not all."""
+    of_rule = snapshot.view.of_rule
+    return f"{f'of {visible(snapshot.rule_name(of_rule))}' if of_rule else ''}{words_of(snapshot.view.where)}".strip()
+
+
+def _nothing_happened(snapshot: Snapshot) -> str:
+    what = "No alert" if not snapshot.view.of_rule else "No alert of this rule"
+    since = " lately" if snapshot.looked_at else " yet"
+    return f"{what}{words_of(snapshot.view.where)} has changed{since}."
 
 
 def history_more(snapshot: Snapshot) -> list[Component]:
@@ -72,8 +86,9 @@ def history_more(snapshot: Snapshot) -> list[Component]:
     links: list[Component] = []
     if snapshot.view.before:
         links.append(PageLink("/alerts", "Latest", "link-button", {"tab": "history", "before": None}))
-    if len(snapshot.history) > HISTORY_LENGTH:
-        last = snapshot.history[HISTORY_LENGTH - 1].key
+    has_more = len(snapshot.history) > HISTORY_LENGTH
+    last = snapshot.history[HISTORY_LENGTH - 1].key if has_more else snapshot.looked_at
+    if last is not None:
         links.append(PageLink("/alerts", "Earlier", "link-button", {"tab": "history", "before": key_text(last)}))
     if snapshot.view.of_rule:
         links.append(PageLink("/alerts", "All rules", "link-button", {"tab": "history", "of": None, "before": None}))
@@ -86,8 +101,25 @@ def rule_list(snapshot: Snapshot) -> list[Component]:
     for one in snapshot.open_alerts:
         if is_firing(one):
             firing[one.alert.rule_id] = firing.get(one.alert.rule_id, 0) + 1
-    rows: list[Component] = [_rule(known, firing.get(known.rule.rule_id, 0), snapshot) for known in snapshot.rules]
-    return rows or none("There is no rule.")
+    shown = rules_in_view(snapshot)
+    rows: list[Component] = [_rule(known, firing.get(known.rule.rule_id, 0), snapshot) for known in shown]
+    return rows or none("No rule is about that." if snapshot.rules else "There is no rule.")
+
+
+def rules_in_view(snapshot: Snapshot) -> list[KnownRule]:
+    """Return the rules by their names, without those that are certainly about something else than passes the filter."""
+    shown = [known for known in snapshot.rules if may_be_about(snapshot.view.where, known.rule.scope)]
+    return sorted(shown, key=lambda known: (known.rule.name.casefold(), known.rule.rule_id))
+
+
+def silences_in_view(snapshot: Snapshot) -> list[Silence]:
+    """Leave out the silences that certainly keep quiet about something else than the filter lets through."""
+    return [one for one in snapshot.silences if may_be_about(snapshot.view.where, one.labels)]
+
+
+def counted(shown: int, of_all: int) -> str:
+    """Return how many are shown, and how many others the filters leave out."""
+    return left_out_text(formatting.count(shown), of_all - shown)
 
 
 def _rule(known: KnownRule, firing: int, snapshot: Snapshot) -> Component:
@@ -149,7 +181,9 @@ def _removal(known: KnownRule) -> Component:
 
 def sentence(rule: Rule) -> str:
     """Return what a rule watches, in one line."""
-    parts = [name_of(rule), f"over {window_text(rule.seconds)}"]
+    parts = [name_of(rule)]
+    if rule.signal not in (Signal.ABSENCE, Signal.PIPELINE_LAG):
+        parts.append(f"over {window_text(rule.seconds)}")
     if rule.labels:
         parts.append(f"by {', '.join(map(shown, rule.labels))}")
     if rule.scope:
@@ -167,8 +201,8 @@ def thresholds(rule: Rule) -> str:
 
 def silence_list(snapshot: Snapshot) -> list[Component]:
     """Return the silences that have not ended."""
-    rows: list[Component] = [_silence(one, snapshot) for one in snapshot.silences]
-    return rows or none("Nothing is silenced.")
+    rows: list[Component] = [_silence(one, snapshot) for one in silences_in_view(snapshot)]
+    return rows or none("Nothing of that is silenced." if snapshot.silences else "Nothing is silenced.")
 
 
 def _silence(one: Silence, snapshot: Snapshot) -> Component:
@@ -275,7 +309,7 @@ def delivery_list(snapshot: Snapshot) -> list[Component]:
         )
         for one in snapshot.deliveries
     ]
-    return rows or none("No notification was made yet.")
+    return rows or none(f"No notification{words_of(snapshot.view.where)} was made yet.")
 
 
 def _attempts(attempts: int, detail: str) -> str:

@@ -16,12 +16,16 @@ from alerting.notification import Evidence
 from alerting.report import Report
 from alerting.rulebook import KnownRule
 from alerting.silences import Silence
+from dash_app.alerts.filtering import may_be_of
 from dash_app.shell.filters import EVERYTHING
 from query import SeriesFilter
 
 HISTORY_LENGTH: Final = 60
 _PAST_LENGTH: Final = 12
 _DELIVERIES: Final = 30
+_FILTERED_AT_ONCE: Final = 500
+_MOST_LOOKS: Final = 4
+"""Of a filter that lets little through so many times as many are looked at; the link to earlier ones goes on there."""
 _KEY: Final = re.compile(r"(\d{1,15})\.([0-9a-f]{24})\.(\d{1,9})")
 
 
@@ -49,6 +53,8 @@ class Snapshot:
     silences: list[Silence] = field(default_factory=list)
     history: list[Past] = field(default_factory=list)
     """One more than is shown, if there is more."""
+    looked_at: HistoryKey | None = None
+    """The last that was looked at, if there may be more that pass the filter, and not enough was found."""
     channels: list[ChannelState] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     past: list[Past] = field(default_factory=list)
@@ -72,19 +78,33 @@ async def take_snapshot(desk: AlertDesk, channels: ChannelDesk | None, view: Ale
     found = Snapshot(view, now_s, report, open_alerts, rules)
     match view.tab:
         case "history":
-            before = _key(view.before)
-            rows = await desk.history(HISTORY_LENGTH + 1, before=before, rule_id=view.of_rule or None)
-            return replace(found, history=rows)
+            rows, looked_at = await _history(desk, view)
+            return replace(found, history=rows, looked_at=looked_at)
         case "silences":
             return replace(found, silences=await desk.silences.silences())
         case "channels":
-            deliveries = await desk.deliveries(_DELIVERIES)
+            latest = await desk.deliveries(_DELIVERIES if view.where == EVERYTHING else _FILTERED_AT_ONCE)
+            deliveries = [one for one in latest if may_be_of(view.where, one.notification.group_labels)][:_DELIVERIES]
             return replace(found, channels=await channels.channels() if channels else [], deliveries=deliveries)
         case "firing" if view.alert_id:
             past = await desk.history(_PAST_LENGTH, alert_id=view.alert_id)
             chosen = found.chosen
             return replace(found, past=past, evidence=await desk.evidence(chosen) if chosen else None)
     return found
+
+
+async def _history(desk: AlertDesk, view: AlertsView) -> tuple[list[Past], HistoryKey | None]:
+    """Return what passes the filter, and the place up to which was looked if that is not where the history begins."""
+    found: list[Past] = []
+    before, rule_id = _key(view.before), view.of_rule or None
+    wanted, at_once = HISTORY_LENGTH + 1, HISTORY_LENGTH + 1 if view.where == EVERYTHING else _FILTERED_AT_ONCE
+    for _ in range(_MOST_LOOKS):
+        rows = await desk.history(at_once, before=before, rule_id=rule_id)
+        found += [past for past in rows if may_be_of(view.where, past.labels)]
+        if len(found) >= wanted or len(rows) < at_once:
+            return found[:wanted], None
+        before = rows[-1].key
+    return found, before
 
 
 def _key(text: str) -> HistoryKey | None:

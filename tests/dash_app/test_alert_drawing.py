@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,18 +10,28 @@ import pytest
 from alerting.alerts import Alert
 from alerting.backtest import Backtest, Episode, Replayed
 from alerting.default_rules import DEFAULT_RULES
-from alerting.desk import OpenAlert, Past
+from alerting.desk import HistoryKey, OpenAlert, Past
 from alerting.notification import Links, Severity
 from alerting.report import Report
 from alerting.rulebook import KnownRule
 from alerting.rules import LATENCIES, SHARES, Rule
+from alerting.silences import Silence
 from alerting.states import AlertState, Phase, Side, Transition
 from alerting.wording import summary_of
 from dash_app.alerts.answer import trust
 from dash_app.alerts.backtest_chart import backtest_figure, headline
 from dash_app.alerts.firing import firing_list
 from dash_app.alerts.form import FIELDS, FormError, labels_of, rule_of, values_of
-from dash_app.alerts.snapshot import AlertsView, Snapshot
+from dash_app.alerts.lists import (
+    counted,
+    history_more,
+    history_note,
+    rule_list,
+    rules_in_view,
+    sentence,
+    silences_in_view,
+)
+from dash_app.alerts.snapshot import HISTORY_LENGTH, AlertsView, Snapshot, take_snapshot
 from dash_app.alerts.words import length
 from dash_app.marking import marked_figures
 from dash_app.shared.alert_marks import Band, marked, merged
@@ -313,6 +324,80 @@ def test_the_page_says_when_it_cannot_be_trusted(report: Report, words: str) -> 
     """Frozen, or evaluated by nobody; nothing where all is well or nothing ever was."""
     snapshot = Snapshot(AlertsView(), 1_000.0, report, [], [])
     assert trust(snapshot).replace("\u00a0", " ") == words
+
+
+def test_filters_leave_out_the_rules_and_silences_that_are_about_something_else() -> None:
+    """By what each is limited to, with `*`; one that is limited by nothing of the filter stays; others are counted."""
+    scopes: list[dict[str, str]] = [{}, {"service": "shop-*"}, {"service": "bank"}, {"route": "/x"}]
+    known = [KnownRule(rule(rule_id=f"r{n}", name=f"R{n}", scope=scope), 1, False, 0) for n, scope in enumerate(scopes)]
+    silences = [
+        Silence(labels=scope, rule="r*", starts_s=0, ends_s=9_000, comment=f"c{n}") for n, scope in enumerate(scopes)
+    ]
+    view = AlertsView("rules", SeriesFilter(service_name="shop-eu"))
+    snapshot = Snapshot(view, 1_000.0, Report(at_s=999.0), [], known, silences)
+    assert [one.rule.rule_id for one in rules_in_view(snapshot)] == ["r0", "r1", "r3"]
+    assert [one.comment for one in silences_in_view(snapshot)] == ["c0", "c1", "c3"]
+    assert counted(3, 4) == "3 (1 more without filters)"
+    assert "No rule is about that" in str(rule_list(replace(snapshot, rules=known[2:3]))[0])
+
+
+class Changes:
+    """A desk with a history of one service that changes all the time, and another that rarely does."""
+
+    def __init__(self, count: int, rare_every: int) -> None:
+        change = Transition(0.0, Phase.INACTIVE, Phase.FIRING, Severity.WARNING, 1.0, 1.0, 0.5, "because", False)
+        self.reads = 0
+        self.rows = [
+            Past((at_ms, f"{at_ms:024x}", 1), f"{at_ms:024x}", "r", {"service": service}, change)
+            for at_ms in range(count, 0, -1)
+            for service in ["rare" if at_ms % rare_every == 0 else "busy"]
+        ]
+
+    async def report(self) -> Report:
+        return Report(at_s=999.0)
+
+    async def open_alerts(self) -> list[OpenAlert]:
+        return []
+
+    @property
+    def rules(self) -> Changes.Rules:
+        return self.Rules()
+
+    class Rules:
+        async def rules(self) -> list[KnownRule]:
+            return []
+
+    async def history(self, limit: int, *, before: HistoryKey | None = None, rule_id: str | None = None) -> list[Past]:
+        self.reads += 1
+        return [past for past in self.rows if before is None or past.key < before][:limit]
+
+
+@pytest.mark.parametrize("service", ["rare", "busy"])
+async def test_the_history_is_of_what_the_filter_lets_through_page_by_page(service: str) -> None:
+    """Following "Earlier" leads through all of it, each change once, in order, with a bounded effort for each page."""
+    desk, found, before, pages = Changes(6_000, rare_every=97), [], "", 0
+    while True:
+        view = AlertsView("history", SeriesFilter(service_name=service), before=before)
+        desk.reads = 0
+        snapshot = await take_snapshot(desk, None, view, 1_000.0)  # type: ignore[arg-type]
+        assert desk.reads <= 4
+        found += [past.key for past in snapshot.history[:HISTORY_LENGTH]]
+        pages += 1
+        earlier = [link for link in history_more(snapshot) if link.children == "Earlier"]
+        if not earlier:
+            break
+        before = earlier[0].fields["before"]
+        assert "Latest" in [link.children for link in history_more(replace(snapshot, view=replace(view, before="1")))]
+    assert found == [past.key for past in desk.rows if past.labels["service"] == service]
+    assert pages < 120
+    assert history_note(snapshot) == f"of the service {service}"
+
+
+def test_a_rule_names_a_window_only_where_it_has_one() -> None:
+    """How far the processors are behind is not measured over any."""
+    sentences = {rule.rule_id: sentence(rule) for rule in DEFAULT_RULES}
+    assert sentences["pipeline-behind"].replace("\u00a0", " ") == "lag of the processors for 10 s"
+    assert sentences["high-latency"].startswith("P95 over the last minute by service")
 
 
 def test_nothing_fires_is_told_only_where_rules_are_evaluated() -> None:

@@ -155,6 +155,9 @@ async def test_a_rule_made_on_the_page_is_tested_saved_fires_and_is_dealt_with(
     await tab.until("#alerts-silences-list:has-text('Nothing is silenced')")
     await tab.page.click("#alerts-tab >> text=History")
     await tab.until(".history-row:has-text('churn')")
+    await tab.open(f"{system.url}/alerts?tab=history&service=churn")
+    await tab.until("#alerts-history-note:has-text('of the service churn')")
+    await tab.until(f"#alerts-history-list:has-text('churn'):not(:has-text('{SHOWN[:8]}'))")
     assert tab.complaints == []
     assert tab.outside == []
 
