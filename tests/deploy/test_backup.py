@@ -66,6 +66,15 @@ class Up:
         return int(found["total"]["calls"])
 
 
+def test_every_command_of_the_guide_is_run_or_says_that_it_is_not() -> None:
+    """Those of back-ups here, those that ask the API by the test of its page."""
+    for line in re.findall(r"^    (\S.*)$", GUIDE, re.M):
+        program = line.split()[0]
+        assert program in {"python3", "pg_dump", "createdb", "pg_restore", "curl"} or "# not run by a test" in line, (
+            line
+        )
+
+
 async def counted_again(before: Up, after: Up, take: Any, restore: Any) -> None:
     """Take a back-up while it runs, count on, restore it elsewhere: there is what there was at that moment."""
     running = await before.start()

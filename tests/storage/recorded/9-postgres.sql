@@ -1,0 +1,945 @@
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+SET default_tablespace = '';
+SET default_table_access_method = heap;
+CREATE TABLE public.alert_acks (
+    alert_id text NOT NULL,
+    at_ms bigint NOT NULL,
+    document text NOT NULL
+);
+CREATE TABLE public.alert_history (
+    at_ms bigint NOT NULL,
+    alert_id text NOT NULL,
+    sequence bigint NOT NULL,
+    rule_id text NOT NULL,
+    document text NOT NULL
+);
+CREATE TABLE public.alert_leases (
+    name text NOT NULL,
+    holder text NOT NULL,
+    fence bigint NOT NULL,
+    beat bigint NOT NULL,
+    document text NOT NULL
+);
+CREATE TABLE public.alert_outbox (
+    notification_id text NOT NULL,
+    channel text NOT NULL,
+    created_ms bigint NOT NULL,
+    due_ms bigint NOT NULL,
+    attempts bigint NOT NULL,
+    status text NOT NULL,
+    detail text NOT NULL,
+    finished_ms bigint NOT NULL,
+    document text NOT NULL
+);
+CREATE TABLE public.alert_rules (
+    rule_id text NOT NULL,
+    revision bigint NOT NULL,
+    changed_ms bigint NOT NULL,
+    document text NOT NULL
+);
+CREATE TABLE public.alert_silences (
+    silence_id text NOT NULL,
+    ends_ms bigint NOT NULL,
+    document text NOT NULL
+);
+CREATE TABLE public.alert_states (
+    alert_id text NOT NULL,
+    rule_id text NOT NULL,
+    phase text NOT NULL,
+    document text NOT NULL
+)
+WITH (fillfactor='70');
+CREATE TABLE public.attempts (
+    batch_id bytea NOT NULL,
+    unended bigint NOT NULL,
+    noted_s bigint NOT NULL
+);
+CREATE TABLE public.batches (
+    batch_id bytea NOT NULL,
+    committed_s bigint NOT NULL
+);
+CREATE TABLE public.ingest_progress (
+    writer bigint NOT NULL,
+    beat bigint NOT NULL,
+    noted_ms bigint NOT NULL,
+    lag_ms bigint NOT NULL,
+    trouble text NOT NULL
+);
+CREATE TABLE public.last_round (
+    seen_s bigint NOT NULL,
+    doubted_from_s bigint NOT NULL
+);
+CREATE TABLE public.metric_points (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+)
+PARTITION BY RANGE (start_s);
+CREATE TABLE public.metric_points_1795759200_1795780800 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+)
+WITH (fillfactor='70');
+CREATE TABLE public.metric_points_1795780800_1795802400 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+)
+WITH (fillfactor='70');
+CREATE TABLE public.metric_points_1795802400_1795824000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+)
+WITH (fillfactor='70');
+CREATE TABLE public.metric_points_coarse (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+)
+PARTITION BY RANGE (start_s);
+CREATE TABLE public.metric_points_coarse_1793664000_1796256000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+);
+CREATE TABLE public.metric_points_coarse_1796256000_1798848000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+);
+CREATE TABLE public.metric_points_coarse_1798848000_1801440000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+);
+CREATE TABLE public.metric_points_coarse_rest (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+);
+CREATE TABLE public.metric_points_medium (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+)
+PARTITION BY RANGE (start_s);
+CREATE TABLE public.metric_points_medium_1795737600_1795824000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+);
+CREATE TABLE public.metric_points_medium_1795824000_1795910400 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+);
+CREATE TABLE public.metric_points_medium_1795910400_1795996800 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+);
+CREATE TABLE public.metric_points_medium_rest (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+);
+CREATE TABLE public.metric_points_rest (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    state bytea NOT NULL
+)
+WITH (fillfactor='70');
+CREATE TABLE public.metric_series (
+    series_id bigint NOT NULL,
+    service_name text NOT NULL,
+    metric_name text NOT NULL,
+    metric_unit text NOT NULL,
+    metric_type text NOT NULL,
+    temporality text NOT NULL,
+    is_monotonic text NOT NULL,
+    service_version text NOT NULL,
+    service_instance_id text NOT NULL,
+    deployment_environment text NOT NULL,
+    scope_name text NOT NULL,
+    resource text NOT NULL,
+    attributes text NOT NULL,
+    bounds text NOT NULL,
+    overflow text NOT NULL,
+    first_s bigint NOT NULL,
+    noted_s bigint NOT NULL
+);
+CREATE TABLE public.red_points (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+)
+PARTITION BY RANGE (start_s);
+CREATE TABLE public.red_points_1795759200_1795780800 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+)
+WITH (fillfactor='70');
+CREATE TABLE public.red_points_1795780800_1795802400 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+)
+WITH (fillfactor='70');
+CREATE TABLE public.red_points_1795802400_1795824000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+)
+WITH (fillfactor='70');
+CREATE TABLE public.red_points_coarse (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+)
+PARTITION BY RANGE (start_s);
+CREATE TABLE public.red_points_coarse_1793664000_1796256000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_points_coarse_1796256000_1798848000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_points_coarse_1798848000_1801440000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_points_coarse_rest (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_points_medium (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+)
+PARTITION BY RANGE (start_s);
+CREATE TABLE public.red_points_medium_1795737600_1795824000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_points_medium_1795824000_1795910400 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_points_medium_1795910400_1795996800 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_points_medium_rest (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_points_rest (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+)
+WITH (fillfactor='70');
+CREATE TABLE public.red_summaries_coarse (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+)
+PARTITION BY RANGE (start_s);
+CREATE TABLE public.red_summaries_coarse_1793664000_1796256000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_summaries_coarse_1796256000_1798848000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_summaries_coarse_1798848000_1801440000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_summaries_coarse_rest (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_summaries_medium (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+)
+PARTITION BY RANGE (start_s);
+CREATE TABLE public.red_summaries_medium_1795737600_1795824000 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_summaries_medium_1795824000_1795910400 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_summaries_medium_1795910400_1795996800 (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.red_summaries_medium_rest (
+    start_s bigint NOT NULL,
+    series_id bigint NOT NULL,
+    calls bigint NOT NULL,
+    errors bigint NOT NULL,
+    durations bytea NOT NULL
+);
+CREATE TABLE public.rollups_due (
+    tier_s bigint NOT NULL,
+    start_s bigint NOT NULL,
+    writer bigint NOT NULL,
+    noted_s bigint NOT NULL,
+    token bigint NOT NULL
+)
+WITH (fillfactor='70');
+CREATE TABLE public.schema_version (
+    version integer NOT NULL
+);
+CREATE TABLE public.series (
+    series_id bigint NOT NULL,
+    service_name text NOT NULL,
+    service_version text NOT NULL,
+    service_instance_id text NOT NULL,
+    deployment_environment text NOT NULL,
+    model_name text NOT NULL,
+    model_version text NOT NULL,
+    span_kind text NOT NULL,
+    http_method text NOT NULL,
+    http_route text NOT NULL,
+    http_status_class text NOT NULL,
+    noted_s bigint NOT NULL,
+    peer text DEFAULT ''::text NOT NULL,
+    operation text DEFAULT ''::text NOT NULL,
+    overflow text DEFAULT ''::text NOT NULL
+);
+CREATE TABLE public.service_instances (
+    row_id bigint NOT NULL,
+    service_name text NOT NULL,
+    service_instance_id text NOT NULL,
+    host_name text NOT NULL,
+    process_pid text NOT NULL,
+    container_id text NOT NULL,
+    service_version text NOT NULL,
+    deployment_environment text NOT NULL,
+    container_name text NOT NULL,
+    k8s_namespace text NOT NULL,
+    k8s_pod text NOT NULL,
+    k8s_container text NOT NULL,
+    sdk_language text NOT NULL,
+    sdk_version text NOT NULL,
+    first_seen_s bigint NOT NULL,
+    last_seen_s bigint NOT NULL
+)
+WITH (fillfactor='70');
+CREATE TABLE public.tiers (
+    rank integer NOT NULL,
+    width_s bigint NOT NULL,
+    retired_to_s bigint NOT NULL,
+    cleared_to_s bigint NOT NULL,
+    summed_since_s bigint DEFAULT 0 NOT NULL
+);
+ALTER TABLE ONLY public.metric_points ATTACH PARTITION public.metric_points_1795759200_1795780800 FOR VALUES FROM ('1795759200') TO ('1795780800');
+ALTER TABLE ONLY public.metric_points ATTACH PARTITION public.metric_points_1795780800_1795802400 FOR VALUES FROM ('1795780800') TO ('1795802400');
+ALTER TABLE ONLY public.metric_points ATTACH PARTITION public.metric_points_1795802400_1795824000 FOR VALUES FROM ('1795802400') TO ('1795824000');
+ALTER TABLE ONLY public.metric_points_coarse ATTACH PARTITION public.metric_points_coarse_1793664000_1796256000 FOR VALUES FROM ('1793664000') TO ('1796256000');
+ALTER TABLE ONLY public.metric_points_coarse ATTACH PARTITION public.metric_points_coarse_1796256000_1798848000 FOR VALUES FROM ('1796256000') TO ('1798848000');
+ALTER TABLE ONLY public.metric_points_coarse ATTACH PARTITION public.metric_points_coarse_1798848000_1801440000 FOR VALUES FROM ('1798848000') TO ('1801440000');
+ALTER TABLE ONLY public.metric_points_coarse ATTACH PARTITION public.metric_points_coarse_rest DEFAULT;
+ALTER TABLE ONLY public.metric_points_medium ATTACH PARTITION public.metric_points_medium_1795737600_1795824000 FOR VALUES FROM ('1795737600') TO ('1795824000');
+ALTER TABLE ONLY public.metric_points_medium ATTACH PARTITION public.metric_points_medium_1795824000_1795910400 FOR VALUES FROM ('1795824000') TO ('1795910400');
+ALTER TABLE ONLY public.metric_points_medium ATTACH PARTITION public.metric_points_medium_1795910400_1795996800 FOR VALUES FROM ('1795910400') TO ('1795996800');
+ALTER TABLE ONLY public.metric_points_medium ATTACH PARTITION public.metric_points_medium_rest DEFAULT;
+ALTER TABLE ONLY public.metric_points ATTACH PARTITION public.metric_points_rest DEFAULT;
+ALTER TABLE ONLY public.red_points ATTACH PARTITION public.red_points_1795759200_1795780800 FOR VALUES FROM ('1795759200') TO ('1795780800');
+ALTER TABLE ONLY public.red_points ATTACH PARTITION public.red_points_1795780800_1795802400 FOR VALUES FROM ('1795780800') TO ('1795802400');
+ALTER TABLE ONLY public.red_points ATTACH PARTITION public.red_points_1795802400_1795824000 FOR VALUES FROM ('1795802400') TO ('1795824000');
+ALTER TABLE ONLY public.red_points_coarse ATTACH PARTITION public.red_points_coarse_1793664000_1796256000 FOR VALUES FROM ('1793664000') TO ('1796256000');
+ALTER TABLE ONLY public.red_points_coarse ATTACH PARTITION public.red_points_coarse_1796256000_1798848000 FOR VALUES FROM ('1796256000') TO ('1798848000');
+ALTER TABLE ONLY public.red_points_coarse ATTACH PARTITION public.red_points_coarse_1798848000_1801440000 FOR VALUES FROM ('1798848000') TO ('1801440000');
+ALTER TABLE ONLY public.red_points_coarse ATTACH PARTITION public.red_points_coarse_rest DEFAULT;
+ALTER TABLE ONLY public.red_points_medium ATTACH PARTITION public.red_points_medium_1795737600_1795824000 FOR VALUES FROM ('1795737600') TO ('1795824000');
+ALTER TABLE ONLY public.red_points_medium ATTACH PARTITION public.red_points_medium_1795824000_1795910400 FOR VALUES FROM ('1795824000') TO ('1795910400');
+ALTER TABLE ONLY public.red_points_medium ATTACH PARTITION public.red_points_medium_1795910400_1795996800 FOR VALUES FROM ('1795910400') TO ('1795996800');
+ALTER TABLE ONLY public.red_points_medium ATTACH PARTITION public.red_points_medium_rest DEFAULT;
+ALTER TABLE ONLY public.red_points ATTACH PARTITION public.red_points_rest DEFAULT;
+ALTER TABLE ONLY public.red_summaries_coarse ATTACH PARTITION public.red_summaries_coarse_1793664000_1796256000 FOR VALUES FROM ('1793664000') TO ('1796256000');
+ALTER TABLE ONLY public.red_summaries_coarse ATTACH PARTITION public.red_summaries_coarse_1796256000_1798848000 FOR VALUES FROM ('1796256000') TO ('1798848000');
+ALTER TABLE ONLY public.red_summaries_coarse ATTACH PARTITION public.red_summaries_coarse_1798848000_1801440000 FOR VALUES FROM ('1798848000') TO ('1801440000');
+ALTER TABLE ONLY public.red_summaries_coarse ATTACH PARTITION public.red_summaries_coarse_rest DEFAULT;
+ALTER TABLE ONLY public.red_summaries_medium ATTACH PARTITION public.red_summaries_medium_1795737600_1795824000 FOR VALUES FROM ('1795737600') TO ('1795824000');
+ALTER TABLE ONLY public.red_summaries_medium ATTACH PARTITION public.red_summaries_medium_1795824000_1795910400 FOR VALUES FROM ('1795824000') TO ('1795910400');
+ALTER TABLE ONLY public.red_summaries_medium ATTACH PARTITION public.red_summaries_medium_1795910400_1795996800 FOR VALUES FROM ('1795910400') TO ('1795996800');
+ALTER TABLE ONLY public.red_summaries_medium ATTACH PARTITION public.red_summaries_medium_rest DEFAULT;
+INSERT INTO public.alert_acks VALUES ('273ae4b1455a77483d482b70', 1795776913492, '{"alert_id":"273ae4b1455a77483d482b70","started_s":1795776912.817337,"severity":"warning","by":"ann","note":"seen","at_s":1795776913.492}');
+INSERT INTO public.alert_history VALUES (1795776910639, '4fa5220c828f53af26893287', 1, 'high-error-rate', '{"labels":{"service":"churn-classifier"},"transition":[1795776910.6391847,"inactive","pending",null,0.14285714285714285,0.040093921271464945,0.01,"above the threshold, but not for 10 s yet",false]}');
+INSERT INTO public.alert_history VALUES (1795776912817, '694d81c65d8d66cf6a1c0e6a', 1, 'failing', '{"labels":{"service":"doc-ocr"},"transition":[1795776912.817337,"inactive","firing","warning",0.1,0.1,0.01,"above the threshold",false]}');
+INSERT INTO public.alert_history VALUES (1795776912817, '273ae4b1455a77483d482b70', 1, 'failing', '{"labels":{"service":"<b>''\"ü漢</b>"},"transition":[1795776912.817337,"inactive","firing","warning",0.1,0.1,0.01,"above the threshold",false]}');
+INSERT INTO public.alert_history VALUES (1795776912817, '823c2a0df50d089915e02d6b', 1, 'failing', '{"labels":{"service":"churn-classifier"},"transition":[1795776912.817337,"inactive","firing","warning",0.1,0.1,0.01,"above the threshold",false]}');
+INSERT INTO public.alert_leases VALUES ('evaluator', '', 1, 7, '{"at_s":1795776914.0000253,"round_s":0.0330688280009781,"rules":8,"groups":3,"left_out":0,"frozen_reason":"","frozen_since_s":0.0,"failures":{}}');
+INSERT INTO public.alert_rules VALUES ('failing', 1, 1795776911445, '{"rule_id":"failing","name":"Failing","description":"","runbook_url":"","is_enabled":true,"signal":"error_rate","metric":null,"scope":{},"group_by":null,"comparison":"above","warning":0.01,"critical":null,"window_s":300,"for_s":0.0,"keep_firing_for_s":60.0,"interval_s":1,"min_requests":1,"confidence":0.0,"grace_s":0.0,"on_no_data":"tell","no_data_after_s":120.0,"repeat_interval_s":null,"notify_by":null,"channels":[]}');
+INSERT INTO public.alert_silences VALUES ('72625ead1cd00670', 1795784111482, '{"silence_id":"72625ead1cd00670","rule":"*","labels":{"service":"doc-*"},"severity":null,"starts_s":1795776911.4821954,"ends_s":1795784111.4821954,"comment":"moving","created_by":"ann","created_s":1795776911.483}');
+INSERT INTO public.alert_states VALUES ('4fa5220c828f53af26893287', 'high-error-rate', 'pending', '{"labels":{"service":"churn-classifier"},"state":{"first_seen_s":1795776910.6391847,"phase":"pending","since_s":1795776910.6391847,"warning":{"is_on":false,"since_s":1795776910.6391847},"critical":{"is_on":false,"since_s":null},"silent_since_s":null,"value":0.14285714285714285,"compared":0.040093921271464945,"started_s":0.0,"ended_s":null,"worst":null,"reason":"above the threshold, but not for 10 s yet","changes":[],"is_flapping":false,"sequence":1,"told":null,"told_severity":null,"told_s":0.0,"told_count":0}}');
+INSERT INTO public.alert_states VALUES ('694d81c65d8d66cf6a1c0e6a', 'failing', 'firing', '{"labels":{"service":"doc-ocr"},"state":{"first_seen_s":1795776912.817337,"phase":"firing","since_s":1795776912.817337,"warning":{"is_on":true,"since_s":null},"critical":{"is_on":false,"since_s":null},"silent_since_s":null,"value":0.1,"compared":0.1,"started_s":1795776912.817337,"ended_s":null,"worst":"warning","reason":"above the threshold","changes":[1795776912.817337],"is_flapping":false,"sequence":1,"told":null,"told_severity":null,"told_s":0.0,"told_count":0}}');
+INSERT INTO public.alert_states VALUES ('823c2a0df50d089915e02d6b', 'failing', 'firing', '{"labels":{"service":"churn-classifier"},"state":{"first_seen_s":1795776912.817337,"phase":"firing","since_s":1795776912.817337,"warning":{"is_on":true,"since_s":null},"critical":{"is_on":false,"since_s":null},"silent_since_s":null,"value":0.1,"compared":0.1,"started_s":1795776912.817337,"ended_s":null,"worst":"warning","reason":"above the threshold","changes":[1795776912.817337],"is_flapping":false,"sequence":1,"told":"firing","told_severity":"warning","told_s":1795776912.817337,"told_count":1}}');
+INSERT INTO public.alert_states VALUES ('273ae4b1455a77483d482b70', 'failing', 'firing', '{"labels":{"service":"<b>''\"ü漢</b>"},"state":{"first_seen_s":1795776912.817337,"phase":"firing","since_s":1795776912.817337,"warning":{"is_on":true,"since_s":null},"critical":{"is_on":false,"since_s":null},"silent_since_s":null,"value":0.1,"compared":0.1,"started_s":1795776912.817337,"ended_s":null,"worst":"warning","reason":"above the threshold","changes":[1795776912.817337],"is_flapping":false,"sequence":1,"told":"firing","told_severity":"warning","told_s":1795776912.817337,"told_count":1}}');
+INSERT INTO public.batches VALUES ('\x3d42dd68346d49190fa2af0082fcc878', 1795776910);
+INSERT INTO public.batches VALUES ('\x7f1b65f5c31599b6288f24e3bda35582', 1795776910);
+INSERT INTO public.batches VALUES ('\xb9124f675cb76c7fdc96989019ae9c3c', 1795776910);
+INSERT INTO public.batches VALUES ('\x0d77400ed0169ae7d1552b6f080388a7', 1795776910);
+INSERT INTO public.batches VALUES ('\xc129e2853229382751cf642091d041fc', 1795776911);
+INSERT INTO public.batches VALUES ('\xf8976f8aaf3464a5b567e30a96599076', 1795776911);
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776780, -3337768075848014277, '\x7201000000000000000000000000002c400000000000002c400078cb8b77e1eb180000000000002c400100330407');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776790, -3337768075848014277, '\x7201000000000000000000000000002a400000000000002a40005cd7df79e1eb180000000000002a40010032040d');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776800, -3337768075848014277, '\x720100000000000000000000000000284000000000000028400040e3337ce1eb1800000000000028400100340403');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776810, -3337768075848014277, '\x720100000000000000000000000000264000000000000026400024ef877ee1eb180000000000002640010032040b');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776820, -3337768075848014277, '\x720100000000000000000000000000244000000000000024400008fbdb80e1eb1800000000000024400100330405');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776830, -3337768075848014277, '\x7201000000000000000000000000002240000000000000224000ec063083e1eb1800000000000022400100320409');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776840, -3337768075848014277, '\x7201000000000000000000000000002040000000000000204000d0128485e1eb1800000000000020400100350401');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776850, -3337768075848014277, '\x7201000000000000000000000000001c400000000000001c4000b41ed887e1eb180000000000001c400100320407');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776860, -3337768075848014277, '\x7201000000000000000000000000001840000000000000184000982a2c8ae1eb1800000000000018400100330403');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776870, -3337768075848014277, '\x72010000000000000000000000000014400000000000001440007c36808ce1eb1800000000000014400100320405');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776880, -3337768075848014277, '\x72010000000000000000000000000010400000000000001040006042d48ee1eb1800000000000010400100340401');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776890, -3337768075848014277, '\x7201000000000000000000000000000840000000000000084000444e2891e1eb1800000000000008400100320403');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776780, 4772058342633893628, '\x7201000000000000000000000000002c400000000000002c400078cb8b77e1eb180000000000002c400100330407');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776790, 4772058342633893628, '\x7201000000000000000000000000002a400000000000002a40005cd7df79e1eb180000000000002a40010032040d');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776800, 4772058342633893628, '\x720100000000000000000000000000284000000000000028400040e3337ce1eb1800000000000028400100340403');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776810, 4772058342633893628, '\x720100000000000000000000000000264000000000000026400024ef877ee1eb180000000000002640010032040b');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776820, 4772058342633893628, '\x720100000000000000000000000000244000000000000024400008fbdb80e1eb1800000000000024400100330405');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776830, 4772058342633893628, '\x7201000000000000000000000000002240000000000000224000ec063083e1eb1800000000000022400100320409');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776840, 4772058342633893628, '\x7201000000000000000000000000002040000000000000204000d0128485e1eb1800000000000020400100350401');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776850, 4772058342633893628, '\x7201000000000000000000000000001c400000000000001c4000b41ed887e1eb180000000000001c400100320407');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776860, 4772058342633893628, '\x7201000000000000000000000000001840000000000000184000982a2c8ae1eb1800000000000018400100330403');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776870, 4772058342633893628, '\x72010000000000000000000000000014400000000000001440007c36808ce1eb1800000000000014400100320405');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776880, 4772058342633893628, '\x72010000000000000000000000000010400000000000001040006042d48ee1eb1800000000000010400100340401');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776890, 4772058342633893628, '\x7201000000000000000000000000000840000000000000084000444e2891e1eb1800000000000008400100320403');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776780, 3620494387705638814, '\x7201000000000000000000000000002c400000000000002c400078cb8b77e1eb180000000000002c400100330407');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776790, 3620494387705638814, '\x7201000000000000000000000000002a400000000000002a40005cd7df79e1eb180000000000002a40010032040d');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776800, 3620494387705638814, '\x720100000000000000000000000000284000000000000028400040e3337ce1eb1800000000000028400100340403');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776810, 3620494387705638814, '\x720100000000000000000000000000264000000000000026400024ef877ee1eb180000000000002640010032040b');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776820, 3620494387705638814, '\x720100000000000000000000000000244000000000000024400008fbdb80e1eb1800000000000024400100330405');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776830, 3620494387705638814, '\x7201000000000000000000000000002240000000000000224000ec063083e1eb1800000000000022400100320409');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776840, 3620494387705638814, '\x7201000000000000000000000000002040000000000000204000d0128485e1eb1800000000000020400100350401');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776850, 3620494387705638814, '\x7201000000000000000000000000001c400000000000001c4000b41ed887e1eb180000000000001c400100320407');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776860, 3620494387705638814, '\x7201000000000000000000000000001840000000000000184000982a2c8ae1eb1800000000000018400100330403');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776870, 3620494387705638814, '\x72010000000000000000000000000014400000000000001440007c36808ce1eb1800000000000014400100320405');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776880, 3620494387705638814, '\x72010000000000000000000000000010400000000000001040006042d48ee1eb1800000000000010400100340401');
+INSERT INTO public.metric_points_1795759200_1795780800 VALUES (1795776890, 3620494387705638814, '\x7201000000000000000000000000000840000000000000084000444e2891e1eb1800000000000008400100320403');
+INSERT INTO public.metric_series VALUES (-3337768075848014277, 'churn-classifier', 'inference.queue.length', '', 'gauge', '', '', '1.4.0', 'i0', 'production', 'tests', '{"host.name":"node-1","process.pid":"4100"}', '{}', '', '', 1795776910, 1795776910);
+INSERT INTO public.metric_series VALUES (4772058342633893628, 'doc-ocr', 'inference.queue.length', '', 'gauge', '', '', '2.0', 'i1', 'staging', 'tests', '{"host.name":"node-1","process.pid":"4101"}', '{}', '', '', 1795776910, 1795776910);
+INSERT INTO public.metric_series VALUES (3620494387705638814, '<b>''"ü漢</b>', 'inference.queue.length', '', 'gauge', '', '', '', 'i2', '', 'tests', '{"host.name":"node-1","process.pid":"4102"}', '{}', '', '', 1795776911, 1795776911);
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776710, 207679187476794304, 1, 0, '\x007e560300000000007e560300000000007e560300000000f5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776710, 3382805749906212626, 1, 0, '\xc04dc10300000000c04dc10300000000c04dc1030000000000ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776710, 7040597244555872453, 1, 0, '\x40aeeb020000000040aeeb020000000040aeeb0200000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776720, -1667411488695181803, 1, 0, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776720, 2595051255267325943, 1, 1, '\xc00e160200000000c00e160200000000c00e160200000000cafe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776720, 8687598803288173465, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776730, 207679187476794304, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776730, 3382805749906212626, 1, 0, '\x406f400100000000406f400100000000406f4001000000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776730, 7040597244555872453, 1, 0, '\xc0cf6a0000000000c0cf6a0000000000c0cf6a000000000035fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, -5755427131752951486, 1, 0, '\x00fcac060000000000fcac060000000000fcac060000000035ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, 207679187476794304, 1, 0, '\xc0cb170700000000c0cb170700000000c0cb1707000000003bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, 3382805749906212626, 1, 0, '\x805cd70500000000805cd70500000000805cd7050000000029ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, 8687598803288173465, 1, 0, '\x402c420600000000402c420600000000402c4206000000002fff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776750, 207679187476794304, 1, 0, '\xc08c6c0500000000c08c6c0500000000c08c6c050000000022ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776750, 7040597244555872453, 1, 0, '\x00bd01050000000000bd01050000000000bd0105000000001bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776750, 7053046245523364904, 1, 1, '\x40ed96040000000040ed96040000000040ed96040000000013ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776760, 3382805749906212626, 2, 0, '\x809b820700000000007e560300000000801d2c0400000000f5fe010000000aff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776760, 7488668167036622239, 1, 0, '\xc04dc10300000000c04dc10300000000c04dc1030000000000ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776770, 207679187476794304, 2, 0, '\x00bd010500000000c00e16020000000040aeeb0200000000cafe01000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776770, 3382805749906212626, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776770, 7040597244555872453, 1, 0, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776780, -5755427131752951486, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776780, 207679187476794304, 1, 0, '\xc0cf6a0000000000c0cf6a0000000000c0cf6a000000000035fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776780, 8687598803288173465, 1, 0, '\x406f400100000000406f400100000000406f4001000000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776790, -2128311529022141595, 1, 1, '\xc0cb170700000000c0cb170700000000c0cb1707000000003bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776790, 207679187476794304, 1, 0, '\x00fcac060000000000fcac060000000000fcac060000000035ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776790, 3382805749906212626, 1, 0, '\x402c420600000000402c420600000000402c4206000000002fff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, -1667411488695181803, 1, 0, '\x00bd01050000000000bd01050000000000bd0105000000001bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, 3382805749906212626, 1, 0, '\xc08c6c0500000000c08c6c0500000000c08c6c050000000022ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, 7040597244555872453, 1, 0, '\x40ed96040000000040ed96040000000040ed96040000000013ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, 8687598803288173465, 1, 0, '\x805cd70500000000805cd70500000000805cd7050000000029ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776810, 207679187476794304, 1, 0, '\x801d2c0400000000801d2c0400000000801d2c04000000000aff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776810, 3382805749906212626, 1, 0, '\xc04dc10300000000c04dc10300000000c04dc1030000000000ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776810, 8687598803288173465, 1, 0, '\x007e560300000000007e560300000000007e560300000000f5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776820, 3382805749906212626, 1, 0, '\x40aeeb020000000040aeeb020000000040aeeb0200000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776820, 3384174896230819817, 1, 0, '\xc00e160200000000c00e160200000000c00e160200000000cafe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776820, 7053046245523364904, 1, 1, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776830, 207679187476794304, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776830, 3382805749906212626, 2, 0, '\x003fab0100000000c0cf6a0000000000406f40010000000035fe010000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776830, 8687598803288173465, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776840, -1667411488695181803, 1, 0, '\x402c420600000000402c420600000000402c4206000000002fff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776840, 207679187476794304, 1, 0, '\xc0cb170700000000c0cb170700000000c0cb1707000000003bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776840, 7040597244555872453, 1, 0, '\x00fcac060000000000fcac060000000000fcac060000000035ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776850, 2595051255267325943, 1, 1, '\x00bd01050000000000bd01050000000000bd0105000000001bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776850, 3382805749906212626, 1, 0, '\x805cd70500000000805cd70500000000805cd7050000000029ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776850, 8687598803288173465, 1, 0, '\xc08c6c0500000000c08c6c0500000000c08c6c050000000022ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776860, -5755427131752951486, 1, 0, '\x007e560300000000007e560300000000007e560300000000f5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776860, 207679187476794304, 2, 0, '\x003b580800000000c04dc1030000000040ed96040000000000ff0100000013ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776860, 7040597244555872453, 1, 0, '\x801d2c0400000000801d2c0400000000801d2c04000000000aff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776870, 207679187476794304, 1, 0, '\xc00e160200000000c00e160200000000c00e160200000000cafe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776870, 3382805749906212626, 1, 0, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776870, 8687598803288173465, 1, 0, '\x40aeeb020000000040aeeb020000000040aeeb0200000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776880, 207679187476794304, 1, 0, '\x406f400100000000406f400100000000406f4001000000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776880, 3382805749906212626, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776880, 7040597244555872453, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776890, 4582946858938980377, 1, 1, '\xc0cf6a0000000000c0cf6a0000000000c0cf6a000000000035fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776710, -5835583409412473483, 1, 0, '\xc04dc10300000000c04dc10300000000c04dc1030000000000ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776710, 1078696966443966732, 1, 0, '\x40aeeb020000000040aeeb020000000040aeeb0200000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776710, 1731033559034267245, 1, 0, '\x007e560300000000007e560300000000007e560300000000f5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776720, -8298396859269181419, 1, 0, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776720, -3974133813680432533, 1, 1, '\xc00e160200000000c00e160200000000c00e160200000000cafe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776720, 318076369258544923, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776730, -5835583409412473483, 1, 0, '\x406f400100000000406f400100000000406f4001000000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776730, 1078696966443966732, 1, 0, '\xc0cf6a0000000000c0cf6a0000000000c0cf6a000000000035fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776730, 1731033559034267245, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, -8855913448234400942, 1, 0, '\x00fcac060000000000fcac060000000000fcac060000000035ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, -5835583409412473483, 1, 0, '\x805cd70500000000805cd70500000000805cd7050000000029ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, 318076369258544923, 1, 0, '\x402c420600000000402c420600000000402c4206000000002fff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, 1731033559034267245, 1, 0, '\xc0cb170700000000c0cb170700000000c0cb1707000000003bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776750, 1078696966443966732, 1, 0, '\x00bd01050000000000bd01050000000000bd0105000000001bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776750, 1731033559034267245, 1, 0, '\xc08c6c0500000000c08c6c0500000000c08c6c050000000022ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776750, 8077986975305765615, 1, 1, '\x40ed96040000000040ed96040000000040ed96040000000013ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776760, -5835583409412473483, 2, 0, '\x809b820700000000007e560300000000801d2c0400000000f5fe010000000aff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776760, 2783826013926521553, 1, 0, '\xc04dc10300000000c04dc10300000000c04dc1030000000000ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776770, -5835583409412473483, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776770, 1078696966443966732, 1, 0, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776770, 1731033559034267245, 2, 0, '\x00bd010500000000c00e16020000000040aeeb0200000000cafe01000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776780, -8855913448234400942, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776780, 318076369258544923, 1, 0, '\x406f400100000000406f400100000000406f4001000000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776780, 1731033559034267245, 1, 0, '\xc0cf6a0000000000c0cf6a0000000000c0cf6a000000000035fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776790, -5835583409412473483, 1, 0, '\x402c420600000000402c420600000000402c4206000000002fff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776790, -31886058522737979, 1, 1, '\xc0cb170700000000c0cb170700000000c0cb1707000000003bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776790, 1731033559034267245, 1, 0, '\x00fcac060000000000fcac060000000000fcac060000000035ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, -8298396859269181419, 1, 0, '\x00bd01050000000000bd01050000000000bd0105000000001bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, -5835583409412473483, 1, 0, '\xc08c6c0500000000c08c6c0500000000c08c6c050000000022ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, 318076369258544923, 1, 0, '\x805cd70500000000805cd70500000000805cd7050000000029ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, 1078696966443966732, 1, 0, '\x40ed96040000000040ed96040000000040ed96040000000013ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776810, -5835583409412473483, 1, 0, '\xc04dc10300000000c04dc10300000000c04dc1030000000000ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776810, 318076369258544923, 1, 0, '\x007e560300000000007e560300000000007e560300000000f5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776810, 1731033559034267245, 1, 0, '\x801d2c0400000000801d2c0400000000801d2c04000000000aff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776820, -5835583409412473483, 1, 0, '\x40aeeb020000000040aeeb020000000040aeeb0200000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776820, 3341341411534085091, 1, 0, '\xc00e160200000000c00e160200000000c00e160200000000cafe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776820, 8077986975305765615, 1, 1, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776830, -5835583409412473483, 2, 0, '\x003fab0100000000c0cf6a0000000000406f40010000000035fe010000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776830, 318076369258544923, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776830, 1731033559034267245, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776840, -8298396859269181419, 1, 0, '\x402c420600000000402c420600000000402c4206000000002fff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776840, 1078696966443966732, 1, 0, '\x00fcac060000000000fcac060000000000fcac060000000035ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776840, 1731033559034267245, 1, 0, '\xc0cb170700000000c0cb170700000000c0cb1707000000003bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776850, -5835583409412473483, 1, 0, '\x805cd70500000000805cd70500000000805cd7050000000029ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776850, -3974133813680432533, 1, 1, '\x00bd01050000000000bd01050000000000bd0105000000001bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776850, 318076369258544923, 1, 0, '\xc08c6c0500000000c08c6c0500000000c08c6c050000000022ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776860, -8855913448234400942, 1, 0, '\x007e560300000000007e560300000000007e560300000000f5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776860, 1078696966443966732, 1, 0, '\x801d2c0400000000801d2c0400000000801d2c04000000000aff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776860, 1731033559034267245, 2, 0, '\x003b580800000000c04dc1030000000040ed96040000000000ff0100000013ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776870, -5835583409412473483, 1, 0, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776870, 318076369258544923, 1, 0, '\x40aeeb020000000040aeeb020000000040aeeb0200000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776870, 1731033559034267245, 1, 0, '\xc00e160200000000c00e160200000000c00e160200000000cafe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776880, -5835583409412473483, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776880, 1078696966443966732, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776880, 1731033559034267245, 1, 0, '\x406f400100000000406f400100000000406f4001000000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776890, 5271416277497748287, 1, 1, '\xc0cf6a0000000000c0cf6a0000000000c0cf6a000000000035fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776710, 324275327836817871, 1, 0, '\xc04dc10300000000c04dc10300000000c04dc1030000000000ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776710, 1554068846383829911, 1, 0, '\x40aeeb020000000040aeeb020000000040aeeb0200000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776710, 2762302276815195562, 1, 0, '\x007e560300000000007e560300000000007e560300000000f5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776720, -5997510278648300041, 1, 1, '\xc00e160200000000c00e160200000000c00e160200000000cafe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776720, -3380846955853151753, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776720, -43603310512907750, 1, 0, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776730, 324275327836817871, 1, 0, '\x406f400100000000406f400100000000406f4001000000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776730, 1554068846383829911, 1, 0, '\xc0cf6a0000000000c0cf6a0000000000c0cf6a000000000035fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776730, 2762302276815195562, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, -3380846955853151753, 1, 0, '\x402c420600000000402c420600000000402c4206000000002fff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, 324275327836817871, 1, 0, '\x805cd70500000000805cd70500000000805cd7050000000029ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, 1659816875008999167, 1, 0, '\x00fcac060000000000fcac060000000000fcac060000000035ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776740, 2762302276815195562, 1, 0, '\xc0cb170700000000c0cb170700000000c0cb1707000000003bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776750, 1554068846383829911, 1, 0, '\x00bd01050000000000bd01050000000000bd0105000000001bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776750, 2762302276815195562, 1, 0, '\xc08c6c0500000000c08c6c0500000000c08c6c050000000022ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776750, 8900328645443225123, 1, 1, '\x40ed96040000000040ed96040000000040ed96040000000013ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776760, -3493774104697350407, 1, 0, '\xc04dc10300000000c04dc10300000000c04dc1030000000000ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776760, 324275327836817871, 2, 0, '\x809b820700000000007e560300000000801d2c0400000000f5fe010000000aff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776770, 324275327836817871, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776770, 1554068846383829911, 1, 0, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776770, 2762302276815195562, 2, 0, '\x00bd010500000000c00e16020000000040aeeb0200000000cafe01000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776780, -3380846955853151753, 1, 0, '\x406f400100000000406f400100000000406f4001000000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776780, 1659816875008999167, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776780, 2762302276815195562, 1, 0, '\xc0cf6a0000000000c0cf6a0000000000c0cf6a000000000035fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776790, 324275327836817871, 1, 0, '\x402c420600000000402c420600000000402c4206000000002fff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776790, 2762302276815195562, 1, 0, '\x00fcac060000000000fcac060000000000fcac060000000035ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776790, 3679018674794635218, 1, 1, '\xc0cb170700000000c0cb170700000000c0cb1707000000003bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, -3380846955853151753, 1, 0, '\x805cd70500000000805cd70500000000805cd7050000000029ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, -43603310512907750, 1, 0, '\x00bd01050000000000bd01050000000000bd0105000000001bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, 324275327836817871, 1, 0, '\xc08c6c0500000000c08c6c0500000000c08c6c050000000022ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776800, 1554068846383829911, 1, 0, '\x40ed96040000000040ed96040000000040ed96040000000013ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776810, -3380846955853151753, 1, 0, '\x007e560300000000007e560300000000007e560300000000f5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776810, 324275327836817871, 1, 0, '\xc04dc10300000000c04dc10300000000c04dc1030000000000ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776810, 2762302276815195562, 1, 0, '\x801d2c0400000000801d2c0400000000801d2c04000000000aff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776820, 324275327836817871, 1, 0, '\x40aeeb020000000040aeeb020000000040aeeb0200000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776820, 740592064088060933, 1, 0, '\xc00e160200000000c00e160200000000c00e160200000000cafe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776820, 8900328645443225123, 1, 1, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776830, -3380846955853151753, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776830, 324275327836817871, 2, 0, '\x003fab0100000000c0cf6a0000000000406f40010000000035fe010000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776830, 2762302276815195562, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776840, -43603310512907750, 1, 0, '\x402c420600000000402c420600000000402c4206000000002fff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776840, 1554068846383829911, 1, 0, '\x00fcac060000000000fcac060000000000fcac060000000035ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776840, 2762302276815195562, 1, 0, '\xc0cb170700000000c0cb170700000000c0cb1707000000003bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776850, -5997510278648300041, 1, 1, '\x00bd01050000000000bd01050000000000bd0105000000001bff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776850, -3380846955853151753, 1, 0, '\xc08c6c0500000000c08c6c0500000000c08c6c050000000022ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776850, 324275327836817871, 1, 0, '\x805cd70500000000805cd70500000000805cd7050000000029ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776860, 1554068846383829911, 1, 0, '\x801d2c0400000000801d2c0400000000801d2c04000000000aff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776860, 1659816875008999167, 1, 0, '\x007e560300000000007e560300000000007e560300000000f5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776860, 2762302276815195562, 2, 0, '\x003b580800000000c04dc1030000000040ed96040000000000ff0100000013ff01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776870, -3380846955853151753, 1, 0, '\x40aeeb020000000040aeeb020000000040aeeb0200000000e9fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776870, 324275327836817871, 1, 0, '\x80de80020000000080de80020000000080de800200000000dbfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776870, 2762302276815195562, 1, 0, '\xc00e160200000000c00e160200000000c00e160200000000cafe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776880, 324275327836817871, 1, 0, '\x809fd50000000000809fd50000000000809fd5000000000075fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776880, 1554068846383829911, 1, 0, '\x003fab0100000000003fab0100000000003fab0100000000b5fe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776880, 2762302276815195562, 1, 0, '\x406f400100000000406f400100000000406f4001000000009bfe01000000');
+INSERT INTO public.red_points_1795759200_1795780800 VALUES (1795776890, -6213111774300849403, 1, 1, '\xc0cf6a0000000000c0cf6a0000000000c0cf6a000000000035fe01000000');
+INSERT INTO public.rollups_due VALUES (60, 1795776660, 1892548938045714600, 1795776910, 4056422466409988210);
+INSERT INTO public.rollups_due VALUES (60, 1795776720, 1892548938045714600, 1795776910, 8584019379850431658);
+INSERT INTO public.rollups_due VALUES (60, 1795776780, 1892548938045714600, 1795776910, 3570742142839702146);
+INSERT INTO public.rollups_due VALUES (60, 1795776840, 1892548938045714600, 1795776910, 5504646700313183264);
+INSERT INTO public.schema_version VALUES (9);
+INSERT INTO public.series VALUES (-5755427131752951486, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'POST', '/predict', '4xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (-2128311529022141595, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'GET', '/predict', '5xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (-1667411488695181803, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'POST', '/items/{id}', '4xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (207679187476794304, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'POST', '/items/{id}', '2xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (2595051255267325943, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'POST', '/predict', '5xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (3382805749906212626, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'POST', '/predict', '2xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (3384174896230819817, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'GET', '/predict', '4xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (4582946858938980377, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'GET', '/items/{id}', '5xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (7040597244555872453, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'GET', '/predict', '2xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (7053046245523364904, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'POST', '/items/{id}', '5xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (7488668167036622239, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'GET', '/items/{id}', '4xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (8687598803288173465, 'churn-classifier', '1.4.0', 'i0', 'production', 'churn', '', 'SERVER', 'GET', '/items/{id}', '2xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (-8855913448234400942, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'POST', '/predict', '4xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (-8298396859269181419, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'POST', '/items/{id}', '4xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (-5835583409412473483, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'POST', '/predict', '2xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (-3974133813680432533, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'POST', '/predict', '5xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (-31886058522737979, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'GET', '/predict', '5xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (318076369258544923, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'GET', '/items/{id}', '2xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (1078696966443966732, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'GET', '/predict', '2xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (1731033559034267245, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'POST', '/items/{id}', '2xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (2783826013926521553, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'GET', '/items/{id}', '4xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (3341341411534085091, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'GET', '/predict', '4xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (5271416277497748287, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'GET', '/items/{id}', '5xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (8077986975305765615, 'doc-ocr', '2.0', 'i1', 'staging', 'doc-o', '', 'SERVER', 'POST', '/items/{id}', '5xx', 1795776910, '', '', '');
+INSERT INTO public.series VALUES (-6213111774300849403, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'GET', '/items/{id}', '5xx', 1795776911, '', '', '');
+INSERT INTO public.series VALUES (-5997510278648300041, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'POST', '/predict', '5xx', 1795776911, '', '', '');
+INSERT INTO public.series VALUES (-3493774104697350407, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'GET', '/items/{id}', '4xx', 1795776911, '', '', '');
+INSERT INTO public.series VALUES (-3380846955853151753, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'GET', '/items/{id}', '2xx', 1795776911, '', '', '');
+INSERT INTO public.series VALUES (-43603310512907750, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'POST', '/items/{id}', '4xx', 1795776911, '', '', '');
+INSERT INTO public.series VALUES (324275327836817871, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'POST', '/predict', '2xx', 1795776911, '', '', '');
+INSERT INTO public.series VALUES (740592064088060933, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'GET', '/predict', '4xx', 1795776911, '', '', '');
+INSERT INTO public.series VALUES (1554068846383829911, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'GET', '/predict', '2xx', 1795776911, '', '', '');
+INSERT INTO public.series VALUES (1659816875008999167, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'POST', '/predict', '4xx', 1795776911, '', '', '');
+INSERT INTO public.series VALUES (2762302276815195562, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'POST', '/items/{id}', '2xx', 1795776911, '', '', '');
+INSERT INTO public.series VALUES (3679018674794635218, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'GET', '/predict', '5xx', 1795776911, '', '', '');
+INSERT INTO public.series VALUES (8900328645443225123, '<b>''"ü漢</b>', '', 'i2', '', '<b>''"', '', 'SERVER', 'POST', '/items/{id}', '5xx', 1795776911, '', '', '');
+INSERT INTO public.service_instances VALUES (4267510807338545177, 'churn-classifier', 'i0', 'node-1', '4100', '', '1.4.0', 'production', '', '', '', '', '', '', 1795776910, 1795776910);
+INSERT INTO public.service_instances VALUES (-5354381412456486737, 'doc-ocr', 'i1', 'node-1', '4101', '', '2.0', 'staging', '', '', '', '', '', '', 1795776910, 1795776910);
+INSERT INTO public.service_instances VALUES (937168974396036311, '<b>''"ü漢</b>', 'i2', 'node-1', '4102', '', '', '', '', '', '', '', '', '', 1795776911, 1795776911);
+INSERT INTO public.tiers VALUES (0, 10, 1795604100, 1795604100, 0);
+INSERT INTO public.tiers VALUES (1, 60, 1792749600, 1792749600, 0);
+INSERT INTO public.tiers VALUES (2, 3600, 1732701600, 1732701600, 0);
+ALTER TABLE ONLY public.alert_acks
+    ADD CONSTRAINT alert_acks_pkey PRIMARY KEY (alert_id);
+ALTER TABLE ONLY public.alert_history
+    ADD CONSTRAINT alert_history_pkey PRIMARY KEY (at_ms, alert_id, sequence);
+ALTER TABLE ONLY public.alert_leases
+    ADD CONSTRAINT alert_leases_pkey PRIMARY KEY (name);
+ALTER TABLE ONLY public.alert_outbox
+    ADD CONSTRAINT alert_outbox_pkey PRIMARY KEY (notification_id, channel);
+ALTER TABLE ONLY public.alert_rules
+    ADD CONSTRAINT alert_rules_pkey PRIMARY KEY (rule_id);
+ALTER TABLE ONLY public.alert_silences
+    ADD CONSTRAINT alert_silences_pkey PRIMARY KEY (silence_id);
+ALTER TABLE ONLY public.alert_states
+    ADD CONSTRAINT alert_states_pkey PRIMARY KEY (alert_id);
+ALTER TABLE ONLY public.attempts
+    ADD CONSTRAINT attempts_pkey PRIMARY KEY (batch_id);
+ALTER TABLE ONLY public.batches
+    ADD CONSTRAINT batches_pkey PRIMARY KEY (batch_id);
+ALTER TABLE ONLY public.ingest_progress
+    ADD CONSTRAINT ingest_progress_pkey PRIMARY KEY (writer);
+ALTER TABLE ONLY public.last_round
+    ADD CONSTRAINT last_round_pkey PRIMARY KEY (seen_s);
+ALTER TABLE ONLY public.metric_points
+    ADD CONSTRAINT metric_points_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_1795759200_1795780800
+    ADD CONSTRAINT metric_points_1795759200_1795780800_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_1795780800_1795802400
+    ADD CONSTRAINT metric_points_1795780800_1795802400_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_1795802400_1795824000
+    ADD CONSTRAINT metric_points_1795802400_1795824000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_coarse
+    ADD CONSTRAINT metric_points_coarse_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_coarse_1793664000_1796256000
+    ADD CONSTRAINT metric_points_coarse_1793664000_1796256000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_coarse_1796256000_1798848000
+    ADD CONSTRAINT metric_points_coarse_1796256000_1798848000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_coarse_1798848000_1801440000
+    ADD CONSTRAINT metric_points_coarse_1798848000_1801440000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_coarse_rest
+    ADD CONSTRAINT metric_points_coarse_rest_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_medium
+    ADD CONSTRAINT metric_points_medium_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_medium_1795737600_1795824000
+    ADD CONSTRAINT metric_points_medium_1795737600_1795824000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_medium_1795824000_1795910400
+    ADD CONSTRAINT metric_points_medium_1795824000_1795910400_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_medium_1795910400_1795996800
+    ADD CONSTRAINT metric_points_medium_1795910400_1795996800_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_medium_rest
+    ADD CONSTRAINT metric_points_medium_rest_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_points_rest
+    ADD CONSTRAINT metric_points_rest_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.metric_series
+    ADD CONSTRAINT metric_series_pkey PRIMARY KEY (series_id);
+ALTER TABLE ONLY public.red_points
+    ADD CONSTRAINT red_points_pkey1 PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_1795759200_1795780800
+    ADD CONSTRAINT red_points_1795759200_1795780800_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_1795780800_1795802400
+    ADD CONSTRAINT red_points_1795780800_1795802400_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_1795802400_1795824000
+    ADD CONSTRAINT red_points_1795802400_1795824000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_coarse
+    ADD CONSTRAINT red_points_coarse_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_coarse_1793664000_1796256000
+    ADD CONSTRAINT red_points_coarse_1793664000_1796256000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_coarse_1796256000_1798848000
+    ADD CONSTRAINT red_points_coarse_1796256000_1798848000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_coarse_1798848000_1801440000
+    ADD CONSTRAINT red_points_coarse_1798848000_1801440000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_coarse_rest
+    ADD CONSTRAINT red_points_coarse_rest_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_medium
+    ADD CONSTRAINT red_points_medium_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_medium_1795737600_1795824000
+    ADD CONSTRAINT red_points_medium_1795737600_1795824000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_medium_1795824000_1795910400
+    ADD CONSTRAINT red_points_medium_1795824000_1795910400_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_medium_1795910400_1795996800
+    ADD CONSTRAINT red_points_medium_1795910400_1795996800_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_medium_rest
+    ADD CONSTRAINT red_points_medium_rest_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_points_rest
+    ADD CONSTRAINT red_points_rest_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_summaries_coarse
+    ADD CONSTRAINT red_summaries_coarse_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_summaries_coarse_1793664000_1796256000
+    ADD CONSTRAINT red_summaries_coarse_1793664000_1796256000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_summaries_coarse_1796256000_1798848000
+    ADD CONSTRAINT red_summaries_coarse_1796256000_1798848000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_summaries_coarse_1798848000_1801440000
+    ADD CONSTRAINT red_summaries_coarse_1798848000_1801440000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_summaries_coarse_rest
+    ADD CONSTRAINT red_summaries_coarse_rest_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_summaries_medium
+    ADD CONSTRAINT red_summaries_medium_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_summaries_medium_1795737600_1795824000
+    ADD CONSTRAINT red_summaries_medium_1795737600_1795824000_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_summaries_medium_1795824000_1795910400
+    ADD CONSTRAINT red_summaries_medium_1795824000_1795910400_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_summaries_medium_1795910400_1795996800
+    ADD CONSTRAINT red_summaries_medium_1795910400_1795996800_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.red_summaries_medium_rest
+    ADD CONSTRAINT red_summaries_medium_rest_pkey PRIMARY KEY (start_s, series_id);
+ALTER TABLE ONLY public.rollups_due
+    ADD CONSTRAINT rollups_due_pkey PRIMARY KEY (tier_s, start_s, writer);
+ALTER TABLE ONLY public.schema_version
+    ADD CONSTRAINT schema_version_pkey PRIMARY KEY (version);
+ALTER TABLE ONLY public.series
+    ADD CONSTRAINT series_pkey PRIMARY KEY (series_id);
+ALTER TABLE ONLY public.service_instances
+    ADD CONSTRAINT service_instances_pkey PRIMARY KEY (row_id);
+ALTER TABLE ONLY public.tiers
+    ADD CONSTRAINT tiers_pkey PRIMARY KEY (rank);
+CREATE INDEX alert_history_by_alert ON public.alert_history USING btree (alert_id, at_ms);
+CREATE INDEX alert_history_by_rule ON public.alert_history USING btree (rule_id, at_ms);
+CREATE INDEX alert_outbox_by_creation ON public.alert_outbox USING btree (created_ms);
+CREATE INDEX alert_outbox_by_time ON public.alert_outbox USING btree (status, due_ms);
+CREATE INDEX alert_states_by_phase ON public.alert_states USING btree (phase);
+CREATE INDEX batches_by_time ON public.batches USING btree (committed_s);
+CREATE INDEX metric_points_by_series ON ONLY public.metric_points USING btree (series_id, start_s);
+CREATE INDEX metric_points_1795759200_1795780800_series_id_start_s_idx ON public.metric_points_1795759200_1795780800 USING btree (series_id, start_s);
+CREATE INDEX metric_points_1795780800_1795802400_series_id_start_s_idx ON public.metric_points_1795780800_1795802400 USING btree (series_id, start_s);
+CREATE INDEX metric_points_1795802400_1795824000_series_id_start_s_idx ON public.metric_points_1795802400_1795824000 USING btree (series_id, start_s);
+CREATE INDEX metric_points_coarse_by_series ON ONLY public.metric_points_coarse USING btree (series_id, start_s);
+CREATE INDEX metric_points_coarse_1793664000_179625600_series_id_start_s_idx ON public.metric_points_coarse_1793664000_1796256000 USING btree (series_id, start_s);
+CREATE INDEX metric_points_coarse_1796256000_179884800_series_id_start_s_idx ON public.metric_points_coarse_1796256000_1798848000 USING btree (series_id, start_s);
+CREATE INDEX metric_points_coarse_1798848000_180144000_series_id_start_s_idx ON public.metric_points_coarse_1798848000_1801440000 USING btree (series_id, start_s);
+CREATE INDEX metric_points_coarse_rest_series_id_start_s_idx ON public.metric_points_coarse_rest USING btree (series_id, start_s);
+CREATE INDEX metric_points_medium_by_series ON ONLY public.metric_points_medium USING btree (series_id, start_s);
+CREATE INDEX metric_points_medium_1795737600_179582400_series_id_start_s_idx ON public.metric_points_medium_1795737600_1795824000 USING btree (series_id, start_s);
+CREATE INDEX metric_points_medium_1795824000_179591040_series_id_start_s_idx ON public.metric_points_medium_1795824000_1795910400 USING btree (series_id, start_s);
+CREATE INDEX metric_points_medium_1795910400_179599680_series_id_start_s_idx ON public.metric_points_medium_1795910400_1795996800 USING btree (series_id, start_s);
+CREATE INDEX metric_points_medium_rest_series_id_start_s_idx ON public.metric_points_medium_rest USING btree (series_id, start_s);
+CREATE INDEX metric_points_rest_series_id_start_s_idx ON public.metric_points_rest USING btree (series_id, start_s);
+CREATE INDEX metric_series_by_name ON public.metric_series USING btree (metric_name, service_name);
+CREATE INDEX metric_series_by_service ON public.metric_series USING btree (service_name);
+CREATE INDEX metric_series_by_time ON public.metric_series USING btree (noted_s);
+CREATE INDEX red_points_coarse_by_series ON ONLY public.red_points_coarse USING btree (series_id, start_s);
+CREATE INDEX red_points_coarse_1793664000_1796256000_series_id_start_s_idx ON public.red_points_coarse_1793664000_1796256000 USING btree (series_id, start_s);
+CREATE INDEX red_points_coarse_1796256000_1798848000_series_id_start_s_idx ON public.red_points_coarse_1796256000_1798848000 USING btree (series_id, start_s);
+CREATE INDEX red_points_coarse_1798848000_1801440000_series_id_start_s_idx ON public.red_points_coarse_1798848000_1801440000 USING btree (series_id, start_s);
+CREATE INDEX red_points_coarse_rest_series_id_start_s_idx ON public.red_points_coarse_rest USING btree (series_id, start_s);
+CREATE INDEX red_points_medium_by_series ON ONLY public.red_points_medium USING btree (series_id, start_s);
+CREATE INDEX red_points_medium_1795737600_1795824000_series_id_start_s_idx ON public.red_points_medium_1795737600_1795824000 USING btree (series_id, start_s);
+CREATE INDEX red_points_medium_1795824000_1795910400_series_id_start_s_idx ON public.red_points_medium_1795824000_1795910400 USING btree (series_id, start_s);
+CREATE INDEX red_points_medium_1795910400_1795996800_series_id_start_s_idx ON public.red_points_medium_1795910400_1795996800 USING btree (series_id, start_s);
+CREATE INDEX red_points_medium_rest_series_id_start_s_idx ON public.red_points_medium_rest USING btree (series_id, start_s);
+CREATE INDEX red_summaries_coarse_by_series ON ONLY public.red_summaries_coarse USING btree (series_id, start_s);
+CREATE INDEX red_summaries_coarse_1793664000_179625600_series_id_start_s_idx ON public.red_summaries_coarse_1793664000_1796256000 USING btree (series_id, start_s);
+CREATE INDEX red_summaries_coarse_1796256000_179884800_series_id_start_s_idx ON public.red_summaries_coarse_1796256000_1798848000 USING btree (series_id, start_s);
+CREATE INDEX red_summaries_coarse_1798848000_180144000_series_id_start_s_idx ON public.red_summaries_coarse_1798848000_1801440000 USING btree (series_id, start_s);
+CREATE INDEX red_summaries_coarse_rest_series_id_start_s_idx ON public.red_summaries_coarse_rest USING btree (series_id, start_s);
+CREATE INDEX red_summaries_medium_by_series ON ONLY public.red_summaries_medium USING btree (series_id, start_s);
+CREATE INDEX red_summaries_medium_1795737600_179582400_series_id_start_s_idx ON public.red_summaries_medium_1795737600_1795824000 USING btree (series_id, start_s);
+CREATE INDEX red_summaries_medium_1795824000_179591040_series_id_start_s_idx ON public.red_summaries_medium_1795824000_1795910400 USING btree (series_id, start_s);
+CREATE INDEX red_summaries_medium_1795910400_179599680_series_id_start_s_idx ON public.red_summaries_medium_1795910400_1795996800 USING btree (series_id, start_s);
+CREATE INDEX red_summaries_medium_rest_series_id_start_s_idx ON public.red_summaries_medium_rest USING btree (series_id, start_s);
+CREATE INDEX series_by_service ON public.series USING btree (service_name);
+CREATE INDEX series_by_time ON public.series USING btree (noted_s);
+CREATE INDEX service_instances_by_service ON public.service_instances USING btree (service_name, last_seen_s);
+CREATE INDEX service_instances_by_time ON public.service_instances USING btree (last_seen_s);
+ALTER INDEX public.metric_points_pkey ATTACH PARTITION public.metric_points_1795759200_1795780800_pkey;
+ALTER INDEX public.metric_points_by_series ATTACH PARTITION public.metric_points_1795759200_1795780800_series_id_start_s_idx;
+ALTER INDEX public.metric_points_pkey ATTACH PARTITION public.metric_points_1795780800_1795802400_pkey;
+ALTER INDEX public.metric_points_by_series ATTACH PARTITION public.metric_points_1795780800_1795802400_series_id_start_s_idx;
+ALTER INDEX public.metric_points_pkey ATTACH PARTITION public.metric_points_1795802400_1795824000_pkey;
+ALTER INDEX public.metric_points_by_series ATTACH PARTITION public.metric_points_1795802400_1795824000_series_id_start_s_idx;
+ALTER INDEX public.metric_points_coarse_pkey ATTACH PARTITION public.metric_points_coarse_1793664000_1796256000_pkey;
+ALTER INDEX public.metric_points_coarse_by_series ATTACH PARTITION public.metric_points_coarse_1793664000_179625600_series_id_start_s_idx;
+ALTER INDEX public.metric_points_coarse_pkey ATTACH PARTITION public.metric_points_coarse_1796256000_1798848000_pkey;
+ALTER INDEX public.metric_points_coarse_by_series ATTACH PARTITION public.metric_points_coarse_1796256000_179884800_series_id_start_s_idx;
+ALTER INDEX public.metric_points_coarse_pkey ATTACH PARTITION public.metric_points_coarse_1798848000_1801440000_pkey;
+ALTER INDEX public.metric_points_coarse_by_series ATTACH PARTITION public.metric_points_coarse_1798848000_180144000_series_id_start_s_idx;
+ALTER INDEX public.metric_points_coarse_pkey ATTACH PARTITION public.metric_points_coarse_rest_pkey;
+ALTER INDEX public.metric_points_coarse_by_series ATTACH PARTITION public.metric_points_coarse_rest_series_id_start_s_idx;
+ALTER INDEX public.metric_points_medium_pkey ATTACH PARTITION public.metric_points_medium_1795737600_1795824000_pkey;
+ALTER INDEX public.metric_points_medium_by_series ATTACH PARTITION public.metric_points_medium_1795737600_179582400_series_id_start_s_idx;
+ALTER INDEX public.metric_points_medium_pkey ATTACH PARTITION public.metric_points_medium_1795824000_1795910400_pkey;
+ALTER INDEX public.metric_points_medium_by_series ATTACH PARTITION public.metric_points_medium_1795824000_179591040_series_id_start_s_idx;
+ALTER INDEX public.metric_points_medium_pkey ATTACH PARTITION public.metric_points_medium_1795910400_1795996800_pkey;
+ALTER INDEX public.metric_points_medium_by_series ATTACH PARTITION public.metric_points_medium_1795910400_179599680_series_id_start_s_idx;
+ALTER INDEX public.metric_points_medium_pkey ATTACH PARTITION public.metric_points_medium_rest_pkey;
+ALTER INDEX public.metric_points_medium_by_series ATTACH PARTITION public.metric_points_medium_rest_series_id_start_s_idx;
+ALTER INDEX public.metric_points_pkey ATTACH PARTITION public.metric_points_rest_pkey;
+ALTER INDEX public.metric_points_by_series ATTACH PARTITION public.metric_points_rest_series_id_start_s_idx;
+ALTER INDEX public.red_points_pkey1 ATTACH PARTITION public.red_points_1795759200_1795780800_pkey;
+ALTER INDEX public.red_points_pkey1 ATTACH PARTITION public.red_points_1795780800_1795802400_pkey;
+ALTER INDEX public.red_points_pkey1 ATTACH PARTITION public.red_points_1795802400_1795824000_pkey;
+ALTER INDEX public.red_points_coarse_pkey ATTACH PARTITION public.red_points_coarse_1793664000_1796256000_pkey;
+ALTER INDEX public.red_points_coarse_by_series ATTACH PARTITION public.red_points_coarse_1793664000_1796256000_series_id_start_s_idx;
+ALTER INDEX public.red_points_coarse_pkey ATTACH PARTITION public.red_points_coarse_1796256000_1798848000_pkey;
+ALTER INDEX public.red_points_coarse_by_series ATTACH PARTITION public.red_points_coarse_1796256000_1798848000_series_id_start_s_idx;
+ALTER INDEX public.red_points_coarse_pkey ATTACH PARTITION public.red_points_coarse_1798848000_1801440000_pkey;
+ALTER INDEX public.red_points_coarse_by_series ATTACH PARTITION public.red_points_coarse_1798848000_1801440000_series_id_start_s_idx;
+ALTER INDEX public.red_points_coarse_pkey ATTACH PARTITION public.red_points_coarse_rest_pkey;
+ALTER INDEX public.red_points_coarse_by_series ATTACH PARTITION public.red_points_coarse_rest_series_id_start_s_idx;
+ALTER INDEX public.red_points_medium_pkey ATTACH PARTITION public.red_points_medium_1795737600_1795824000_pkey;
+ALTER INDEX public.red_points_medium_by_series ATTACH PARTITION public.red_points_medium_1795737600_1795824000_series_id_start_s_idx;
+ALTER INDEX public.red_points_medium_pkey ATTACH PARTITION public.red_points_medium_1795824000_1795910400_pkey;
+ALTER INDEX public.red_points_medium_by_series ATTACH PARTITION public.red_points_medium_1795824000_1795910400_series_id_start_s_idx;
+ALTER INDEX public.red_points_medium_pkey ATTACH PARTITION public.red_points_medium_1795910400_1795996800_pkey;
+ALTER INDEX public.red_points_medium_by_series ATTACH PARTITION public.red_points_medium_1795910400_1795996800_series_id_start_s_idx;
+ALTER INDEX public.red_points_medium_pkey ATTACH PARTITION public.red_points_medium_rest_pkey;
+ALTER INDEX public.red_points_medium_by_series ATTACH PARTITION public.red_points_medium_rest_series_id_start_s_idx;
+ALTER INDEX public.red_points_pkey1 ATTACH PARTITION public.red_points_rest_pkey;
+ALTER INDEX public.red_summaries_coarse_pkey ATTACH PARTITION public.red_summaries_coarse_1793664000_1796256000_pkey;
+ALTER INDEX public.red_summaries_coarse_by_series ATTACH PARTITION public.red_summaries_coarse_1793664000_179625600_series_id_start_s_idx;
+ALTER INDEX public.red_summaries_coarse_pkey ATTACH PARTITION public.red_summaries_coarse_1796256000_1798848000_pkey;
+ALTER INDEX public.red_summaries_coarse_by_series ATTACH PARTITION public.red_summaries_coarse_1796256000_179884800_series_id_start_s_idx;
+ALTER INDEX public.red_summaries_coarse_pkey ATTACH PARTITION public.red_summaries_coarse_1798848000_1801440000_pkey;
+ALTER INDEX public.red_summaries_coarse_by_series ATTACH PARTITION public.red_summaries_coarse_1798848000_180144000_series_id_start_s_idx;
+ALTER INDEX public.red_summaries_coarse_pkey ATTACH PARTITION public.red_summaries_coarse_rest_pkey;
+ALTER INDEX public.red_summaries_coarse_by_series ATTACH PARTITION public.red_summaries_coarse_rest_series_id_start_s_idx;
+ALTER INDEX public.red_summaries_medium_pkey ATTACH PARTITION public.red_summaries_medium_1795737600_1795824000_pkey;
+ALTER INDEX public.red_summaries_medium_by_series ATTACH PARTITION public.red_summaries_medium_1795737600_179582400_series_id_start_s_idx;
+ALTER INDEX public.red_summaries_medium_pkey ATTACH PARTITION public.red_summaries_medium_1795824000_1795910400_pkey;
+ALTER INDEX public.red_summaries_medium_by_series ATTACH PARTITION public.red_summaries_medium_1795824000_179591040_series_id_start_s_idx;
+ALTER INDEX public.red_summaries_medium_pkey ATTACH PARTITION public.red_summaries_medium_1795910400_1795996800_pkey;
+ALTER INDEX public.red_summaries_medium_by_series ATTACH PARTITION public.red_summaries_medium_1795910400_179599680_series_id_start_s_idx;
+ALTER INDEX public.red_summaries_medium_pkey ATTACH PARTITION public.red_summaries_medium_rest_pkey;
+ALTER INDEX public.red_summaries_medium_by_series ATTACH PARTITION public.red_summaries_medium_rest_series_id_start_s_idx;
