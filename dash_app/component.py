@@ -66,7 +66,7 @@ def mount(
     )
     _keep_to_the_pages(dash)
     dash.init_app(app)
-    dash.layout = Layout(pages, settings, base_path)
+    dash.layout = Layout(pages, settings, base_path, sources.refresh_interval_s)
     bar = _bar(FilterChoices(sources.query), news)
     answering = Answering(pages, settings, sources.now_ns, bar, sources.refresh_interval_s)
     callbacks.register(dash, pages, answering)

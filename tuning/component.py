@@ -39,6 +39,7 @@ class Tuning(Generic[Tree]):
         """Why a change does not hold in this process, by the name of the setting."""
         self._changes = changes
         self._latest_id = 0
+        self._looking = asyncio.Lock()
         self._listeners: list[Callable[[Tree, Tree], None]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -70,12 +71,13 @@ class Tuning(Generic[Tree]):
 
     async def refresh(self) -> None:
         """Take up what was changed. Raises `StorageUnavailableError`."""
-        latest_id = await self._changes.latest_id()
-        if latest_id == self._latest_id:
-            return
-        found = await self._changes.holding()
-        self._latest_id = latest_id
-        self._take({one.name: one for one in found})
+        async with self._looking:  # what was read first must not be taken up last
+            latest_id = await self._changes.latest_id()
+            if latest_id == self._latest_id:
+                return
+            found = await self._changes.holding()
+            self._latest_id = latest_id
+            self._take({one.name: one for one in found})
 
     async def _run(self) -> None:
         while True:

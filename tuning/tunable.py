@@ -82,8 +82,11 @@ def description_of(tree: BaseModel, path: Sequence[str]) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Return a value as it is kept."""
-    return orjson.dumps(value).decode()
+    """Return a value as it is kept. Raises `BadValueError` for text that is none."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError as error:
+        raise BadValueError(f"the value cannot be kept: {error}") from None
 
 
 def _rebuilt(tree: Tree, values: Mapping[tuple[str, ...], Any]) -> Tree:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
-from dash import Dash, Input, Output
+from dash import ClientsideFunction, Dash, Input, Output
 
 from access.identity import LOCAL_NAME, name_of_writer, require_editor
 from dash_app.configuration.live import STORE
@@ -40,6 +40,9 @@ def register(dash: Dash, desk: TuningDesk) -> None:
 
     outputs = [Output("settings-outcome", name) for name in ("children", "className")]
     dash.callback(*outputs, Input(STORE, "data"), prevent_initial_call=True)(act)
+    forget = ClientsideFunction("modelwatch", "forgetOutcome")
+    said = [Input("settings-outcome", name) for name in ("children", "className")]
+    dash.clientside_callback(forget, *said, prevent_initial_call=True)  # type: ignore[no-untyped-call]
 
 
 async def _act(desk: TuningDesk, action: Mapping[str, Any]) -> str:

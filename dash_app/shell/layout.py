@@ -6,7 +6,7 @@ it. Which of loading, empty and filled is visible is a matter of one class on `#
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import dash_mantine_components as dmc
@@ -38,17 +38,25 @@ _DARK_GREYS: Final = (
 class Layout:
     """The shell for whoever opens a page: called for each document, with the skeletons made once for each role."""
 
-    def __init__(self, pages: Sequence[Page], settings: DashSettings, base_path: str = "") -> None:
+    def __init__(
+        self,
+        pages: Sequence[Page],
+        settings: DashSettings,
+        base_path: str = "",
+        refresh_interval_s: Callable[[], float] | None = None,
+    ) -> None:
         self._pages = pages
         self._settings = settings
         self._base_path = base_path
+        self._refresh_interval_s = refresh_interval_s or (lambda: settings.refresh_interval_s)
         self._skeletons = {page.name: below(base_path, html.Div(page.layout, id=f"page-{page.name}")) for page in pages}
         self._viewers_skeletons = {name: for_viewers(skeleton) for name, skeleton in self._skeletons.items()}
 
     def __call__(self) -> Component:
         """Return the shell."""
         skeletons = self._viewers_skeletons if is_viewer() else self._skeletons
-        return below(self._base_path, layout(self._pages, self._settings, skeletons))
+        settings = self._settings.model_copy(update={"refresh_interval_s": self._refresh_interval_s()})
+        return below(self._base_path, layout(self._pages, settings, skeletons))
 
 
 def layout(pages: Sequence[Page], settings: DashSettings, skeletons: Mapping[str, Component]) -> Component:

@@ -79,6 +79,7 @@ BAD: list[tuple[str, Any, str]] = [
     (TARGET, "9" * 30_000, "longer"),
     ("query.apdex_targets_s", {"a": float("inf")}, "finite"),
     ("query.apdex_targets_s", {"a": -1}, "greater"),
+    ("query.apdex_targets_s", {"\ud800": 1}, "cannot be kept"),
     ("query.p95_degraded_s", 1.5, "p95_critical_s must not be below p95_degraded_s"),
     ("storage.points_retention_s", 10**30, "less than or equal"),
     ("storage.max_traces_bytes", 1.5, "integer"),
