@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from modelwatch.declared_series import declare_series
 from modelwatch.settings import Settings
-from modelwatch.urls import POSTGRES, broker_url_of, history_url_of, live_url_of
+from modelwatch.urls import POSTGRES, alerting_settings_of, broker_url_of, history_url_of, live_url_of
 from telemetry import Component, Consumer, Counters, Figures, RetryableError, StartError
 
 if TYPE_CHECKING:
@@ -265,8 +265,9 @@ def _add_alerts(made: Assembly, settings: Settings, history: SqlHistory, asking:
     channels = build_channels(settings.alerts)
     made.add(ChannelCheck(channels))
     store, progress = build_alert_store(history), build_ingest_progress(history)
-    alerting = made.add(build_alerting(settings.alerts, store, progress, asking, channels, made.counters))
-    made.tune(lambda now: now.alerts, alerting.use)
+    told = alerting_settings_of(settings)
+    alerting = made.add(build_alerting(told, store, progress, asking, channels, made.counters))
+    made.tune(alerting_settings_of, alerting.use)
     made.checks["alerts"] = alerting.check
 
 

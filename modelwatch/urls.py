@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from alerting.settings import AlertingSettings
 from modelwatch.settings import Settings
 from telemetry import StartError
 
@@ -24,6 +25,13 @@ def history_url_of(settings: Settings) -> tuple[str, str]:
         return SQLITE, f"sqlite:///{settings.data_dir / 'modelwatch.db'}"
     url = settings.database_url.get_secret_value()
     return _scheme_of(url, HISTORIES, "MODELWATCH_DATABASE_URL"), url
+
+
+def alerting_settings_of(settings: Settings) -> AlertingSettings:
+    """Return the settings of alerts, whose links begin with the base path where no address of the pages is told."""
+    if settings.alerts.page_url or not settings.api.base_path:
+        return settings.alerts
+    return settings.alerts.model_copy(update={"page_url": settings.api.base_path})
 
 
 def broker_url_of(settings: Settings) -> SecretStr:

@@ -22,6 +22,7 @@ from modelwatch.assembly import Assembly
 from modelwatch.canary import build_canary
 from modelwatch.known_settings import known_settings
 from modelwatch.settings import Settings
+from modelwatch.urls import alerting_settings_of
 from query import Query, TraceQuery
 from query.pipeline import PipelineQuery
 from self_watch.canary import Canary
@@ -43,8 +44,9 @@ def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Ask
     pipeline = PipelineQuery(build_process_reports(history), build_pipeline_course(history))
     _add_self_watch(made, settings, history, query)
     traces = TraceQuery(settings.query, query, history)
-    desk = AlertDesk(settings.alerts, build_alert_store(history), asking)
-    channels = ChannelDesk(settings.alerts, build_alert_store(history).outbox)
+    alerts = alerting_settings_of(settings)
+    desk = AlertDesk(alerts, build_alert_store(history), asking)
+    channels = ChannelDesk(alerts, build_alert_store(history).outbox)
     tuning = TuningDesk(made.tuning, build_setting_changes(history)) if made.tuning is not None else None
     app = build_api(
         settings.api,

@@ -9,6 +9,7 @@ import pytest
 from modelwatch.settings import Settings
 from modelwatch.settings_docs import render
 from modelwatch.settings_sources import leaves_of, load
+from modelwatch.urls import alerting_settings_of
 from telemetry import StartError
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "settings.md"
@@ -62,3 +63,10 @@ def test_a_batch_is_known_for_as_long_as_it_may_count() -> None:
     with pytest.raises(StartError, match="max_late_s"):
         load(Settings, {"MODELWATCH_STORAGE__BATCH_IDS_RETENTION_S": "3600"})
     assert load(Settings, {"MODELWATCH_STORAGE__BATCH_IDS_RETENTION_S": "169200"}).storage.batch_ids_retention_s
+
+
+def test_links_of_alerts_lead_below_the_base_path() -> None:
+    """Where no address of the pages is told; with one, that is it."""
+    path, url = {"MODELWATCH_API__BASE_PATH": "/modelwatch/"}, {"MODELWATCH_ALERTS__PAGE_URL": "https://example.com/mw"}
+    for environ, begins in (({}, ""), (path, "/modelwatch"), ({**path, **url}, "https://example.com/mw")):
+        assert alerting_settings_of(load(Settings, environ)).page_url == begins
