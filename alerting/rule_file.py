@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
+from yaml.constructor import ConstructorError
 
 from alerting.rules import Rule
 
@@ -24,10 +25,22 @@ class RuleFileError(ValueError):
         self.mistakes = tuple(mistakes)
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a field that is there twice, of which YAML would take the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        texts = [key.value for key in keys]
+        for number, key in enumerate(keys):
+            if key.value in texts[:number]:
+                raise ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def rules_of(text: str) -> list[Rule]:
     """Read a file. Raises `RuleFileError` with every mistake that was found, each with its place."""
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -59,6 +59,11 @@ _Seconds = Annotated[float, Field(ge=0, le=7 * DAY_S, allow_inf_nan=False)]
 _Threshold = Annotated[float, Field(allow_inf_nan=False)]
 
 
+def as_kept(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return labels to look for in the words of what is kept: stores have a mark in the place of NUL."""
+    return {name: value.replace("\0", "\ufffd") for name, value in labels.items()}
+
+
 class MetricChoice(BaseModel):
     """Which stored metric a rule with the signal `metric` is about; type and unit only where a name has several."""
 
@@ -163,7 +168,7 @@ class Rule(BaseModel):
         for label, pattern in scope.items():
             if not 1 <= len(label) <= _LABEL_CHARS or len(pattern) > _LABEL_CHARS:
                 raise ValueError(f"labels and values have at most {_LABEL_CHARS} characters")
-        return dict(scope)
+        return as_kept(scope)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

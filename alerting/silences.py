@@ -10,10 +10,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from alerting.observing import pattern_of
-from alerting.rules import DAY_S
+from alerting.rules import DAY_S, as_kept
 from storage.alert_documents import AlertDocuments, SilenceRow
 from telemetry import NowNs, PermanentError
 
@@ -52,6 +52,11 @@ class Silence(BaseModel):
     comment: str = Field(min_length=1, max_length=2_000, description="Why; shown to everybody.")
     created_by: str = Field("", max_length=200)
     created_s: float = Field(0.0, ge=0)
+
+    @field_validator("labels")
+    @classmethod
+    def _as_kept(cls, labels: Mapping[str, str]) -> Mapping[str, str]:
+        return as_kept(labels)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -196,6 +196,37 @@ async def test_absence_is_told_by_how_long_nothing_came(history: SqlHistory, clo
     assert set((await world.phases()).values()) <= {"resolved"}
 
 
+@pytest.mark.parametrize("on_no_data", ["tell", "keep"])
+async def test_what_was_never_seen_or_is_long_gone_is_not_absent(
+    history: SqlHistory, clock: ManualClock, on_no_data: str
+) -> None:
+    """Nothing fires of a name that no call ever had; of what is gone longer than the rule looks back, it is told that
+    there is no data, and at last that it is over, unless the rule says to keep it firing."""
+    absence = {"signal": Signal.ABSENCE, "warning": 60, "critical": None, "window_s": 300}
+    never = rule(rule_id="never", scope={"service": "never"}, **absence)
+    gone = rule(rule_id="gone", on_no_data=on_no_data, no_data_after_s=20, **absence)
+    world = await world_of(history, clock, never, gone)
+    await world.calls(1)
+    for until_s, phase in ((70, "firing"), (290, "firing"), (360, "no_data"), (1_020, "resolved")):
+        await world.rounds(until_s - (clock() / 1e9 - 1_700_000_000), interval_s=10)
+        expected = "firing" if on_no_data == "keep" else phase
+        assert {one.rule_id: one.state.phase.value for one in await world.alerts()} == {"gone": expected}, until_s
+    told = ["firing"] if on_no_data == "keep" else ["firing", "no_data", "resolved"]
+    assert [one.state.value for one in await world.told()] == told
+
+
+async def test_a_name_that_no_database_takes_is_matched_by_rules_and_silences(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """Stores keep it with a mark; whoever writes the rule may know the name only as it was sent."""
+    world = await world_of(history, clock, rule(scope={"service": "a\0b"}))
+    await world.calls(10, errors=10, service_name="a\0b")
+    await world.round(5)
+    assert await world.phases() == {"a\ufffdb": "firing"}
+    silence = Silence(labels={"service": "a\0*"}, starts_s=0, ends_s=9, comment="c")
+    assert silence.matches("failing", (await world.alerts())[0].labels, None)
+
+
 async def test_a_restart_in_each_state_loses_nothing_and_repeats_nothing(
     history: SqlHistory, clock: ManualClock
 ) -> None:

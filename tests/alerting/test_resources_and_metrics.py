@@ -29,11 +29,14 @@ async def send(world: AlertWorld, *metrics: Any, service: str | None = None, **a
     await world.commit(metrics=list(decoded.points))
 
 
-async def test_a_container_near_its_memory_limit(history: SqlHistory, clock: ManualClock) -> None:
-    """One alert for the container, by its name; the one that has room is none."""
-    world = await AlertWorld(
-        history, clock, rule(signal=Signal.MEMORY, warning=0.8, critical=0.95, window_s=60)
-    ).begin()
+@pytest.mark.parametrize("scope", [{}, {"container": "f*l", "host": "*"}, {"host": "h1"}])
+async def test_a_container_near_its_memory_limit(
+    history: SqlHistory, clock: ManualClock, scope: dict[str, str]
+) -> None:
+    """One alert for the container, by its name; the one that has room is none, nor is one that a scope leaves out."""
+    of_scope = rule(signal=Signal.MEMORY, warning=0.8, critical=0.95, window_s=60, scope=scope)
+    of_others = of_scope.model_copy(update={"rule_id": "others", "scope": {"container": "f*x", "host": "h1"}})
+    world = await AlertWorld(history, clock, of_scope, of_others).begin()
     for _ in range(3):
         for name, used in (("full", 97.0), ("roomy", 40.0)):
             await send(
@@ -139,7 +142,7 @@ async def test_a_question_that_the_database_can_never_answer_fails_its_own_rule_
         metric=MetricChoice(name="wait"),
         warning=1,
         critical=None,
-        scope={"shard": "a\0"},
+        scope={"sh\0ard": "a"},
     )
     world = await AlertWorld(history, clock, odd, rule()).begin()
     await send(world, gauge(number_point(5.0, shard="a"), name="wait"), service="shop")

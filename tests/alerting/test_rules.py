@@ -83,6 +83,10 @@ def test_rules_survive_their_file() -> None:
             "rules: [{rule_id: a, name: A, signal: cpu, warning: 1}, {rule_id: a, name: A, signal: cpu, warning: 1}]",
             ["rule_id: 'a' is there twice"],
         ),
+        (
+            "rules: [{rule_id: a, name: A, signal: cpu, warning: 0.8,\n  warning: 0.9}]",
+            ["not YAML at line 2, column 3: 'warning' is there twice"],
+        ),
         ("rules: !!python/object/apply:os.system [echo]", ["not YAML"]),
     ],
 )
