@@ -28,6 +28,8 @@ _MOST_MARKS: Final = 12
 _ROOM_FOR_NAMES: Final = 0.85
 _LETTERS: Final = 50
 """How many letters of a name fit across the narrowest chart, that of a phone."""
+_ABOVE_PX: Final = 18
+"""Room for the names above the lines, where those of alerts are not."""
 _MOST_TICKS: Final = 8
 _HEAT: Final = "#5b7cfa"
 _SHADES: Final = 8
@@ -104,14 +106,16 @@ def _scale() -> list[list[Any]]:
 
 
 def with_releases(figure: Figure, releases: Sequence[Release]) -> Figure:
-    """Return the figure with a line where each new version was first seen, and its name where there is room for it."""
+    """Return the figure with a line where each new version was first seen, and its name above where there is room."""
     marks = releases[-_MOST_MARKS:]
     if not marks:
         return figure
     axis = figure["layout"]["xaxis"]["range"]
     shapes = [_line(1000 * release.time_s) for release in marks]
     notes = [_note(release, axis) for release in _named(marks, axis)]
-    return figure | {"layout": figure["layout"] | {"shapes": shapes, "annotations": notes}}
+    layout = figure["layout"]
+    margin = layout.get("margin", {}) | {"t": _ABOVE_PX}
+    return figure | {"layout": layout | {"shapes": shapes, "annotations": notes, "margin": margin}}
 
 
 def _named(marks: Sequence[Release], axis: Sequence[int]) -> list[Release]:
@@ -152,7 +156,7 @@ def _note(release: Release, axis: Sequence[int]) -> dict[str, Any]:
         "text": charts.plain(release.version),
         "showarrow": False,
         **({"xanchor": "right", "xshift": -2} if is_left else {"xanchor": "left", "xshift": 2}),
-        "yanchor": "top",
+        "yanchor": "bottom",
         "font": {"size": 10},
     }
 

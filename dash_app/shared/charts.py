@@ -97,7 +97,7 @@ def framed(traces: list[Figure], times: list[int], revision: str, yaxis: dict[st
         "ticklabeloverflow": "allow",
     }
     layout = {
-        "margin": {"l": 46, "r": 12, "t": 10, "b": 26},
+        "margin": {"l": 46, "r": 20, "t": 10, "b": 26},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "Inter, system-ui, sans-serif", "size": 11},

@@ -20,6 +20,9 @@ _GIB: Final = 2**30
 _LARGE: Final = 600
 """From so many MiB on in GiB: more digits than three would not fit beside the axis."""
 
+_LEFT_PX: Final = 56
+"""Room for sizes with their units."""
+
 _Value = Callable[[Usage], float | None]
 _Answer = ResourcesAnswer | ServiceResources
 
@@ -53,7 +56,9 @@ def memory(answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], 
     template = f"%{{y}} {unit}"
     traces = _lines(answer, shown, colours, lambda usage: _scaled(usage.memory_bytes, size), template)
     traces += _limit(answer, shown, lambda usage: _scaled(usage.memory_limit_bytes, size), template)
-    return charts.framed(traces, times_ms(answer), revision, {"ticksuffix": f" {unit}", "hoverformat": ",.4~r"})
+    figure = charts.framed(traces, times_ms(answer), revision, {"ticksuffix": f" {unit}", "hoverformat": ",.4~r"})
+    figure["layout"]["margin"] |= {"l": _LEFT_PX}
+    return figure
 
 
 def throttling(answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
