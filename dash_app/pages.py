@@ -14,6 +14,7 @@ from alerting.desk import AlertDesk
 from dash_app import alerts, configuration, containers, overview, pipeline, service, traces
 from dash_app.configuration.known_setting import KnownSetting
 from dash_app.marking import with_marks
+from dash_app.pipeline.dead_letters import DeadLetterDesk
 from dash_app.shared.alert_news import AlertNews
 from dash_app.shell.page import Page
 from query import Query, ResourceQuery, TraceQuery
@@ -36,6 +37,8 @@ class Sources:
     pipeline: PipelineQuery | None = None
     traces: TraceQuery | None = None
     settings: Sequence[KnownSetting] = ()
+    dead_letters: DeadLetterDesk | None = None
+    """Without it nothing is set aside: there is no RabbitMQ."""
     tuning: TuningDesk | None = None
     """Without it no setting can be changed on the page."""
     refresh_interval_s: Callable[[], float] | None = None
@@ -54,7 +57,7 @@ def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...
     if sources.alerts is not None:
         pages.append(alerts.page(sources.alerts, sources.channels, sources.now_ns))
     if sources.pipeline is not None:
-        pages.append(pipeline.page(sources.pipeline))
+        pages.append(pipeline.page(sources.pipeline, sources.dead_letters))
     if sources.settings:
         pages.append(configuration.page(sources.settings, sources.tuning, sources.now_ns))
     return tuple(pages if news is None else [with_marks(page, news) for page in pages])

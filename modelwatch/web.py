@@ -17,12 +17,13 @@ from api.component import build as build_api
 from api.web_server import WebServer
 from dash_app.component import mount as mount_pages
 from dash_app.pages import Sources
+from dash_app.pipeline.dead_letters import DeadLetterDesk
 from dash_app.settings import DashSettings
 from modelwatch.assembly import Assembly
 from modelwatch.canary import build_canary
 from modelwatch.known_settings import known_settings
 from modelwatch.settings import Settings
-from modelwatch.urls import alerting_settings_of
+from modelwatch.urls import alerting_settings_of, broker_url_of
 from query import Query, TraceQuery
 from query.pipeline import PipelineQuery
 from self_watch.canary import Canary
@@ -69,6 +70,7 @@ def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Ask
         counters=made.counters,
         pipeline=pipeline,
         traces=traces,
+        dead_letters=_dead_letters(settings),
         tuning=tuning,
         refresh_interval_s=lambda: made.tuning.current.dash.refresh_interval_s if made.tuning else 1.0,
         settings=known_settings(settings, os.environ),
@@ -95,6 +97,14 @@ def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Ask
         )
     )
     made.listeners["page"] = lambda: api.url(api.host, server.port)
+
+
+def _dead_letters(settings: Settings) -> DeadLetterDesk | None:
+    if settings.broker_url is None:
+        return None
+    from modelwatch.dead_letter_desk import RabbitDeadLetters
+
+    return RabbitDeadLetters(broker_url_of(settings), settings.rabbitmq)
 
 
 def _page_settings(settings: Settings) -> DashSettings:

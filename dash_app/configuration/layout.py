@@ -15,9 +15,13 @@ from dash_app.configuration.live import CHANGES_COLUMNS, STORE
 from dash_app.shared.components import CsvButton, Lasting, PageLink, attributes
 from dash_app.shared.editing import editors_only, why_disabled
 
-_WHILE_RUNNING: Final[tuple[tuple[str, str, tuple[str, dict[str, str | None]] | None], ...]] = (
-    ("Alert rules", "by editors, on the page or by the API; count from the next round on", ("Rules", {"tab": "rules"})),
-    ("Silences", "by editors, on the page or by the API; count at once", ("Silences", {"tab": "silences"})),
+_WHILE_RUNNING: Final[tuple[tuple[str, str, tuple[str, str, dict[str, str | None]] | None], ...]] = (
+    (
+        "Alert rules",
+        "by editors, on the page or by the API; count from the next round on",
+        ("Rules", "/alerts", {"tab": "rules"}),
+    ),
+    ("Silences", "by editors, on the page or by the API; count at once", ("Silences", "/alerts", {"tab": "silences"})),
     (
         "Ingest keys",
         "the file that MODELWATCH_INGEST_KEYS_FILE names is read again: a key counts, or ends, within two seconds",
@@ -29,7 +33,11 @@ _WHILE_RUNNING: Final[tuple[tuple[str, str, tuple[str, dict[str, str | None]] | 
         None,
     ),
     ("Users and tokens", "modelwatch users and modelwatch tokens, on a terminal; count within seconds", None),
-    ("Dead letters", "modelwatch deadletters list, replay or drop, on a terminal", None),
+    (
+        "Dead letters",
+        "looked at by all and sent again by editors on the page of the pipeline; dropped with modelwatch deadletters",
+        ("Pipeline", "/pipeline", {}),
+    ),
 )
 
 
@@ -87,7 +95,7 @@ def _while_running() -> Component:
             [
                 html.Th(what, scope="row"),
                 html.Td(how, className="settings-words"),
-                html.Td(PageLink("/alerts", link[0], "link-button", link[1]) if link else ""),
+                html.Td(PageLink(link[1], link[0], "link-button", link[2]) if link else ""),
             ]
         )
         for what, how, link in _WHILE_RUNNING

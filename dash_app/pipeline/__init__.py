@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dash_app.pipeline import dead_letters
 from dash_app.pipeline.answer import answer_of
+from dash_app.pipeline.dead_letters import DeadLetterDesk
 from dash_app.pipeline.layout import CHARTS, layout
 from dash_app.shared.joint_tasks import JointTasks
 from dash_app.shell.page import Answer, Page, Question
@@ -10,8 +12,8 @@ from dash_app.shell.view import View
 from query.pipeline import PipelineQuery
 
 
-def page(pipeline: PipelineQuery) -> Page:
-    """Return the page."""
+def page(pipeline: PipelineQuery, letters: DeadLetterDesk | None = None) -> Page:
+    """Return the page; without `letters` none can be set aside."""
 
     async def take(view: View) -> Answer:
         shown = view.range
@@ -26,9 +28,10 @@ def page(pipeline: PipelineQuery) -> Page:
         name="pipeline",
         path="/pipeline",
         title="Pipeline",
-        layout=layout(),
+        layout=layout(has_letters=letters is not None),
         answer=answer,
         charts=CHARTS,
         filters=(),
         note="Flows and charts: over the range; all else: as of now",
+        register=lambda dash: dead_letters.register(dash, letters) if letters is not None else None,
     )

@@ -70,7 +70,9 @@ def notices(answer: PipelineAnswer) -> list[Component]:
             f"Figures are {formatting.duration(held['canary_p95_s']).text} behind at P95, more than {PROMISED_S:g} s."
         )
     if held.get("rabbit_dead_letters"):
-        said.append("Dead letters wait: modelwatch deadletters list says why, replay sends them again.")
+        said.append(
+            "Dead letters wait: look at them below, or with modelwatch deadletters; sent again, each still counts once."
+        )
     if held.get("spill_batches"):
         said.append(f"{formatting.count(int(held['spill_batches']))} batches wait on a receiver's disk for RabbitMQ.")
     free, least = held.get("storage_free_bytes"), held.get("storage_warn_free_bytes")

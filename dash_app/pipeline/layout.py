@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dash import html
+from dash import dcc, html
 from dash.development.base_component import Component
 
-from dash_app.pipeline import tables
+from dash_app.pipeline import dead_letters, tables
 from dash_app.shared import palette
 from dash_app.shared.chart_card import chart_card
 from dash_app.shared.components import CsvButton, Lasting, attributes
@@ -21,12 +21,13 @@ CHARTS: Final = ("pipeline-rate", "pipeline-freshness", "pipeline-lag")
 _SKELETON_CARDS: Final = 8
 
 
-def layout() -> Component:
+def layout(*, has_letters: bool = False) -> Component:
     """Return the skeleton."""
     skeletons = [html.Div(className="card kpi is-short skeleton") for _ in range(_SKELETON_CARDS)]
     return html.Div(
         [
             html.H1("Pipeline", className="only-read"),
+            dcc.Store(id="pipeline-dead-action"),
             html.Div(Lasting("pipeline-notices", "pipeline-notices"), role="status", className="pipeline-said"),
             Lasting("pipeline-summary", "kpis", skeletons, "Summary"),
             html.Section(
@@ -48,6 +49,7 @@ def layout() -> Component:
                 className="charts",
             ),
             _card("Where everything went", "pipeline-since", "pipeline-flows", tables.FLOWS_COLUMNS),
+            *([dead_letters.card()] if has_letters else []),
             _card("Processes", "pipeline-count", "pipeline-processes", tables.PROCESSES_COLUMNS),
             _card("Storage", "pipeline-storage-note", "pipeline-storage", tables.STORAGE_COLUMNS),
             _card("Too many series", "pipeline-overflow-count", "pipeline-overflows", tables.OVERFLOWS_COLUMNS),

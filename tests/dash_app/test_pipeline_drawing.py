@@ -6,10 +6,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from dash._utils import to_json
 
-from dash_app.pipeline import cards, figures, tables
+from access.identity import Identity, NotAllowedError, Role, enter
+from dash_app.pipeline import cards, dead_letters, figures, tables
 from dash_app.pipeline.answer import answer_of
+from dash_app.pipeline.dead_letters import ListedLetter
 from dash_app.shared import palette
 from dash_app.shell.view import View
 from query.pipeline import PipelineAnswer, PipelineStep, ProcessStatus, SignalFlow, TierUse
@@ -110,3 +113,35 @@ def test_the_whole_answer_fills_what_the_skeleton_has() -> None:
     assert set(filled.figures) == set(CHARTS)
     for name in (*filled.filling, *filled.figures):
         assert f'"id":"{name}"' in skeleton, name
+
+
+class Desk:
+    """Holds letters; sends one or all of them again."""
+
+    def __init__(self) -> None:
+        self.held = [ListedLetter(f"{number:032x}", "traces", None, 10, None, f"<b>{number}") for number in range(3)]
+
+    async def letters(self, most: int) -> tuple[int, list[ListedLetter]]:
+        return len(self.held), self.held[:most]
+
+    async def replay(self, letter_id: str | None) -> int:
+        before = len(self.held)
+        self.held = [one for one in self.held if letter_id not in (None, one.letter_id)]
+        return before - len(self.held)
+
+
+async def test_dead_letters_are_sent_again_by_editors_alone() -> None:
+    """A viewer may look; what a button says may be anything."""
+    desk = Desk()
+    viewer = enter(Identity("bob", Role.VIEWER, "session"))
+    assert await dead_letters._act(desk, {"do": "look"}) == ""
+    with pytest.raises(NotAllowedError):
+        await dead_letters._act(desk, {"do": "replay"})
+    viewer()
+    assert (await dead_letters._act(desk, {"do": "replay", "id": f"{1:032x}"})).startswith("1 letter sent")
+    assert (await dead_letters._act(desk, {"do": "replay", "id": {"x": 1}})).startswith("0 letters sent")
+    assert [one.reason for one in desk.held] == ["<b>0", "<b>2"]
+    listed = drawn(dead_letters.rows(7, desk.held))
+    assert "and 5 more" in listed
+    assert (await dead_letters._act(desk, {"do": "replay"})).startswith("2 letters sent")
+    assert "There are no dead letters" in drawn(dead_letters.rows(0, []))

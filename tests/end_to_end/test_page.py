@@ -11,8 +11,13 @@ from typing import Any
 
 import grpc
 import httpx
+import pika
 import pytest
+from pydantic import SecretStr
 
+from rabbitmq import ConfirmedPublisher, Message, PublishLimits
+from rabbitmq.settings import RabbitSettings
+from telemetry.queues import EXCHANGE
 from tests.end_to_end.conftest import System
 from tests.support.browser import open_browser, watched_tab
 from tests.support.otlp import resource, server_span, trace_request
@@ -108,6 +113,22 @@ async def test_the_page_shows_what_the_api_says(system: System, artifacts: Path)
         assert tab.outside == []
 
 
+async def _check_dead_letters(tab: Any, system: System) -> None:
+    """What no processor can store is listed with its reason at a press, and can be sent again."""
+    url, limits = SecretStr(system.environment["MODELWATCH_BROKER_URL"]), PublishLimits(10, 10**6, 10)
+    publisher = ConfirmedPublisher(url, RabbitSettings(), limits, name="tests")
+    await publisher.start()
+    properties = pika.BasicProperties(type="traces", content_type="application/x-protobuf")
+    await publisher.publish(EXCHANGE, Message("traces", properties, b"\xff<b>no OTLP</b>"))
+    await publisher.stop()
+    await tab.until("[data-kpi=dead] .kpi-number:text-is('1')", 60)
+    await tab.page.click("button:text-is('Look')")
+    await tab.until("#pipeline-dead-list tr[data-csv] .dead-reason")
+    assert await tab.text("#pipeline-dead-list .dead-reason")
+    await tab.page.click("#pipeline-dead-list >> text=Send again")
+    await tab.until("#pipeline-dead-outcome.is-good:has-text('1 letter sent again')")
+
+
 async def _check_pipeline(tab: Any, system: System, artifacts: Path) -> None:
     """The page of the pipeline tells how every process is and what became of every item; processors take up changes."""
     await tab.open(f"{system.url}/pipeline")
@@ -130,6 +151,8 @@ async def _check_pipeline(tab: Any, system: System, artifacts: Path) -> None:
     await tab.page.screenshot(
         path=artifacts / f"pipeline-{'embedded' if is_embedded else 'distributed'}.png", full_page=True
     )
+    if not is_embedded:
+        await _check_dead_letters(tab, system)
     async with httpx.AsyncClient(timeout=20) as client:
         path, value = "/api/v1/settings/storage.coarse_retention_s", {"value": 700 * 86_400}
         assert (await client.put(system.url + path, json=value)).status_code == 200

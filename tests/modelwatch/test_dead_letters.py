@@ -15,10 +15,11 @@ import pika
 import pytest
 from pydantic import SecretStr
 
+from modelwatch.dead_letter_desk import RabbitDeadLetters
 from modelwatch.dead_letters import run
 from modelwatch.settings import Settings
 from rabbitmq import ConfirmedPublisher, Message, PublishLimits, dead_letter_of, message_of
-from telemetry import StartError
+from telemetry import RetryableError, StartError
 from telemetry.queues import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE
 from tests.support.ports import free_port
 from tests.support.rabbit import QUICK, RabbitView, batch_number
@@ -180,3 +181,21 @@ def test_without_a_broker_one_line_says_what_to_set(tmp_path: Path) -> None:
         assert "MODELWATCH_BROKER_URL" in ended.stderr
         assert "hush" not in ended.stderr
         assert ended.stderr.count("\n") == 1
+
+
+async def test_the_desk_of_the_page_lists_and_sends_again(view: RabbitView, settings: Settings) -> None:
+    """The oldest first, as the command line does; one by its id, then all; nothing is lost on the way."""
+    assert settings.broker_url is not None
+    desk = RabbitDeadLetters(settings.broker_url, settings.rabbitmq)
+    count, listed = await desk.letters(2)
+    assert count == 4
+    assert [letter.letter_id for letter in listed] == [id_of(0), id_of(1)]
+    assert (listed[0].signal, listed[0].reason) == ("traces", "refused for test 0")
+    assert await desk.replay(id_of(1)) == 1
+    assert [letter.letter_id for letter in (await desk.letters(9))[1]][:2] == [id_of(0), id_of(2)]
+    assert await desk.replay("f" * 32) == 0
+    assert await desk.replay(None) == 2
+    count, (strange,) = await desk.letters(9)
+    assert (count, strange.reason) == (1, "not OTLP")
+    with pytest.raises(RetryableError, match="cannot be sent again"):
+        await desk.replay(strange.letter_id)
