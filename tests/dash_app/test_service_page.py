@@ -164,6 +164,8 @@ async def test_names_are_never_markup(served: ServedPage, new_tab: Any, artifact
         assert list(await cells(tab)) == [shown]
         assert await tab.page.evaluate("document.querySelectorAll('#content img, #content svg b').length") == 0
         assert await tab.page.evaluate("document.documentElement.scrollWidth") == 390
+        widths = "[...document.querySelectorAll('#service-kpis > .kpi')].map(card => card.clientWidth)"
+        assert min(await tab.page.evaluate(widths)) > 150, "two cards beside each other"
         await tab.page.screenshot(path=artifacts / f"service-hostile-{index}.png", full_page=True)
     assert tab.complaints == []
     assert tab.outside == []
