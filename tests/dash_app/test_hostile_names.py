@@ -113,6 +113,10 @@ _OVERHANGING = """() => [...document.querySelectorAll('#page .card, #page .kpi, 
     .map(found => found.outerHTML.slice(0, 160))"""
 
 
+_SQUEEZED = """() => [...document.querySelectorAll('#page .kpi')].map(card => card.getBoundingClientRect().width)
+    .filter(width => width && width < 150)"""
+
+
 async def test_no_name_does_anything_on_any_page(system: System, new_tab: Any, artifacts: Path) -> None:
     """No markup, no complaint, no request elsewhere, nothing wider than a phone."""
     tab = await new_tab(viewport=PHONE)
@@ -124,6 +128,7 @@ async def test_no_name_does_anything_on_any_page(system: System, new_tab: Any, a
         found = [
             *await tab.page.evaluate(_MARKUP_FOUND),
             *await tab.page.evaluate(_OVERHANGING),
+            *await tab.page.evaluate(_SQUEEZED),
             *([] if await tab.page.evaluate(_FITS) else ["wider than the screen"]),
             *([] if (await tab.page.title()).endswith("· ModelWatch") else ["the title was changed"]),
             *tab.complaints,
