@@ -23,7 +23,7 @@ run: $(STAMP) ## ModelWatch alone: receiver, processor, page and API in one proc
 
 test: $(STAMP) ## the whole test suite, with private servers; ARGS=tests/api runs a part of it
 	@deploy/test-servers.sh
-	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses=2 --dist=loadfile)
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses=2 --dist=loadfile --no-loadscope-reorder)
 
 test-compose: $(STAMP) ## compose.yaml on a private Docker engine, as root on Debian; ten minutes
 	@deploy/test-servers.sh compose

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -34,22 +36,62 @@ def command_of(app: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "modelwatch", "doctor", "--", *server]
 
 
-def examined(command: list[str], **environ: str) -> tuple[int, dict[str, str], str]:
-    """Run the doctor; return its code, what it says by state and subject, and all that it printed."""
+class Examined(NamedTuple):
+    """The doctor's code, what it says by state and subject, and all that it printed."""
+
+    code: int
+    said: dict[str, str]
+    output: str
+
+
+def examined(command: list[str], **environ: str) -> Examined:
+    """Run the doctor."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("MODELWATCH_", "OTEL_"))}
     done = subprocess.run(command, env=bare | environ, capture_output=True, text=True, timeout=110, check=False)
     said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if line.startswith(("PROBLEM", "note", "ok")))
-    return done.returncode, {" ".join(name.split()): text for name, text in said.items()}, done.stdout + done.stderr
+    named = {" ".join(name.split()): text for name, text in said.items()}
+    return Examined(done.returncode, named, done.stdout + done.stderr)
 
 
-def test_a_server_that_is_well_is_told_so(sink: Sink) -> None:
+@pytest.fixture(scope="module")
+def patients(sink: Sink) -> dict[str, Examined]:
+    """Four servers, each examined by a doctor of its own, all at once: most of that is waiting."""
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.urls["grpc"]}
+    asked: dict[str, tuple[list[str], dict[str, str]]] = {
+        "well": (
+            command_of("model_app"),
+            {**endpoint, "OTEL_SERVICE_NAME": "well", "OTEL_RESOURCE_ATTRIBUTES": "service.version=1.0"},
+        ),
+        "ill": (
+            command_of("plain_app"),
+            {
+                "OTEL_PYTHON_EXCLUDED_URLS": "",
+                "OTEL_SEMCONV_STABILITY_OPT_IN": "default",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+                "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+                "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+                "OTEL_TRACES_SAMPLER_ARG": "0",
+            },
+        ),
+        "doubled": (
+            command_of("doubled_app", "--workers", "2"),
+            {
+                **endpoint,
+                "OTEL_SERVICE_NAME": "doubled",
+                "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ALL_OURS,
+                "OTEL_BSP_SCHEDULE_DELAY": "3000",
+            },
+        ),
+        "mute": (command_of("starlette_app"), {**endpoint, "OTEL_TRACES_EXPORTER": "none"}),
+    }
+    with ThreadPoolExecutor(len(asked)) as pool:
+        running = {name: pool.submit(examined, command, **environ) for name, (command, environ) in asked.items()}
+        return {name: found.result() for name, found in running.items()}
+
+
+def test_a_server_that_is_well_is_told_so(patients: dict[str, Examined], sink: Sink) -> None:
     """Its spans are shown, a stream without end is asked once, the endpoint got no span, and the code is 0."""
-    code, said, output = examined(
-        command_of("model_app"),
-        OTEL_SERVICE_NAME="well",
-        OTEL_RESOURCE_ATTRIBUTES="service.version=1.0",
-        OTEL_EXPORTER_OTLP_ENDPOINT=sink.urls["grpc"],
-    )
+    code, said, output = patients["well"]
     assert (code, list(said)) == (0, ["ok endpoint"]), output
     assert "All is well" in output
     assert "predict LogisticRegression" in output
@@ -57,17 +99,9 @@ def test_a_server_that_is_well_is_told_so(sink: Sink) -> None:
     assert sink.spans("well") == []
 
 
-def test_a_server_with_many_ills_hears_of_each() -> None:
+def test_a_server_with_many_ills_hears_of_each(patients: dict[str, Examined]) -> None:
     """An ASGI application without a framework or a name, sampled, under old settings, and nobody at its endpoint."""
-    code, said, output = examined(
-        command_of("plain_app"),
-        OTEL_PYTHON_EXCLUDED_URLS="",
-        OTEL_SEMCONV_STABILITY_OPT_IN="default",
-        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}",
-        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
-        OTEL_TRACES_SAMPLER="parentbased_traceidratio",
-        OTEL_TRACES_SAMPLER_ARG="0",
-    )
+    code, said, output = patients["ill"]
     assert code == 1
     assert set(said) == {
         "PROBLEM service name",
@@ -80,25 +114,17 @@ def test_a_server_with_many_ills_hears_of_each() -> None:
     }, output
 
 
-def test_doubled_spans_and_those_lost_in_the_end_are_found(sink: Sink) -> None:
+def test_doubled_spans_and_those_lost_in_the_end_are_found(patients: dict[str, Examined]) -> None:
     """With our instrumentation off, two others trace each request, and workers drop what they have on SIGTERM."""
-    code, said, output = examined(
-        command_of("doubled_app", "--workers", "2"),
-        OTEL_SERVICE_NAME="doubled",
-        OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=ALL_OURS,
-        OTEL_BSP_SCHEDULE_DELAY="3000",
-        OTEL_EXPORTER_OTLP_ENDPOINT=sink.urls["grpc"],
-    )
+    code, said, output = patients["doubled"]
     assert code == 1
     assert {"PROBLEM doubled spans", "PROBLEM lost at the end", "note message spans"} <= set(said), output
     assert "unset OTEL_PYTHON_DISABLED_INSTRUMENTATIONS" in said["PROBLEM doubled spans"]
 
 
-def test_a_server_that_sends_nothing_is_told_why(sink: Sink) -> None:
+def test_a_server_that_sends_nothing_is_told_why(patients: dict[str, Examined]) -> None:
     """The variable that switches the export off is named."""
-    code, said, output = examined(
-        command_of("starlette_app"), OTEL_EXPORTER_OTLP_ENDPOINT=sink.urls["grpc"], OTEL_TRACES_EXPORTER="none"
-    )
+    code, said, output = patients["mute"]
     assert (code, list(said)) == (1, ["PROBLEM no spans", "ok endpoint"]), output
     assert "set OTEL_TRACES_EXPORTER=otlp (it is none)" in said["PROBLEM no spans"]
 
