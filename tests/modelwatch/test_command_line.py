@@ -206,7 +206,11 @@ async def test_a_port_chosen_by_the_system_is_told(tmp_path: Path) -> None:
     environment = {"MODELWATCH_DATA_DIR": str(tmp_path), **dict.fromkeys(ports, "0")}
     running = RunningProcess([sys.executable, "-m", "modelwatch", "up"], environment, tmp_path / "up.log")
     try:
-        line = await eventually(lambda: next((one for one in running.output().splitlines() if "is ready" in one), None))
+
+        def said() -> str | None:
+            return next((one for one in running.output().splitlines() if "is ready" in one), None)
+
+        line = await eventually(said, timeout_s=60, what="it is ready")
         assert await answers(json.loads(line)["page"] + "healthz")
     finally:
         running.stop()
