@@ -63,7 +63,14 @@ def build(
     Without `alerts` there are no routes of alerts, without `channels` none of where those go,
     without `traces` none of single requests, without `tuning` none of settings.
     """
-    app = FastAPI(title="ModelWatch", version=VERSION, description=_DESCRIPTION, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="ModelWatch",
+        version=VERSION,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.add_middleware(BodyLimit)
     app.add_middleware(HeadRequests)
     problems.register(app)
