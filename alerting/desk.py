@@ -9,12 +9,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from pydantic import ValidationError
+
 from alerting.acks import Ack, acks_of
 from alerting.alerts import Alert, alert_of, transition_of
 from alerting.announcing import links_of
 from alerting.backtest import Backtester
 from alerting.evidence import EvidenceFinder
-from alerting.notification import Evidence, Links, Notification, Severity
+from alerting.notification import Evidence, Links, Notification, Severity, Told
 from alerting.observing import Watch
 from alerting.reading import Asking, Reader
 from alerting.report import Report, report_of
@@ -23,6 +25,7 @@ from alerting.settings import AlertingSettings
 from alerting.silences import Silence, Silences, silenced_by
 from alerting.states import OPEN, Phase, Transition
 from storage.alert_documents import AckRow
+from storage.alert_rounds import OutboxRow
 from storage.alert_store import AlertStore
 from telemetry import NowNs, PermanentError
 
@@ -171,7 +174,7 @@ class AlertDesk:
         return [
             Delivery(
                 (row.created_ms, row.notification_id, row.channel),
-                Notification.model_validate_json(row.document),
+                _notification_in(row),
                 row.channel,
                 row.status,
                 row.attempts,
@@ -203,6 +206,26 @@ class AlertDesk:
             ack if ack is not None and ack.holds_for(alert.state) else None,
             silenced_by(silences, now_s, alert.rule_id, alert.labels, severity),
             links_of(alert, self._settings),
+        )
+
+
+def _notification_in(row: OutboxRow) -> Notification:
+    """Return what was told; of what another version wrote and this one cannot read, that it is so."""
+    try:
+        return Notification.model_validate_json(row.document)
+    except ValidationError:
+        return Notification(
+            notification_id=row.notification_id,
+            created_s=row.created_ms / _MS_PER_S,
+            rule_id="",
+            rule_name="of another version of ModelWatch",
+            signal="",
+            unit="",
+            comparison="above",
+            group_labels={},
+            state=Told.FIRING,
+            severity=Severity.WARNING,
+            items=(),
         )
 
 

@@ -20,7 +20,7 @@ from alerting.settings import AlertingSettings
 from alerting.silences import Silence
 from alerting.states import AlertState, Phase
 from storage.alert_documents import AckRow
-from storage.alert_rounds import LeaseLostError
+from storage.alert_rounds import LeaseLostError, Round
 from storage.history import SqlHistory
 from storage.ports import StorageUnavailableError
 from tests.support.alert_world import AlertWorld, rule
@@ -578,6 +578,26 @@ async def test_a_repeat_tells_of_now_and_names_the_number_that_it_began_with(
     assert [one.at_s if one else None for one in found] == [first.started_s, first.started_s + 60, first.started_s]
     routes = [one.contributors[0].name if one else None for one in found]
     assert routes == ["/then", "/now", "/then"]
+
+
+async def test_a_notification_that_another_version_wrote_hides_no_other(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """What is unknown in it is left out; where something is missing, it is told without its content."""
+    world = await world_of(history, clock)
+    await world.calls(10, errors=10)
+    await world.round(5)
+    (row,) = await world.store.outbox.latest(10)
+    newer = row._replace(notification_id="newer", document=row.document.replace('"rule_id"', '"new_field":1,"rule_id"'))
+    other = row._replace(notification_id="other", document="{}")
+    await world.store.rounds.commit(world.holder, world.fence, Round("", outbox=[newer, other]))
+    desk = AlertDesk(world.settings, world.store, world.asking, clock)
+    told = {one.key[1]: one.notification.rule_name for one in await desk.deliveries(10)}
+    assert told == {
+        row.notification_id: "Failing",
+        "newer": "Failing",
+        "other": "of another version of ModelWatch",
+    }
 
 
 async def test_the_default_rule_about_the_pipeline_fires_and_is_resolved(

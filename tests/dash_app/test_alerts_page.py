@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.support.http_sink import HttpSink, answer
 from tests.support.otlp import resource, server_spans, trace_request
 from tests.support.systems import System, embedded_system
 from tests.support.waiting import eventually
@@ -20,13 +22,23 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOSTILE = "<img src=x onerror=alert(1)> \u202eevil"
+SECRET = "s3cr3t-Wert"
 SHOWN = HOSTILE.replace("\u202e", "\ufffd")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """ModelWatch, to which two services send failing requests all the time."""
-    async with embedded_system(tmp_path_factory.mktemp("alerts")) as running:
+async def sink() -> AsyncIterator[HttpSink]:
+    """Where the one channel posts to, which is for no alert of these tests."""
+    async with HttpSink() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory, sink: HttpSink) -> AsyncIterator[System]:
+    """ModelWatch with a channel, to which two services send failing requests all the time."""
+    channels = f"[{{name: hook, url: 'http://127.0.0.1:{sink.port}/{SECRET}', labels: {{service: 'nobody'}}}}]"
+    told = {"MODELWATCH_ALERTS__CHANNELS": channels, "MODELWATCH_ALERTS__ALLOWED_NETWORKS": "127.0.0.1/32"}
+    async with embedded_system(tmp_path_factory.mktemp("alerts"), **told) as running:
         traffic = asyncio.create_task(_send_for_ever(running))
         yield running
         traffic.cancel()
@@ -183,6 +195,30 @@ async def test_a_rule_is_turned_off_and_changed_by_nobody_else(system: System, n
     await tab.page.click(".rule-editor >> text=Close")
     await tab.until("#alerts-editor[hidden]")
     assert tab.complaints == []
+
+
+async def test_a_channel_is_tested_by_a_button(system: System, sink: HttpSink, new_tab: Any, artifacts: Path) -> None:
+    """It says how that ended, the target got it marked as a test, deliveries are listed, and nothing shows the URL."""
+    tab = await _opened(new_tab, system, "?tab=channels")
+    await tab.page.click(".channel-row:has-text('hook') .act")
+    await tab.until("#alerts-outcome.is-good:has-text('hook took the test')", 40)
+    bodies = [json.loads(posted.body) for posted in sink.posted]
+    assert [body["channel"] for body in bodies if body["is_test"]] == ["hook"]
+    assert sink.posted[0].line.startswith(f"POST /{SECRET}")
+    await tab.until("#alerts-told-list:has-text('Test'):has(.pill:text-is('Sent'))", 40)
+    sink.answers = [answer(404)]
+    await eventually(lambda: _is_test_refused(tab), timeout_s=90, interval_s=6, what="another test, a moment later")
+    assert SECRET not in await tab.page.content()
+    await tab.page.screenshot(path=artifacts / "alerts-channels-dark.png", full_page=True)
+    assert tab.complaints == []
+
+
+async def _is_test_refused(tab: Any) -> bool:
+    """Look how the last test ended, and else test again; too soon, that is refused, and hides how the last one ends."""
+    if "Hook did not take the test: it answered 404" in await tab.text("#alerts-outcome"):
+        return True
+    await tab.page.click(".channel-row:has-text('hook') .act")
+    return False
 
 
 async def test_every_page_tells_of_alerts_and_marks_them_where_they_belong(
