@@ -39,7 +39,8 @@ COLUMNS: Final[list[Column]] = [
     hidden_below(TABLET_PX, number_column("p99", "P99", 82)),
     hidden_below(
         PHONE_PX,
-        course_column("latency", "P95 latency", {"toneField": "latency_tone", "colour": "accent", "isFromZero": True}),
+        course_column("latency", "Latency", {"toneField": "latency_tone", "colour": "accent", "isFromZero": True})
+        | {"headerTooltip": "P95 over the range"},
     ),
     hidden_below(TABLET_PX, number_column("apdex", "Apdex", 72)),
     number_column("errors", "Errors %", 86, "errors_tone"),
@@ -52,7 +53,7 @@ COLUMNS: Final[list[Column]] = [
         {
             "field": "resources",
             "headerName": "Resources",
-            "width": 98,
+            "width": 124,
             "valueFormatter": {"function": "params.data.resources_text"},
             "tooltipField": "resources_evidence",
             "cellClassRules": {
