@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from modelwatch import logs
 from modelwatch.assembly import Assembly, build_history, connected
 from modelwatch.settings import Settings
 from modelwatch.urls import broker_url_of
@@ -21,7 +22,8 @@ def with_forwarding(made: Assembly, settings: Settings, history: SqlHistory | No
     refuse_own_ports(settings.exporter, {settings.receiver.grpc_port, settings.receiver.http_port})
     if settings.broker_url:
         return consumer
-    forwarding, running = build_disk_feeds(settings.exporter, consumer, made.counters, settings.data_dir)
+    prepare = partial(logs.configure, settings.log)
+    forwarding, running = build_disk_feeds(settings.exporter, consumer, made.counters, settings.data_dir, prepare)
     for one in running:
         made.add(one)
     _add_derived(made, settings, history, running[0])

@@ -6,7 +6,7 @@ The table of roles chooses the feed: RabbitMQ's queues where there is a broker, 
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import psutil
@@ -14,14 +14,17 @@ import structlog
 from pydantic import SecretStr
 
 from otlp_exporter.answers import Sender
+from otlp_exporter.certificates import ssl_context
 from otlp_exporter.delivery import Delivery
 from otlp_exporter.disk_feed import DiskFeed, ForwardingConsumer
 from otlp_exporter.disk_queue import DiskQueue
 from otlp_exporter.grpc_sender import GrpcSender
 from otlp_exporter.http_sender import HttpSender
 from otlp_exporter.installation import installation_id
+from otlp_exporter.local_sending import LocalSending
 from otlp_exporter.rabbit_feed import RabbitFeed
 from otlp_exporter.refused_files import FOLDER, RefusedFiles
+from otlp_exporter.remote_sending import RemoteSending, no_preparation
 from otlp_exporter.settings import ExporterSettings
 from otlp_exporter.target_settings import TargetSettings
 from rabbitmq import RabbitSettings
@@ -34,34 +37,55 @@ def build_rabbit_feeds(
     settings: ExporterSettings, rabbit_settings: RabbitSettings, url: SecretStr, counters: Counters, data_dir: Path
 ) -> list[RabbitFeed]:
     """Return a feed for each target, not yet started. Raises `StartError`."""
-    own_id = settings.installation_id or installation_id(data_dir)
-    deliveries = [build_delivery(target, settings, counters, data_dir, own_id) for target in settings.targets]
-    return [RabbitFeed(delivery, settings, rabbit_settings, url, counters) for delivery in deliveries]
+    return [
+        RabbitFeed(delivery, settings, rabbit_settings, url, counters)
+        for delivery in build_deliveries(settings, counters, data_dir)
+    ]
 
 
 def build_disk_feeds(
-    settings: ExporterSettings, consumer: Consumer, counters: Counters, data_dir: Path
-) -> tuple[ForwardingConsumer, list[DiskQueue | DiskFeed]]:
+    settings: ExporterSettings,
+    consumer: Consumer,
+    counters: Counters,
+    data_dir: Path,
+    prepare: Callable[[], None] = no_preparation,
+) -> tuple[ForwardingConsumer, list[DiskQueue | DiskFeed | LocalSending | RemoteSending]]:
     """Return the consumer that stands before `consumer`, and what must run for it, the queue first.
 
-    Raises `StartError`.
+    `prepare` is called in the process that sends, if that is one of its own. Raises `StartError`.
     """
     queue = DiskQueue(data_dir, settings.targets, counters)
+    sending: LocalSending | RemoteSending
+    if settings.own_process:
+        for target in settings.targets:
+            check_target(target, counters)
+        sending = RemoteSending(settings, data_dir, counters, prepare)
+    else:
+        sending = LocalSending(build_deliveries(settings, counters, data_dir), queue)
+    feeds = [DiskFeed(target, queue, settings, sending.send) for target in settings.targets]
+    return ForwardingConsumer(consumer, queue, settings.targets), [queue, sending, *feeds]
+
+
+def build_deliveries(settings: ExporterSettings, counters: Counters, data_dir: Path) -> list[Delivery]:
+    """Return what brings batches to each target. Raises `StartError` when its files cannot be read."""
     own_id = settings.installation_id or installation_id(data_dir)
-    feeds = [
-        DiskFeed(build_delivery(target, settings, counters, data_dir, own_id), queue, settings)
-        for target in settings.targets
-    ]
-    return ForwardingConsumer(consumer, queue, settings.targets), [queue, *feeds]
+    return [_delivery(target, settings, counters, data_dir, own_id) for target in settings.targets]
 
 
-def build_delivery(
-    target: TargetSettings, settings: ExporterSettings, counters: Counters, data_dir: Path, own_id: str
-) -> Delivery:
-    """Return what brings batches to a target. Raises `StartError` when its files cannot be read."""
-    if not target.is_secure and target.all_headers() and not _is_loopback(target.address[0]):
+def check_target(target: TargetSettings, counters: Counters) -> None:
+    """Raise `StartError` for files that cannot be used, and let all figures of a target read 0."""
+    headers = target.all_headers()
+    if target.is_secure:
+        ssl_context(target)
+    elif headers and not _is_loopback(target.address[0]):
         _log.warning("a target gets headers in the clear: use https://", target=target.name, endpoint=target.endpoint)
     _declare_series(target, counters)
+
+
+def _delivery(
+    target: TargetSettings, settings: ExporterSettings, counters: Counters, data_dir: Path, own_id: str
+) -> Delivery:
+    check_target(target, counters)
     sender: Sender = GrpcSender(target) if target.protocol == "grpc" else HttpSender(target)
     refused = RefusedFiles(data_dir / FOLDER / target.name, settings.refused_max_bytes)
     return Delivery(target, settings, sender, refused, counters, own_id)
@@ -88,7 +112,7 @@ def _declare_series(target: TargetSettings, counters: Counters) -> None:
     counters.declare("forward_filtered_items", **by_signal)
     counters.declare("forward_duplicate_items", **by_signal)
     counters.declare("forward_circled_items", **by_signal, reason=("returned", "hops"))
-    counters.declare("forward_dropped_items", **by_signal, reason=("full", "expired"))
+    counters.declare("forward_dropped_items", **by_signal, reason=("full", "expired", "unreadable"))
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
 
-from otlp_exporter.delivery import Delivery
 from otlp_exporter.disk_queue import DiskQueue
 from otlp_exporter.disk_tables import Entry
 from otlp_exporter.settings import ExporterSettings
@@ -19,6 +18,9 @@ from telemetry import Batch, Consumer
 _log = structlog.get_logger(__name__)
 
 _RETRY_READ_S: Final = 1.0
+
+Send = Callable[[str, Entry], Awaitable[bool]]
+"""Returns when nothing is left to do for a target's entry; `False` if its body cannot be read."""
 
 
 class ForwardingConsumer:
@@ -42,16 +44,17 @@ class ForwardingConsumer:
 
 
 class DiskFeed:
-    """A component: takes a target's queue to its delivery, oldest first."""
+    """A component: hands a target's queue to what sends, oldest first, `at_once` of it together."""
 
-    def __init__(self, delivery: Delivery, queue: DiskQueue, settings: ExporterSettings) -> None:
-        self._delivery = delivery
+    def __init__(self, target: TargetSettings, queue: DiskQueue, settings: ExporterSettings, send: Send) -> None:
+        self._at_once = 2 * target.max_concurrent  # so that a slot of the delivery never waits for the disk
+        self._send = send
         self._queue = queue
         self._settings = settings
-        self._name = delivery.target.name
+        self._name = target.name
         self._read_to = 0
         self._next: deque[Entry] = deque()
-        self._slots = asyncio.Semaphore(delivery.target.max_concurrent)
+        self._slots = asyncio.Semaphore(self._at_once)
         self._serving: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -60,7 +63,7 @@ class DiskFeed:
         if self._task is None:
             self._read_to = 0
             self._next.clear()
-            self._slots = asyncio.Semaphore(self._delivery.target.max_concurrent)
+            self._slots = asyncio.Semaphore(self._at_once)
             self._task = asyncio.create_task(self._run(), name=f"forward to {self._name}")
 
     async def stop(self) -> None:
@@ -77,7 +80,6 @@ class DiskFeed:
             serving.cancel()
         if left:
             await asyncio.wait(left)
-        await self._delivery.close()
 
     async def _run(self) -> None:
         while True:
@@ -92,7 +94,7 @@ class DiskFeed:
         while not self._next:
             arrived.clear()
             try:
-                found = await self._queue.read(self._name, self._read_to, 2 * self._delivery.target.max_concurrent)
+                found = await self._queue.read(self._name, self._read_to, self._at_once)
             except Exception:
                 _log.exception("cannot read what is to be forwarded", target=self._name)
                 await asyncio.sleep(_RETRY_READ_S)
@@ -106,7 +108,10 @@ class DiskFeed:
 
     async def _serve(self, entry: Entry) -> None:
         try:
-            await self._delivery.deliver(entry.batch)
-            self._queue.finish(self._name, entry.number)
+            if await self._send(self._name, entry):
+                self._queue.finish(self._name, entry.number)
+            else:
+                _log.error("cannot forward what is not on the disk any more", target=self._name, number=entry.number)
+                self._queue.drop(self._name, entry, "unreadable")
         finally:
             self._slots.release()

@@ -1,6 +1,6 @@
-"""The queues of all targets in one SQLite file, without RabbitMQ: each body once, however many wait for it.
+"""The queues of all targets on disk, without RabbitMQ: each body once, however many wait for it.
 
-Written to by the intake, read by the feeds. One thread does all work on the file: what was offered and what was
+Written to by the intake, read by the feeds. One thread does all work on the files: what was offered and what was
 finished meanwhile shares one commit, and one sync.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from otlp_exporter.disk_tables import DiskTables, Dropped, Entry
+from otlp_exporter.disk_tables import DiskTables, Dropped, Entry, read_batch
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Batch, Counters, NowNs, RetryableError, StartError
 
@@ -110,6 +110,15 @@ class DiskQueue:
         """Return the oldest entries of a target's queue beyond the number `after`."""
         tables = self._tables
         return [] if tables is None else await self._run(tables.read, target, after, limit)
+
+    async def batch_of(self, entry: Entry) -> Batch | None:
+        """Return the batch of an entry with its body, or `None` if that is gone or damaged."""
+        return await self._run(read_batch, self._path.parent, entry)
+
+    def drop(self, target: str, entry: Entry, reason: str) -> None:
+        """Take an entry out that cannot be forwarded, and count it."""
+        self._count_dropped([Dropped(target, entry.batch.signal, entry.batch.item_count, reason)])
+        self.finish(target, entry.number)
 
     def finish(self, target: str, number: int) -> None:
         """Take an entry out, with the next commit: a process that dies before it forwards it again."""

@@ -55,6 +55,18 @@ class ExporterSettings(BaseModel, frozen=True, extra="forbid"):
         le=16,
         description="How many installations of ModelWatch may have forwarded a batch before it goes no further.",
     )
+    own_process: bool = Field(
+        True,
+        description="Without RabbitMQ: compress and send in a process of its own, so that ingest shares no interpreter "
+        "with it. `false` saves about 60 MB of memory.",
+    )
+    niceness: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="How much that process gives way while all processors are busy, as `nice` has it: at 10 it has a "
+        "tenth of what ingest has, and catches up later.",
+    )
     unused_queue_expires_s: int = Field(
         7 * 86_400,
         ge=3600,

@@ -120,6 +120,7 @@ CounterName = Literal[
     "forward_circled_items",  # that came back to us, or through too many others, by reason: returned, hops
     "forward_failed_attempts",  # requests, by target and cause; those that failed for now are made again
     "forward_reconnects",
+    "forward_process_restarts",  # of the process that sends, in the embedded size
     "forward_derived_rounds",  # exports of derived metrics that are in the queue of their target
     "forward_derived_failures",
     # modelwatch: a receiver of several processes
@@ -311,6 +312,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "forward_duplicate_items": "Items of batches with the same content as one that the target took before.",
         "forward_circled_items": "Items that were forwarded before, by us or by too many others, and go no further.",
         "forward_failed_attempts": "Requests that a target did not take, by cause.",
+        "forward_process_restarts": "Times that the process that forwards ended and was started again.",
         "forward_reconnects": "Connections of forwarding to RabbitMQ that were lost and came back.",
         "forward_derived_rounds": "Exports of derived metrics that reached the queue of their target.",
         "forward_derived_failures": "Attempts to export derived metrics that failed; they are made again.",

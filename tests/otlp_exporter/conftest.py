@@ -26,21 +26,22 @@ class Carrier:
         self.folder = folder
         self.counters = Counters()
         self.stored = RecordingConsumer()
-        self._running: list[Component] = []
+        self.running: list[Component] = []
         self._made: list[str] = []
 
     async def start(self, *targets: dict[str, Any], **settings: Any) -> None:
-        quick = {"retry_min_s": 0.05, "retry_max_s": 0.2, "stop_grace_s": 0.5}
+        quick: dict[str, Any] = {"retry_min_s": 0.05, "retry_max_s": 0.2, "stop_grace_s": 0.5}
+        quick |= {"own_process": False}  # but in the tests of that process: it takes a second to start
         made = ExporterSettings.model_validate({"targets": targets, **quick, **settings})
         self._made += [target.name for target in made.targets]
         for component in self._build(made):
             await component.start()
-            self._running.append(component)
+            self.running.append(component)
 
     async def stop(self) -> None:
-        for component in reversed(self._running):
+        for component in reversed(self.running):
             await component.stop()
-        self._running.clear()
+        self.running.clear()
 
     async def close(self) -> None:
         await self.stop()

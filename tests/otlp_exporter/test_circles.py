@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,9 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from otlp_exporter.disk_tables import DiskTables
 from otlp_exporter.installation import FILE, installation_id
-from otlp_exporter.target_settings import TargetSettings
 from telemetry import Batch, Signal
 from telemetry.forwarding_trail import FORWARDED_BY_HEADER, MAX_TRAIL, trail_of
 from tests.otlp_exporter.conftest import Carrier
@@ -114,23 +111,6 @@ def test_an_installation_keeps_its_id(tmp_path: Path) -> None:
     assert trail_of(again) == (again,)
     assert installation_id(tmp_path / "one") == again
     assert [path.name for path in (tmp_path / "one").iterdir()] == [FILE]
-
-
-def test_an_older_file_is_read_on(tmp_path: Path) -> None:
-    """What an earlier version left on disk, without trails, is forwarded."""
-    path = tmp_path / "forwarding.db"
-    target = TargetSettings.model_validate({"name": "t", "endpoint": "http://localhost:1"})
-    tables = DiskTables.open(path, [target])
-    [batch] = numbered(1)
-    tables.write([(batch, ["t"])], [])
-    tables.close()
-    with contextlib.closing(sqlite3.connect(path)) as older:
-        older.execute("ALTER TABLE bodies DROP COLUMN forwarded_by")
-        older.commit()
-    tables = DiskTables.open(path, [target])
-    tables.write([(through(batch, OTHER), ["t"])], [])
-    assert [entry.batch for entry in tables.read("t", 0, 9)] == [batch, through(batch, OTHER)]
-    tables.close()
 
 
 class Mesh:

@@ -1,0 +1,132 @@
+"""The process that compresses, encrypts and sends in the embedded size, with less right to a processor than ingest.
+
+Started by `remote_sending.py`, which tells it what is due; it reads bodies from the disk and never writes there but for
+what targets refuse. It ends when the process that started it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from socket import socket
+from typing import Final
+
+import structlog
+import uvloop
+
+from otlp_exporter.component import build_deliveries
+from otlp_exporter.delivery import Delivery
+from otlp_exporter.disk_tables import Entry, read_batch
+from otlp_exporter.sending_lines import LINE_LIMIT_BYTES, News, Series, entry_of
+from otlp_exporter.settings import ExporterSettings
+from telemetry import Counters, StartError
+
+_log = structlog.get_logger(__name__)
+
+_TELL_EVERY_S: Final = 0.5
+_EXIT_CANNOT_START: Final = 2
+
+
+def main() -> None:
+    """Run in a fresh process until the end of the channel whose descriptor is the argument.
+
+    On standard input it is given settings, data folder, and a function that prepares the process, as for its logs.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all of a service: the other process says when to end
+    given = sys.stdin.buffer.read()
+    if not given:
+        return  # nobody is there any more
+    settings: ExporterSettings
+    prepare: Callable[[], None]
+    settings, data_dir, prepare = pickle.loads(given)
+    prepare()
+    with suppress(OSError):
+        os.nice(settings.niceness)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_run(settings, data_dir, socket(fileno=int(sys.argv[1])))))
+
+
+async def _run(settings: ExporterSettings, data_dir: Path, channel: socket) -> int:
+    counters = Counters()
+    try:
+        deliveries = build_deliveries(settings, counters, data_dir)
+    except StartError as error:
+        _log.error("cannot forward", reason=str(error))
+        return _EXIT_CANNOT_START
+    reader, writer = await asyncio.open_connection(sock=channel, limit=LINE_LIMIT_BYTES)
+    sending = Sending({one.target.name: one for one in deliveries}, counters, data_dir, writer)
+    telling = asyncio.create_task(sending.tell(), name="tell what was sent")
+    try:
+        while line := await reader.readline():
+            sending.take(*entry_of(line))
+    except (ConnectionError, ValueError):
+        pass  # it ended amid a line
+    telling.cancel()
+    await sending.stop()
+    writer.close()
+    return 0
+
+
+class Sending:
+    """What is under way in this process."""
+
+    def __init__(
+        self, deliveries: Mapping[str, Delivery], counters: Counters, data_dir: Path, writer: asyncio.StreamWriter
+    ) -> None:
+        self._deliveries = deliveries
+        self._counters = counters
+        self._data_dir = data_dir
+        self._writer = writer
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._done: list[tuple[str, int, bool]] = []
+        self._has_news = asyncio.Event()
+        self._told: dict[Series, int] = {}
+
+    def take(self, target: str, entry: Entry) -> None:
+        """Begin to send an entry. Its body is read here and now, so that each target's stay in their order."""
+        batch = read_batch(self._data_dir, entry)
+        if batch is None:
+            self._note(target, entry.number, is_read=False)
+            return
+        task = asyncio.create_task(self._deliveries[target].deliver(batch), name=f"forward a batch to {target}")
+        self._tasks.add(task)
+        task.add_done_callback(lambda ended: self._end(ended, target, entry.number))
+
+    async def tell(self) -> None:
+        """Tell at once what is done, and now and then how it stands."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._has_news.wait(), _TELL_EVERY_S)
+            self._has_news.clear()
+            done, self._done = self._done, []
+            now: dict[Series, int] = dict(self._counters.snapshot())
+            counted = {
+                key: value - self._told.get(key, 0) for key, value in now.items() if value != self._told.get(key)
+            }
+            self._told = now
+            self._writer.write(News(done, counted, dict(self._counters.gauges())).to_line())
+            await self._writer.drain()
+
+    async def stop(self) -> None:
+        """Give up what is under way: it is still in its queue."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for delivery in self._deliveries.values():
+            await delivery.close()
+
+    def _end(self, task: asyncio.Task[None], target: str, number: int) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            self._note(target, number, is_read=True)
+
+    def _note(self, target: str, number: int, *, is_read: bool) -> None:
+        self._done.append((target, number, is_read))
+        self._has_news.set()
