@@ -14,6 +14,7 @@ import yaml
 from modelwatch.roles import ROLES
 from modelwatch.settings import Settings
 from modelwatch.settings_sources import leaves_of, variable_of
+from telemetry.queues import EXCHANGE
 
 REPOSITORY = Path(__file__).parent.parent.parent
 COMPOSE = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
@@ -81,6 +82,34 @@ def test_every_component_of_the_collector_that_is_configured_is_used() -> None:
     for kind in ("receivers", "processors", "exporters"):
         assert config[kind].keys() == {name for pipeline in pipelines for name in pipeline[kind]}, kind
     assert list(config["extensions"]) == config["service"]["extensions"]
+
+
+def test_the_collector_does_what_the_documents_say_of_it() -> None:
+    """Signals come by OTLP, are bounded, told their host, batched; containers are told of; the queue is on disk."""
+    config = yaml.safe_load((REPOSITORY / "otel-collector-config.yaml").read_text())
+    for signal in ("traces", "metrics", "logs"):
+        pipeline = config["service"]["pipelines"][signal]
+        assert pipeline["receivers"][0] == "otlp"
+        assert pipeline["processors"] == ["memory_limiter", "resourcedetection", "batch"]
+        assert pipeline["exporters"] == ["otlp/modelwatch"]
+    assert "docker_stats" in config["service"]["pipelines"]["metrics"]["receivers"]
+    queue = config["exporters"]["otlp/modelwatch"]["sending_queue"]
+    assert queue["storage"] in config["service"]["extensions"]
+    assert config["exporters"]["otlp/modelwatch"]["retry_on_failure"]["max_elapsed_time"] == "0s"
+    socket = config["receivers"]["docker_stats"]["endpoint"].removeprefix("unix://")
+    assert any(one.endswith(f":{socket}:ro") for one in SERVICES["otel-collector"]["volumes"])
+
+
+def test_the_variants_of_the_collector_that_are_comments_are_whole() -> None:
+    """Without their marks, they are exporters; RabbitMQ's goes to the exchange that processors make."""
+    text = (REPOSITORY / "otel-collector-config.yaml").read_text()
+    variants = re.findall(r"^  # ((?:rabbitmq|otlp/jaeger):\n(?:  #   .*\n)+)", text, re.MULTILINE)
+    exporters = {}
+    for variant in variants:
+        exporters |= yaml.safe_load(variant.replace("  #   ", "  "))
+    assert exporters.keys() == {"rabbitmq", "otlp/jaeger"}
+    assert exporters["rabbitmq"]["routing"] == {"exchange": EXCHANGE}
+    assert exporters["rabbitmq"]["retry_on_failure"]["enabled"] is True
 
 
 def test_no_secret_is_shipped_and_each_is_asked_for() -> None:
@@ -157,4 +186,5 @@ def test_the_image_takes_every_room_and_no_more() -> None:
     rooms = re.search(r"include = \[(.*)\]", project)
     assert rooms is not None
     named = {name.strip(' "*') for name in rooms[1].split(",")}
-    assert allowed == named | {"pyproject.toml", "README.md", "requirements", "instrumentation", "examples"}
+    beside = {"pyproject.toml", "README.md", "requirements", "instrumentation", "examples", "deploy/slim.sh"}
+    assert allowed == named | beside
