@@ -10,7 +10,8 @@ RUN $PIP install --no-cache-dir --require-hashes -r /build/requirements/build.tx
     && $PIP $INTO --require-hashes -r /build/requirements/runtime.txt
 COPY . /build/
 RUN $PIP wheel --no-deps --no-build-isolation --no-cache-dir --wheel-dir /build/wheels /build /build/instrumentation \
-    && $PIP $INTO --no-deps /build/wheels/modelwatch-*.whl
+    && $PIP $INTO --no-deps /build/wheels/modelwatch-*.whl \
+    && /build/deploy/slim.sh /opt/modelwatch
 
 FROM packages AS demo-packages
 RUN $PIP $INTO --require-hashes -r /build/requirements/demo.txt \
