@@ -19,13 +19,18 @@ ReadFigures = Callable[[], Awaitable[Figures]]
 Kind = Literal["counter", "gauge"]
 
 
+def prometheus_name(name: FigureName) -> str:
+    """Return what a figure is called at `/metrics`, with its unit spelt out, as Prometheus names metrics."""
+    return f"modelwatch_{name.removesuffix('_s')}_seconds" if name.endswith("_s") else f"modelwatch_{name}"
+
+
 def figure_families(figures: Figures) -> list[Family]:
-    """Return counters as `modelwatch_<name>_total` and gauges as `modelwatch_<name>`."""
+    """Return counters as `modelwatch_<name>_total` and gauges as `modelwatch_<name>`, in Prometheus' words."""
     families: dict[tuple[FigureName, Kind], Family] = {}
     for kind, name, labels, value in _items(figures):
         family = families.get((name, kind))
         if family is None:
-            family = families[name, kind] = Family(f"modelwatch_{name}", kind, HELP[name])
+            family = families[name, kind] = Family(prometheus_name(name), kind, HELP[name])
         family.samples.append((labels, value))
     return list(families.values())
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from api.exposition.watched import alert_family, red_families, resource_families
+from api.figures import prometheus_name
 from query import WindowTotals
 from telemetry.counters import HELP
 
@@ -30,7 +31,7 @@ def metric_names() -> set[str]:
         for end in ("_bucket", "_count", "_sum")
         if family.kind == "histogram"
     }
-    return names | {f"modelwatch_{name}{end}" for name in HELP for end in ("", "_total")}
+    return names | {f"{prometheus_name(name)}{end}" for name in HELP for end in ("", "_total")}
 
 
 def expressions(document: dict[str, Any]) -> list[str]:
