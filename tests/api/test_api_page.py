@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.support import json_schema
 from tests.support.api_fuzz import Request, requests
-from tests.support.api_world import api_world
+from tests.support.api_world import api_world, send_traffic
 from tests.support.processes import BIN, REPOSITORY
 from tests.support.systems import System
 
@@ -94,6 +94,8 @@ def _run(system: System) -> list[str]:
 
 async def test_every_command_works_as_it_stands_and_answers_what_is_shown(system: System) -> None:
     """Fields, kinds of values, and texts that do not depend on the moment."""
+    # Health and containers are judged by the last minute, which may be over by now.
+    await send_traffic(system)
     for example, printed in zip(examples(), await asyncio.to_thread(_run, system), strict=True):
         if example.shown is not None:
             _compare(example.shown, json.loads(printed), example.route or example.command)
@@ -155,7 +157,7 @@ async def test_whatever_is_sent_is_answered_or_refused_with_a_reason(system: Sys
     with httpx.Client(base_url=system.url, timeout=60, trust_env=False) as client:
 
         @settings(
-            max_examples=1_000, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+            max_examples=500, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
         )
         @given(requests(openapi))
         def send(request: Request) -> None:
@@ -193,7 +195,6 @@ _FIXED = frozenset(
             "status",
             "state",
             "severity",
-            "summary",
             "parameter",
             "message",
             "type",
