@@ -7,6 +7,8 @@ import csv
 import io
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -29,6 +31,7 @@ from modelwatch.query_command.writing import as_json, comma_separated, table
 from modelwatch.settings import Settings
 from tests.support.otlp import resource, server_span, trace_request
 from tests.support.ports import free_port
+from tests.support.processes import REPOSITORY
 from tests.support.systems import System, embedded_system
 from tests.support.waiting import eventually
 
@@ -262,3 +265,14 @@ def test_forms_without_rows() -> None:
     """An empty answer is an empty table with its head, an empty CSV, and whole JSON."""
     assert comma_separated([], ["a"]) == "a\r\n"
     assert json.loads(as_json({"items": []})) == {"items": []}
+
+
+def test_every_command_of_its_page_is_answered(system: System) -> None:
+    """docs/querying.md, line by line; what is watched is asked once, and what goes into a file comes here."""
+    page = (REPOSITORY / "docs" / "querying.md").read_text()
+    lines = re.findall(r"^    modelwatch query (.+)$", page, re.MULTILINE)
+    assert len(lines) >= 8
+    for line in lines:
+        arguments = shlex.split(re.sub(r"--watch \S+|> \S+", "", line), comments=True)
+        code, text = query(system.url, *arguments)
+        assert (code, bool(text)) == (0, True), line
