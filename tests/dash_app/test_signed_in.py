@@ -14,6 +14,7 @@ from storage.component import build_access_store, build_sqlite_history
 from storage.settings import StorageSettings
 from tests.support.people import add_users, sign_in
 from tests.support.systems import System, embedded_system
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -78,7 +79,7 @@ async def test_a_viewer_sees_everything_and_can_change_nothing(system: System, n
     tab = await _signed_in(new_tab, system, "bob", RULES)
     await tab.until("#alerts-rules-list .switch")
     assert await tab.text(".why-disabled") == "Your role is viewer: only editors change things."
-    await tab.page.wait_for_function("document.querySelector('#rule-name').value !== ''")
+    await eventually(lambda: tab.page.evaluate("document.querySelector('#rule-name').value !== ''"), what="the rule")
     for tab_name, controls in (
         ("rules", ("#alerts-rules-list .switch", "#rule-save", "#rule-backtest", "#rule-name", "#rule-signal")),
         ("silences", ("#alerts-silence", "#alerts-silence-why", "#alerts-silence-for")),
@@ -92,7 +93,7 @@ async def test_a_viewer_sees_everything_and_can_change_nothing(system: System, n
     await tab.page.click("#alerts-tab input[value=rules] + label")
     assert await tab.page.locator("#alerts-rules .card-head >> text=New rule").last.get_attribute("href") is None
     await tab.page.click("#alerts-rules-list .row-link >> nth=1")
-    await tab.page.wait_for_function("!location.search.includes('high-latency')")
+    await eventually(lambda: "high-latency" not in tab.page.url, what="another rule is open")
     assert tab.complaints == []
 
 
