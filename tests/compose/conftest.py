@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,11 +21,16 @@ from tests.support.processes import REPOSITORY
 from tests.support.servers import find_program
 
 HERE = Path(__file__).parent
-PACKAGES = "ca-certificates,python3,python3-venv,rabbitmq-server,postgresql,redis-server"
+PACKAGES = "ca-certificates,python3,python3-venv,rabbitmq-server,postgresql,redis-server,prometheus"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 RUN_TIMEOUT_S = 1200
 SERVERS = ("rabbitmq", "postgres", "redis")
 ROLES = ("receiver", "processor", "dashboard", "alerts", "containers")
+
+
+NOWHERE = {"name": "nowhere", "endpoint": "http://127.0.0.1:9", "protocol": "http", "derived": {"metrics": ["http"]}}
+"""A target that nobody is behind, and that wants derived metrics."""
+PROFILES = ("demo", "export", "grafana", "jaeger")
 
 
 class ComposeEngine(DockerEngine):
@@ -56,6 +62,7 @@ class System:
             "MODELWATCH_DOCKER_GID": str(os.stat(engine.socket).st_gid),
             "TEST_OTLP_PORT": str(self.otlp_port),
             "TEST_API_PORT": str(self.api_port),
+            "MODELWATCH_EXPORT_TARGETS": json.dumps([NOWHERE]),
         }
         self._files = ["--env-file", str(secrets), "-f", "compose.yaml", "-f", str(HERE / "override.yaml")]
 
@@ -71,7 +78,8 @@ class System:
 
     def compose(self, *words: str) -> str:
         """Return what docker-compose prints; its errors are the test's."""
-        return self._run(["docker-compose", *self._files, "--profile", "demo", *words])
+        profiles = [word for profile in PROFILES for word in ("--profile", profile)]
+        return self._run(["docker-compose", *self._files, *profiles, *words])
 
     def up(self, *words: str) -> None:
         """Start what is not running. The Collector, which the model API depends on, cannot be had."""
@@ -121,7 +129,7 @@ def _make_images(system: System) -> None:
     dockerfile = (REPOSITORY / "Dockerfile").read_text()
     python = re.search(r"^ARG PYTHON_IMAGE=(\S+)", dockerfile, re.MULTILINE)
     assert python is not None
-    for name in (python[1], system.image("redis")):
+    for name in (python[1], system.image("redis"), system.image("prometheus")):
         system.docker("tag", "stand-in", name)
     for service in ("postgres", "rabbitmq"):
         recipe = root.with_suffix(f".{service}")

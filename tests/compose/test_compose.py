@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -110,6 +111,37 @@ async def test_the_containers_of_the_system_are_watched(system: System) -> None:
         return {"modelwatch_tumour-classifier_1", "modelwatch_postgres_1"} <= names
 
     await eventually(is_known, timeout_s=PATIENCE_S, interval_s=1, what="the containers are known")
+
+
+def test_every_profile_is_understood(system: System) -> None:
+    """With what each of them has; their images are pulled by nobody here."""
+    services = set(system.compose("config", "--services").split())
+    assert {"tumour-classifier", "traffic", "exporter", "prometheus", "grafana-reader", "grafana", "jaeger"} <= services
+
+
+async def test_prometheus_reads_every_role_without_a_further_word(system: System) -> None:
+    """The dashboard, which is closed, with its token; every other role of the system, exporter included."""
+    system.compose("up", "-d", "--no-build", "--no-recreate", "--no-deps", "exporter", "prometheus")
+    url = "http://prometheus:9090/api/v1/query?query=up"
+    ask = f"import urllib.request as r; print(r.urlopen('{url}', timeout=5).read().decode())"
+
+    def are_up() -> bool:
+        answer = json.loads(system.compose("exec", "-T", "dashboard", "python", "-c", ask))
+        found = {one["metric"]["instance"]: one["value"][1] for one in answer["data"]["result"]}
+        assert len(found) >= len(ROLES) + 1, found
+        return "dashboard:8050" in found and set(found.values()) == {"1"}
+
+    await eventually(are_up, timeout_s=PATIENCE_S, interval_s=2, what="Prometheus reads every role")
+
+
+def test_the_role_of_grafana_reads_the_views(system: System) -> None:
+    """What makes it ends well, also when it is there already; it is asked for its password."""
+    for _ in range(2):
+        system.compose("up", "-d", "--no-build", "--no-deps", "grafana-reader")
+        assert system.docker("wait", "modelwatch_grafana-reader_1").strip() == "0"
+    question = "SELECT sum(calls) > 0 FROM modelwatch_services_1m WHERE service_name = 'tumour-classifier'"
+    url = f"postgresql://modelwatch_reader:{system.secrets['MODELWATCH_READER_PASSWORD']}@postgres/modelwatch"
+    assert system.compose("exec", "-T", "postgres", "psql", "-At", "-c", question, url).strip() == "t"
 
 
 def test_no_secret_is_in_any_log(system: System) -> None:
