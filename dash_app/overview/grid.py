@@ -53,7 +53,7 @@ COLUMNS: Final[list[Column]] = [
         {
             "field": "resources",
             "headerName": "Resources",
-            "width": 124,
+            "width": 112,
             "valueFormatter": {"function": "params.data.resources_text"},
             "tooltipField": "resources_evidence",
             "cellClassRules": {
