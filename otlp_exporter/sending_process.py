@@ -111,7 +111,10 @@ class Sending:
             }
             self._told = now
             self._writer.write(News(done, counted, dict(self._counters.gauges())).to_line())
-            await self._writer.drain()
+            try:
+                await self._writer.drain()
+            except ConnectionError:
+                return  # who would hear it is gone, which ends this process
 
     async def stop(self) -> None:
         """Give up what is under way: it is still in its queue."""
