@@ -21,6 +21,8 @@ _MS_PER_S: Final = 1_000
 _NS_PER_MS: Final = 1_000_000
 _LONGEST_S: Final = 366 * DAY_S
 _LABEL_CHARS: Final = 256
+LAST_S: Final = 253_402_300_799
+"""The last second that a date has: 9999-12-31T23:59:59Z."""
 
 
 class UnknownSilenceError(PermanentError):
@@ -48,7 +50,7 @@ class Silence(BaseModel):
     )
     severity: Literal["warning", "critical"] | None = Field(None, description="Only of this severity.")
     starts_s: float = Field(ge=0, allow_inf_nan=False)
-    ends_s: float = Field(ge=0, allow_inf_nan=False)
+    ends_s: float = Field(ge=0, allow_inf_nan=False, description="At most the last second of the year 9999.")
     comment: str = Field(min_length=1, max_length=2_000, description="Why; shown to everybody.")
     created_by: str = Field("", max_length=200)
     created_s: float = Field(0.0, ge=0)
@@ -62,6 +64,8 @@ class Silence(BaseModel):
     def _check(self) -> Self:
         if self.ends_s <= self.starts_s:
             raise ValueError("ends: must be after the start")
+        if self.ends_s > LAST_S:
+            raise ValueError("ends: must be before the year 10000")
         if self.ends_s - self.starts_s > _LONGEST_S:
             raise ValueError("ends: at most a year after the start")
         if self.rule == "*" and not self.labels and self.severity is None:

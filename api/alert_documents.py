@@ -9,7 +9,7 @@ from alerting.backtest import Backtest
 from alerting.desk import Delivery, HistoryKey, OpenAlert, Past
 from alerting.report import Report
 from alerting.rulebook import KnownRule
-from alerting.silences import Silence
+from alerting.silences import LAST_S, Silence
 from alerting.states import Phase
 from alerting.wording import summary_of
 from api.alert_parameters import cursor_of
@@ -18,10 +18,10 @@ from api.parameters import rfc_3339
 
 
 def moment(second: float | None) -> str | None:
-    """Write Unix seconds as RFC 3339 with milliseconds; nothing and 0 are no time."""
+    """Write Unix seconds as RFC 3339 with milliseconds; nothing and 0 are no time, and none is after the year 9999."""
     if not second:
         return None
-    return datetime.fromtimestamp(second, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(min(second, LAST_S), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def open_alerts_document(

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from alerting.desk import AlertDesk
+from api.alert_documents import moment
 from api.component import build
 from api.settings import ApiSettings
 from storage.component import build_sqlite_history
@@ -183,15 +184,22 @@ async def test_a_silence_is_made_shown_and_ended(served: Served) -> None:
         ({"comment": "x", "duration": "1h"}, "labels"),
         ({"labels": {"service": "a"}, "duration": "1h"}, "comment"),
         ({"labels": {"service": "a"}, "comment": "x", "duration": "9999d"}, "ends"),
+        ({"labels": {"service": "a"}, "comment": "x", "starts": "9999-12-31T23:59:59Z", "duration": "1h"}, "ends"),
     ],
 )
 async def test_a_silence_without_end_or_for_everything_is_refused(
     served: Served, silence: dict[str, Any], parameter: str
 ) -> None:
-    """Each mistake names its field."""
+    """Each mistake names its field, and nothing is written that could not be shown."""
     answer = await served.client.post("/api/v1/silences", json=silence)
     assert answer.status_code == 422
     assert [error["parameter"] for error in answer.json()["errors"]] == [parameter]
+    assert (await served.get("/silences"))["items"] == []
+
+
+def test_a_moment_that_no_date_has_is_the_last_that_one_has() -> None:
+    """What was stored by whatever means can be listed."""
+    assert moment(253_402_304_399.0) == moment(253_402_300_799.0) == "9999-12-31T23:59:59.000Z"
 
 
 async def test_what_was_told_can_be_looked_up(served: Served) -> None:
