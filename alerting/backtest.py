@@ -20,6 +20,7 @@ from alerting.rules import RESOURCE_SIGNALS, Rule, Signal
 from alerting.settings import AlertingSettings
 from alerting.states import Observation, Phase
 from query import GroupBy, MetricAnswer, MetricValues, QuestionError, ResourcesAnswer, SlidingTotals
+from storage.ports import SeriesFilter
 
 _MOST_STEPS: Final = 1_440
 _MOST_EPISODES: Final = 1_000
@@ -95,7 +96,8 @@ class Backtester:
             return await self._of_metrics(watch, start_s, end_s, step_s)
         fields = cast(tuple[GroupBy, ...], red_fields(rule))
         window_s = step_s if rule.signal == Signal.ABSENCE else rule.seconds
-        totals = await self._query.sliding_totals(start_s, end_s, step_s, window_s, fields)
+        where = SeriesFilter(span_kinds=rule.span_kinds)
+        totals = await self._query.sliding_totals(start_s, end_s, step_s, window_s, fields, where)
         moments = _absences(watch, totals) if rule.signal == Signal.ABSENCE else _windows(watch, totals)
         return await asyncio.to_thread(
             _replay, watch, moments, (start_s, end_s, totals.step_s, totals.window_s), self._settings

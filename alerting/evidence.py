@@ -13,7 +13,8 @@ from typing import Final, cast
 import structlog
 
 from alerting.notification import Contributor, Evidence
-from alerting.observing import Watch, matchers_of, matches, resource_labels
+from alerting.observing import Watch, matchers_of, resource_labels
+from alerting.patterns import matches
 from alerting.questions import RedQuestion, ResourceQuestion
 from alerting.reading import Reader
 from alerting.rules import LATENCIES, RED_LABELS, RED_SIGNALS, RESOURCE_LABELS, RESOURCE_SIGNALS, SHARES, Signal
@@ -53,9 +54,8 @@ class EvidenceFinder:
         window_s = min(watch.rule.seconds, _LONGEST_WINDOW_S)
         scope = {*labels, *watch.rule.scope}
         wanted = [name for name in _DIMENSIONS if name not in labels]
-        red = {name: RedQuestion(window_s, _fields({*scope, name})) for name in wanted} or {
-            "": RedQuestion(window_s, _fields(scope))
-        }
+        kinds = watch.rule.span_kinds
+        red = {name: RedQuestion(window_s, _fields({*scope, name}), kinds=kinds) for name in wanted or [""]}
         used = ResourceQuestion(_MINUTE_S)
         answers, _ = await self._reader.answers({*red.values(), used}, int(at_s))
         totals = {name: cast(WindowTotals, answers[question]) for name, question in red.items() if question in answers}

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import cast
 
+from alerting.patterns import matches, pattern_of
 from alerting.questions import (
-    KNOWN_FOR_S,
     LagQuestion,
     MetricQuestion,
     Question,
-    RedQuestion,
     ResourceQuestion,
     absence_windows,
+    known_question,
     metric_question,
     questions_of,
-    red_fields,
+    red_question,
 )
 from alerting.rules import LATENCIES, RED_SIGNALS, RESOURCE_LABELS, RESOURCE_SIGNALS, SHARES, Rule, Signal
 from alerting.settings import AlertingSettings
@@ -84,7 +84,7 @@ def observe(watch: Watch, answers: Answers, now_s: float) -> dict[Group, Observa
     totals = cast(WindowTotals, answers[question])
     found = dict(_observations(watch, totals))
     if signal == Signal.REQUEST_RATE and watch.rule.comparison == "below":
-        known = cast(WindowTotals, answers[RedQuestion(max(KNOWN_FOR_S, watch.rule.seconds), red_fields(watch.rule))])
+        known = cast(WindowTotals, answers[known_question(watch.rule)])
         for group in _groups(watch, known):
             found.setdefault(group, Observation(0.0, 0.0))
     return found
@@ -125,20 +125,6 @@ def matchers_of(scope: Mapping[str, str], labels: Sequence[str]) -> list[Matcher
     return [(labels.index(label), pattern_of(wanted)) for label, wanted in scope.items() if label in labels]
 
 
-def pattern_of(text: str) -> re.Pattern[str] | str:
-    """Return what `*` makes a pattern of, or the text itself."""
-    if "*" not in text:
-        return text
-    # Between two stars the first place that fits is as good as any other. Atomic, as trying them all may take for ever.
-    first, *between, last = map(re.escape, text.split("*"))
-    return re.compile(first + "".join(f"(?>.*?{one})" for one in between if one) + ".*" + last, re.DOTALL)
-
-
-def matches(value: str, wanted: re.Pattern[str] | str) -> bool:
-    """Tell whether a value is what `pattern_of` made of what is wanted."""
-    return value == wanted if isinstance(wanted, str) else wanted.fullmatch(value) is not None
-
-
 def _latency(watch: Watch, total: RedTotal) -> Observation:
     value = {
         Signal.LATENCY_P50: total.p50_s,
@@ -176,13 +162,13 @@ def _too_few(rule: Rule, total: RedTotal) -> str:
 def _absence(watch: Watch, answers: Answers, now_s: float) -> dict[Group, Observation]:
     """Tell for how long there was no call. Old buckets are wide, so it is the windows that decide, not the age."""
     rule = watch.rule
-    labels, fields = cast(Sequence[GroupBy], rule.labels), red_fields(rule)
-    known = cast(WindowTotals, answers[RedQuestion(rule.seconds, fields)])
+    labels = cast(Sequence[GroupBy], rule.labels)
+    known = cast(WindowTotals, answers[red_question(rule, rule.seconds)])
     absent_s = {
         group: max(now_s - last_s - 1, 0.0) for group, last_s in known.last_seen_s(labels, _chosen(rule, known)).items()
     }
     for threshold, window_s in sorted(absence_windows(rule).items(), reverse=True):
-        window = cast(WindowTotals, answers[RedQuestion(window_s, fields)])
+        window = cast(WindowTotals, answers[red_question(rule, window_s)])
         present = set(_groups(watch, window))
         for group, age_s in absent_s.items():
             if group in present:

@@ -10,17 +10,19 @@ from typing import Final, NamedTuple
 
 from alerting.rules import RED_LABELS, RED_SIGNALS, RESOURCE_SIGNALS, Rule, Signal
 from query import Aggregation, MetricFilter
+from telemetry import REQUEST_KINDS
 
 KNOWN_FOR_S: Final = 3_600
 """How long a group without calls counts as having a request rate of zero, rather than none."""
 
 
 class RedQuestion(NamedTuple):
-    """RED of the `window_s` seconds before now, or before `settle_s` seconds ago, by `fields`."""
+    """RED of the `window_s` seconds before now, or before `settle_s` seconds ago, by `fields`, of spans of `kinds`."""
 
     window_s: int
     fields: tuple[str, ...]
     settle_s: int = 0
+    kinds: frozenset[str] = frozenset(REQUEST_KINDS)
 
 
 class MetricQuestion(NamedTuple):
@@ -60,17 +62,26 @@ def questions_of(rule: Rule, below_settle_s: int) -> tuple[Question, ...]:
     return (LagQuestion(),) if rule.signal == Signal.PIPELINE_LAG else (metric_question(rule),)
 
 
+def red_question(rule: Rule, window_s: int, settle_s: int = 0) -> RedQuestion:
+    """Return the question of what a rule is about, over a window."""
+    return RedQuestion(window_s, red_fields(rule), settle_s, rule.span_kinds)
+
+
+def known_question(rule: Rule) -> RedQuestion:
+    """Return the question of which groups had calls, for a rule that counts those without any as zero."""
+    return red_question(rule, max(KNOWN_FOR_S, rule.seconds))
+
+
 def _red_questions(rule: Rule, below_settle_s: int) -> tuple[RedQuestion, ...]:
-    fields = red_fields(rule)
     if rule.signal == Signal.ABSENCE:
         windows = {rule.seconds, *absence_windows(rule).values()}
-        return tuple([RedQuestion(window_s, fields) for window_s in sorted(windows)])
+        return tuple([red_question(rule, window_s) for window_s in sorted(windows)])
     if rule.comparison == "below":
-        question = RedQuestion(rule.seconds, fields, below_settle_s)
+        question = red_question(rule, rule.seconds, below_settle_s)
         if rule.signal == Signal.REQUEST_RATE:
-            return question, RedQuestion(max(KNOWN_FOR_S, rule.seconds), fields)
+            return question, known_question(rule)
         return (question,)
-    return (RedQuestion(rule.seconds, fields),)
+    return (red_question(rule, rule.seconds),)
 
 
 def absence_windows(rule: Rule) -> dict[float, int]:

@@ -14,6 +14,7 @@ from alerting.questions import LagQuestion, Question, RedQuestion, ResourceQuest
 from alerting.settings import AlertingSettings
 from alerting.trust import Pipeline
 from query import GroupBy, MetricQuery, Query, QuestionError, ResourceQuery
+from storage.ports import SeriesFilter
 from telemetry import NowNs, PermanentError
 
 _NS_PER_S: Final = 1_000_000_000
@@ -77,7 +78,13 @@ class Reader:
         if isinstance(question, RedQuestion):
             fields = cast(tuple[GroupBy, ...], question.fields)
             end_s = now_s - question.settle_s + 1
-            return await self._query.totals(question.window_s, fields, end_s, self._settings.max_groups)
+            return await self._query.totals(
+                question.window_s,
+                fields,
+                end_s,
+                self._settings.max_groups,
+                SeriesFilter(span_kinds=question.kinds),
+            )
         if isinstance(question, ResourceQuestion):
             return await self._resources.resources(now_s + 1 - question.window_s, now_s + 1, _STEP_S)
         return await self._metrics.window(

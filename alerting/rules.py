@@ -12,7 +12,9 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from alerting.patterns import matches, pattern_of
 from query import Aggregation, GroupBy
+from telemetry import REQUEST_KINDS, SpanKind
 
 DAY_S: Final = 86_400
 _LABEL_CHARS: Final = 256
@@ -45,6 +47,9 @@ RED_SIGNALS: Final = LATENCIES | SHARES | {Signal.REQUEST_RATE, Signal.ABSENCE}
 RESOURCE_SIGNALS: Final = frozenset({Signal.CPU, Signal.MEMORY, Signal.THROTTLING, Signal.RESTARTS})
 RATIOS: Final = SHARES | {Signal.CPU, Signal.MEMORY, Signal.THROTTLING}
 RED_LABELS: Final[tuple[str, ...]] = get_args(GroupBy)
+
+SPAN_KINDS: Final = tuple([kind.value for kind in SpanKind if kind != SpanKind.CANARY])
+_OUTGOING: Final = frozenset({SpanKind.CLIENT.value, SpanKind.PRODUCER.value})
 
 RESOURCE_LABELS: Final = ("service", "instance", "environment", "container", "image", "project", "host", "pid")
 """What containers and processes are told apart by; the service is joined to them where that can be told."""
@@ -214,6 +219,14 @@ class Rule(BaseModel):
         return 600 if self.signal == Signal.RESTARTS else 60
 
     @property
+    def span_kinds(self) -> frozenset[str]:
+        """What is counted: the kinds that the scope names, what is asked of a peer, else the requests answered."""
+        if (wanted := self.scope.get("span_kind")) is not None:
+            pattern = pattern_of(wanted)
+            return frozenset([kind for kind in SPAN_KINDS if matches(kind, pattern)])
+        return _OUTGOING if "peer" in {*self.labels, *self.scope} else frozenset(REQUEST_KINDS)
+
+    @property
     def unit(self) -> str:
         """The unit of the value, as in `Notification.unit`; of a metric, what the rule says or nothing."""
         if self.signal in LATENCIES or self.signal in (Signal.ABSENCE, Signal.PIPELINE_LAG):
@@ -264,6 +277,9 @@ def _check_labels(rule: Rule) -> None:
             raise ValueError(f"{field}: there is no label {unknown[0]!r}: use any of {', '.join(RESOURCE_LABELS)}")
         if rule.signal == Signal.PIPELINE_LAG and names:
             raise ValueError(f"{field}: the pipeline has no labels")
+    if rule.signal in RED_SIGNALS and not rule.span_kinds:
+        kind = rule.scope["span_kind"]
+        raise ValueError(f"scope: there is no span_kind {kind!r}: use any of {', '.join(SPAN_KINDS)}")
     if rule.signal == Signal.METRIC:
         wild = [label for label, pattern in rule.scope.items() if "*" in pattern and label not in rule.labels]
         if wild:

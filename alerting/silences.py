@@ -12,7 +12,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from alerting.observing import pattern_of
+from alerting.patterns import pattern_of
 from alerting.rules import DAY_S, as_kept
 from storage.alert_documents import AlertDocuments, SilenceRow
 from telemetry import NowNs, PermanentError

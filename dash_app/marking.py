@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from alerting.rules import Rule, Signal
+from alerting.rules import RED_SIGNALS, Rule, Signal
 from dash_app.shared.alert_marks import Band, marked
 from dash_app.shared.alert_news import AlertNews, Episode
 from dash_app.shared.charts import Figure
@@ -19,6 +19,7 @@ from dash_app.shared.names import visible
 from dash_app.shell.filters import may_be_of
 from dash_app.shell.page import Answer, Page, Question
 from query import SeriesFilter
+from telemetry import REQUEST_KINDS
 
 log = structlog.get_logger(__name__)
 
@@ -74,11 +75,17 @@ def marked_figures(
                 for one in episodes
                 if one.rule_id in rules
                 and rules[one.rule_id].signal in signals
+                and _is_of_requests(rules[one.rule_id])
                 and may_be_of(where, one.labels)
                 and (service is None or one.labels.get("service") == service)
             ]
             done[chart] = marked(figures[chart], bands)
     return done
+
+
+def _is_of_requests(rule: Rule) -> bool:
+    """Tell whether a rule is about what the charts show, not about what is asked of others or the steps of a model."""
+    return rule.signal not in RED_SIGNALS or not rule.span_kinds.isdisjoint(REQUEST_KINDS)
 
 
 def _band(episode: Episode, rule: Rule, service: str | None) -> Band:

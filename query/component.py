@@ -118,7 +118,12 @@ class Query:
         return await self._latency.get(question, lambda: self._answer_latency(*question))
 
     async def totals(
-        self, window_s: int, group_by: Sequence[GroupBy], end_s: int | None = None, max_groups: int | None = None
+        self,
+        window_s: int,
+        group_by: Sequence[GroupBy],
+        end_s: int | None = None,
+        max_groups: int | None = None,
+        where: SeriesFilter = _EVERY_SERIES,
     ) -> WindowTotals:
         """Return RED of the `window_s` seconds before `end_s` as one, by the finest grouping that is wanted of it.
 
@@ -132,7 +137,7 @@ class Query:
         start_s = floor_to(max(end_s - window_s, 0), source.grain_s(window_s))
         blocks = time_blocks.covering((start_s, self._end_in(source, end_s)), source.bucket_s)
         fields = tuple(group_by)
-        found = await self._derivation.cells(source, blocks, fields, _EVERY_SERIES)
+        found = await self._derivation.cells(source, blocks, fields, where)
         columns = folded(found, max_groups or self._settings.max_groups)
         made_of = Block(start_s, blocks[-1].end_s)
         return await self._derivation.worker.off_loop_if(
@@ -140,7 +145,13 @@ class Query:
         )
 
     async def sliding_totals(
-        self, start_s: int, end_s: int, step_s: int, window_s: int, group_by: Sequence[GroupBy]
+        self,
+        start_s: int,
+        end_s: int,
+        step_s: int,
+        window_s: int,
+        group_by: Sequence[GroupBy],
+        where: SeriesFilter = _EVERY_SERIES,
     ) -> SlidingTotals:
         """Return RED of the windows that end at each step from `start_s` to `end_s`, as if asked at that time.
 
@@ -155,7 +166,7 @@ class Query:
         window_s = ceil_to(window_s, step_s)
         blocks = time_blocks.steps(floor_to(max(start_s - window_s, 0), step_s), ceil_to(end_s, step_s), step_s)
         fields = tuple(group_by)
-        columns = await self._derivation.cells(source, blocks, fields, _EVERY_SERIES)
+        columns = await self._derivation.cells(source, blocks, fields, where)
         return SlidingTotals(fields, blocks, folded(columns, self._settings.max_groups), window_s)
 
     def settled_end_s(self) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alerting.observing import matches, pattern_of
+from alerting.patterns import matches, pattern_of
 from dash_app.shell.filters import FILTERS, may_be_of
 from query import SeriesFilter
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from alerting.default_rules import DEFAULT_RULES
-from alerting.observing import pattern_of
+from alerting.patterns import pattern_of
 from alerting.rule_file import RuleFileError, mistakes_of, rules_of, text_of
 from alerting.rulebook import RuleBook, RuleConflictError, TooManyRulesError, UnknownRuleError
 from alerting.rules import Rule

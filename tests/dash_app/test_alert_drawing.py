@@ -284,6 +284,8 @@ def test_alerts_are_marked_on_the_charts_that_they_concern_alone() -> None:
     assert labels(None, None) == {"errors": ["shop: Failing"], "latency": []}
     assert labels("prod", "shop") == {"errors": ["Failing"], "latency": []}
     assert labels("test", None) == labels(None, "churn") == {"errors": [], "latency": []}
+    rules["failing"] = rule(scope={"span_kind": "CLIENT"})  # the charts are of answered requests
+    assert labels(None, None) == {"errors": [], "latency": []}
     rules.clear()
     assert labels(None, None) == {"errors": [], "latency": []}
 
