@@ -45,7 +45,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The values of one group, one for each step; `None` where there was nothing to judge."""
+    """The values of one group, one for the end of each step; `None` where there was nothing to judge."""
 
     labels: Mapping[str, str]
     values: tuple[float | None, ...]
@@ -53,7 +53,10 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """What the rule would have done in [start_s, end_s], looked at every `step_s` seconds over `window_s` seconds."""
+    """What the rule would have done, looked at every `step_s` seconds over `window_s` seconds.
+
+    First one step after `start_s`, which is a multiple of the step, and last at `end_s`, which is never in the future.
+    """
 
     start_s: int
     end_s: int
@@ -90,7 +93,7 @@ class Backtester:
         if rule.signal in RESOURCE_SIGNALS:
             step_s = max(step_s, rule.seconds)
             resources = await self._resources.resources(start_s, end_s, step_s)
-            span = (resources.start_s, resources.end_s, resources.step_s, resources.step_s)
+            span = (start_s, end_s, resources.step_s, resources.step_s)
             return await asyncio.to_thread(_replay, watch, _usages(watch, resources), span, self._settings)
         if rule.signal == Signal.METRIC:
             return await self._of_metrics(watch, start_s, end_s, step_s)
@@ -98,7 +101,7 @@ class Backtester:
         window_s = step_s if rule.signal == Signal.ABSENCE else rule.seconds
         where = SeriesFilter(span_kinds=rule.span_kinds)
         totals = await self._query.sliding_totals(start_s, end_s, step_s, window_s, fields, where)
-        moments = _absences(watch, totals) if rule.signal == Signal.ABSENCE else _windows(watch, totals)
+        moments = _absences(watch, totals, end_s) if rule.signal == Signal.ABSENCE else _windows(watch, totals)
         return await asyncio.to_thread(
             _replay, watch, moments, (start_s, end_s, totals.step_s, totals.window_s), self._settings
         )
@@ -127,17 +130,16 @@ def _windows(watch: Watch, totals: SlidingTotals) -> Iterator[Moment]:
         yield window.end_s, found
 
 
-def _absences(watch: Watch, totals: SlidingTotals) -> Iterator[Moment]:
+def _absences(watch: Watch, totals: SlidingTotals, end_s: int) -> Iterator[Moment]:
     """Tell by the steps that held a call; a group is known for as long as the rule says."""
     seen_s: dict[Group, int] = {}
     present = replace(watch, rule=watch.rule.model_copy(update={"signal": Signal.REQUEST_RATE}))
     for window in totals.windows():
-        seen_s |= dict.fromkeys(window_observations(present, window), window.end_s)
-        ages = {group: float(window.end_s - last_s) for group, last_s in seen_s.items()}
-        yield (
-            window.end_s,
-            {group: Observation(age_s, age_s) for group, age_s in ages.items() if age_s <= watch.rule.seconds},
-        )
+        at_s = min(window.end_s, end_s)
+        seen_s |= dict.fromkeys(window_observations(present, window), at_s)
+        ages = {group: float(at_s - last_s) for group, last_s in seen_s.items()}
+        known = {group: Observation(age_s, age_s) for group, age_s in ages.items() if age_s <= watch.rule.seconds}
+        yield window.end_s, known
 
 
 def _usages(watch: Watch, answer: ResourcesAnswer) -> Iterator[Moment]:
@@ -213,14 +215,24 @@ class _Recorder:
 def _replay(
     watch: Watch, moments: Iterator[Moment], span: tuple[int, int, int, int], settings: AlertingSettings
 ) -> Backtest:
+    """Go through those moments that lie in the time asked for.
+
+    A last step that its end cuts short is judged all the same, but not whether it holds too little.
+    """
     start_s, end_s, step_s, window_s = span
+    latest_s = end_s if watch.rule.comparison == "below" else end_s + step_s
+    began_s: int | None = None
     recorder = _Recorder(watch)
     known: dict[Group, object] = {}
     alerts = Evaluated().alerts
-    last_s: float | None = None
+    last_s: int | None = None
     # A step may be longer than a pause that the evaluator would not count.
     patient = settings.model_copy(update={"max_gap_s": max(settings.max_gap_s, 2.0 * step_s)})
-    for now_s, seen in moments:
+    for moment_s, seen in moments:
+        now_s = min(moment_s, end_s)
+        if moment_s > latest_s or now_s <= (start_s if last_s is None else last_s):
+            continue
+        began_s = moment_s - step_s if began_s is None else began_s
         found = evaluate(watch, alerts, seen, now_s, last_s, patient, settings.max_open_alerts)
         recorder.note(now_s, seen, found)
         alerts, last_s = found.alerts, now_s
@@ -228,8 +240,8 @@ def _replay(
     episodes = recorder.episodes()
     lengths = [(one.ended_s if one.ended_s is not None else last_s or end_s) - one.started_s for one in episodes]
     return Backtest(
-        start_s,
-        end_s,
+        start_s if began_s is None else began_s,
+        end_s if last_s is None else last_s,
         step_s,
         window_s,
         len(known),

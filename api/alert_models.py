@@ -149,14 +149,14 @@ class BacktestEpisode(Document):
 
 
 class BacktestSeries(Document):
-    """A value for every step from `start` on; `null` where there was nothing to judge."""
+    """A value for the end of every step from `start` on, the last at `end`; `null` where there was nothing to judge."""
 
     labels: Labels
     values: list[float | None]
 
 
 class Backtest(Document):
-    """When the rule would have fired, how often and how long."""
+    """When the rule would have fired, how often and how long; `start` is moved down to a multiple of `step_s`."""
 
     start: Time
     end: Time

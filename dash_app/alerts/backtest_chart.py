@@ -42,8 +42,7 @@ def backtest_figure(rule: Rule, tested: Backtest) -> Figure:
     for number, one in enumerate(tested.series):
         colour = palette.SERIES[number % len(palette.SERIES)]
         name = charts.plain(" ".join(value for value in one.labels.values() if value) or "all")
-        values = list(one.values)[: len(times)]
-        line = charts.line(name, times[: len(values)], values, {"color": colour, "width": 1.4})
+        line = charts.line(name, times, list(one.values), {"color": colour, "width": 1.4})
         traces.append(line | {"hovertemplate": "%{y}"})
     for name, value, colour in (
         ("warning", rule.warning, palette.CLIENT_ERRORS),

@@ -13,9 +13,11 @@ from alerting.states import Phase
 from query import QuestionError
 from storage.history import SqlHistory
 from telemetry import SeriesKey
+from tests.alerting.test_resources_and_metrics import send
 from tests.support.alert_world import AlertWorld, rule
 from tests.support.calls import point
 from tests.support.doubles import ManualClock
+from tests.support.otlp_metrics import gauge, number_point
 
 
 async def world_with_incidents(history: SqlHistory, clock: ManualClock, *rules: Rule) -> AlertWorld:
@@ -79,6 +81,39 @@ async def test_every_signal_of_traffic_can_be_replayed(
     clock.advance(900)
     found = await Backtester(world.settings, world.asking).backtest(rule(**changes), began_s, clock.now_s)
     assert found.fired == fired
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked_s"),
+    [
+        ({}, 601),
+        ({"interval_s": 3_600}, 65),
+        ({"signal": Signal.ABSENCE, "warning": 60, "critical": None, "window_s": None}, 607),
+        ({"signal": Signal.MEMORY}, 601),
+        ({"signal": Signal.METRIC, "metric": {"name": "container.memory.working_set"}, "group_by": ()}, 601),
+    ],
+)
+async def test_every_value_has_its_time_and_none_is_in_the_future(
+    history: SqlHistory, clock: ManualClock, changes: dict[str, Any], asked_s: int
+) -> None:
+    """A step is added to the start for each value until the end, wherever in a step the range begins and ends."""
+    world = await world_with_incidents(history, clock)
+    clock.advance(-clock.now_s % 60 + 37)
+    began_s = clock.now_s
+    await world.commit(*[point(SeriesKey("shop"), began_s + at, [0.05] * 3, errors=3) for at in range(0, asked_s, 10)])
+    for _ in range(asked_s // 30):
+        used, limit = gauge(number_point(97.0), name="container.memory.working_set"), gauge(number_point(100.0))
+        limit.name = "container.memory.usage.limit"
+        await send(world, used, limit, container__id="f" * 16, container__name="full", host__name="h1")
+        clock.advance(30)
+    clock.advance(asked_s % 30)
+    found = await Backtester(world.settings, world.asking).backtest(rule(**changes), began_s, clock.now_s)
+    assert (found.end_s, found.start_s % found.step_s) == (clock.now_s, 0)
+    assert 0 <= began_s - found.start_s < found.step_s
+    times = range(found.start_s + found.step_s, found.end_s + found.step_s, found.step_s)
+    assert all(len(one.values) == len(times) for one in found.series)
+    assert found.series
+    assert all(episode.started_s <= clock.now_s for episode in found.episodes)
 
 
 async def test_what_cannot_be_replayed_is_refused(history: SqlHistory, clock: ManualClock) -> None:
