@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from modelwatch.query_command.topics import TOPICS, Topic
 
 OUTPUTS: Final = ("table", "json", "csv")
-START, WINDOW = "start", "window"
+START, WINDOW, CURSOR = "start", "window", "cursor"
 
 
 def add_topics(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +49,10 @@ def _add_output(command: argparse.ArgumentParser, topic: Topic) -> None:
     group.add_argument(
         "--output", "-o", choices=OUTPUTS, default="table", help="table (the default), json as the API answers, or csv"
     )
+    if CURSOR in topic.parameters.model_fields:
+        group.add_argument(
+            "--all", action="store_true", dest="is_all", help="all pages as one answer; --limit is then of one request"
+        )
     if topic.identity:
         group.add_argument("--points", action="store_true", help="a row for each step in time, in table and csv")
     group.add_argument("--watch", type=_seconds, metavar="SECONDS", help="ask again so often, until Ctrl-C")

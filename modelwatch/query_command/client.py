@@ -10,6 +10,7 @@ from typing import Any, Self
 import httpx
 
 from modelwatch.query_command.settings import ClientSettings
+from telemetry import StartError
 
 Parameters = Mapping[str, str | Sequence[str]]
 
@@ -22,7 +23,7 @@ class AskingError(Exception):
 
 
 class Client:
-    """A connection to one ModelWatch, used as a context manager."""
+    """A connection to one ModelWatch, used as a context manager. Raises `StartError` for an address that is none."""
 
     def __init__(self, settings: ClientSettings) -> None:
         self._url = settings.url.rstrip("/")
@@ -31,7 +32,7 @@ class Client:
             headers={"Authorization": f"Bearer {token.get_secret_value()}"} if token else {},
             timeout=settings.timeout_s,
             # A proxy for the world outside does not know this machine's own loopback.
-            trust_env=not _is_loopback(httpx.URL(self._url).host),
+            trust_env=not _is_loopback(_host(self._url)),
         )
 
     def __enter__(self) -> Self:
@@ -48,7 +49,7 @@ class Client:
             raise AskingError(
                 f"{self._url} did not answer in time: ask for less, or set MODELWATCH_CLIENT__TIMEOUT_S"
             ) from None
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise AskingError(
                 f"no ModelWatch answers at {self._url} ({_reason(error)}): start it, or set --url or {_URL}"
             ) from None
@@ -57,6 +58,19 @@ class Client:
         document = _json(response)
         if not isinstance(document, dict) or not isinstance(document.get(items), list):
             raise AskingError(f"what answers at {self._url} is not ModelWatch: set --url or {_URL}")
+        return document
+
+    def ask_all(self, path: str, parameters: Parameters, items: str = "items") -> dict[str, Any]:
+        """Return the document of the first page with the items of all pages in it. Raises `AskingError`."""
+        document = self.ask(path, parameters, items)
+        seen: set[str] = set()
+        while cursor := document.get("next_cursor"):
+            if cursor in seen:
+                raise AskingError(f"the pages that {self._url} answers do not end")
+            seen.add(cursor)
+            page = self.ask(path, {**parameters, "cursor": cursor}, items)
+            document[items].extend(page[items])
+            document["next_cursor"] = page.get("next_cursor")
         return document
 
     def _refusal(self, response: httpx.Response) -> str:
@@ -78,6 +92,16 @@ def _json(response: httpx.Response) -> Any:
         return response.json()
     except ValueError:
         return None
+
+
+def _host(url: str) -> str:
+    try:
+        host = httpx.URL(url).host
+    except (httpx.InvalidURL, UnicodeError):
+        host = ""
+    if not host:
+        raise StartError(f"--url or {_URL} must be of the form http://host:port")
+    return host
 
 
 def _is_loopback(host: str) -> bool:

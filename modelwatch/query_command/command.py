@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any, Final, TextIO
 from urllib.parse import quote
 
 from api.parameters import duration_s
-from modelwatch.query_command.arguments import START
+from modelwatch.query_command.arguments import CURSOR, START
 from modelwatch.query_command.client import AskingError, Client, Parameters
 from modelwatch.query_command.rows import columns_of, item_rows, labels_in, point_rows
 from modelwatch.query_command.topics import TOPICS, Topic
@@ -50,9 +51,13 @@ def run_query(settings: Settings, options: argparse.Namespace, out: TextIO | Non
 
 
 def _ask_and_write(client: Client, topic: Topic, options: argparse.Namespace, out: TextIO) -> None:
+    path = topic.path
+    if topic.place:
+        path = path.replace(f"{{{topic.place}}}", quote(_sendable(topic.place.upper(), options.place), safe=""))
+    ask = client.ask_all if getattr(options, "is_all", False) else client.ask
     while True:
-        path = topic.path.replace(f"{{{topic.place}}}", quote(options.place, safe="")) if topic.place else topic.path
-        document = client.ask(path, _parameters(options), topic.items)
+        parameters = _parameters(options)
+        document = ask(path, parameters, topic.items)
         text = _writer(topic, options)(document)
         if options.watch and out.isatty():
             out.write(_CLEAR)
@@ -60,9 +65,17 @@ def _ask_and_write(client: Client, topic: Topic, options: argparse.Namespace, ou
         out.flush()
         if not options.watch:
             if cursor := document.get("next_cursor"):
-                print(f"modelwatch: there is more: ask for it with --cursor '{cursor}'", file=sys.stderr)
+                print(f"modelwatch: {_next_page(cursor, parameters, options)}", file=sys.stderr)
             return
         time.sleep(options.watch)
+
+
+def _next_page(cursor: str, parameters: Parameters, options: argparse.Namespace) -> str:
+    """Return how the next page is asked for: a cursor goes on only where its own question began."""
+    how = f"--cursor {shlex.quote(escaped(cursor))}"
+    if getattr(options, "last", None):
+        how = f"--start {parameters[START]} {how} in place of --last"
+    return f"there is more: ask for it with {how}, or for everything with --all"
 
 
 def _parameters(options: argparse.Namespace) -> Parameters:
@@ -71,11 +84,22 @@ def _parameters(options: argparse.Namespace) -> Parameters:
         for name, value in vars(options).items()
         if name.startswith(_PREFIX) and value is not None
     }
+    for name, value in given.items():
+        _sendable(f"--{name.replace('_', '-')}", *([value] if isinstance(value, str) else value))
     if last := getattr(options, "last", None):
         if START in given:
             raise StartError("--last takes the place of --start: give one of them")
+        if CURSOR in given:
+            raise StartError("--cursor goes on with the --start that was told with it, not with --last")
         given[START] = str(int(time.time()) - _duration(last))
     return given
+
+
+def _sendable(argument: str, *values: str) -> str:
+    try:
+        return "".join(values).encode().decode()
+    except UnicodeError:
+        raise StartError(f"{argument} is not UTF-8") from None
 
 
 def _duration(text: str) -> int:

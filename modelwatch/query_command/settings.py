@@ -5,7 +5,12 @@ Part of the settings tree in `modelwatch/`; read by `modelwatch/query_command/co
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr
+import re
+from typing import Final
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class ClientSettings(BaseModel, frozen=True, extra="forbid"):
@@ -20,3 +25,10 @@ class ClientSettings(BaseModel, frozen=True, extra="forbid"):
         None, description="API token that `modelwatch query` shows, as `Authorization: Bearer TOKEN`."
     )
     timeout_s: float = Field(30.0, gt=0, le=600, description="Seconds that an answer to `modelwatch query` may take.")
+
+    @field_validator("token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
+            raise ValueError("is no token: it must be of printable ASCII, without spaces and line ends")
+        return token

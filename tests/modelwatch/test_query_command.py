@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from pydantic import ValidationError
 
 from modelwatch.query_command.arguments import add_topics
 from modelwatch.query_command.command import run_query
@@ -29,6 +30,8 @@ from modelwatch.query_command.settings import ClientSettings
 from modelwatch.query_command.topics import TOPICS
 from modelwatch.query_command.writing import as_json, comma_separated, table
 from modelwatch.settings import Settings
+from modelwatch.settings_sources import load
+from telemetry import StartError
 from tests.support.otlp import resource, server_span, trace_request
 from tests.support.ports import free_port
 from tests.support.processes import REPOSITORY
@@ -168,6 +171,58 @@ def test_a_mistake_in_a_parameter_is_one_line(system: System, capsys: pytest.Cap
     assert (
         capsys.readouterr().err == "modelwatch: step: write a duration such as 30s, 5m, 24h or 7d, or whole seconds\n"
     )
+
+
+def test_the_next_page_is_asked_as_it_was_told(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also of a question that began with `--last`, whose beginning is another one each time."""
+    question = ["red", "--group-by", "service,status_class", "--limit", "2", "-o", "csv"]
+    code, first = query(system.url, *question, "--last", "1h")
+    told = capsys.readouterr().err
+    assert (code, len(rows_of(first))) == (0, 2)
+    found = re.search(r"ask for it with (.+) in place of --last, or for everything with --all\n", told)
+    assert found, told
+    code, second = query(system.url, *question, *shlex.split(found[1]))
+    assert (code, capsys.readouterr().err) == (0, "")
+    together = [(row["service"], row["status_class"]) for row in rows_of(first) + rows_of(second)]
+    assert sorted(together) == [(f"'{HOSTILE}", "2xx"), ("shop", "2xx"), ("shop", "4xx"), ("shop", "5xx")]
+    with pytest.raises(StartError, match="--cursor goes on with the --start"):
+        query(system.url, *question, "--last", "1h", "--cursor", "x")
+
+
+@pytest.mark.parametrize("output", ["json", "csv"])
+def test_all_pages_are_one_answer(system: System, capsys: pytest.CaptureFixture[str], output: str) -> None:
+    """`--all`: page after page to the end, all about the time of the first, each item once."""
+    start = str(int(time.time()) - 3_600)
+    question = ["red", "--group-by", "service,status_class", "--start", start, "--end", str(int(start) + 3_540)]
+    code, whole = query(system.url, *question, "-o", output)
+    assert (code, query(system.url, *question, "-o", output, "--limit", "1", "--all")) == (0, (0, whole))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://", "http://a:b", "ftp://a", "http://\udcff"])
+def test_an_address_that_is_none_is_named(url: str) -> None:
+    """As mistaken settings are: before anything is asked."""
+    with pytest.raises((StartError, ValidationError)):
+        query(url, "services")
+    with pytest.raises(StartError, match="--url"):
+        query(f"http://127.0.0.1:{free_port()}", "services", "--url", url)
+
+
+@pytest.mark.parametrize("token", ["é", "a\nb", "a b", " ", "a\x00"])
+def test_a_token_that_no_header_takes_is_refused_untold(token: str) -> None:
+    """Before it is sent, and never repeated, neither in words nor in what a traceback would show."""
+    with pytest.raises(StartError) as refused:
+        load(Settings, {"MODELWATCH_CLIENT__TOKEN": f"sesame{token}"})
+    assert "MODELWATCH_CLIENT__TOKEN" in str(refused.value)
+    assert "sesame" not in str(refused.value)
+    assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("arguments", [["services", "--service", "\udcff"], ["trace", "\udcff\udcfe"]])
+def test_an_argument_that_is_no_text_is_named(arguments: list[str]) -> None:
+    """What a shell hands over may be no UTF-8: that is told, and not that nobody answers."""
+    with pytest.raises(StartError, match=r"^(--service|TRACE_ID) is not UTF-8$"):
+        query(f"http://127.0.0.1:{free_port()}", *arguments)
 
 
 def test_nobody_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
