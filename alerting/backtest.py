@@ -89,7 +89,9 @@ class Backtester:
             raise QuestionError("signal", f"{rule.signal.value} is not kept step by step, so it cannot be replayed")
         step_s = max(rule.interval_s, -(-(end_s - start_s) // _MOST_STEPS))
         # What the evaluator keeps quiet at first and for too many alerts has no place here.
-        watch = Watch.of(rule.model_copy(update={"grace_s": 0.0, "is_enabled": True}), 0, self._settings)
+        # It is never late for a step, whatever the interval: by whole seconds, each is of its own time.
+        replayed = rule.model_copy(update={"grace_s": 0.0, "is_enabled": True, "interval_s": 1})
+        watch = Watch.of(replayed, 0, self._settings)
         if rule.signal in RESOURCE_SIGNALS:
             step_s = max(step_s, rule.seconds)
             resources = await self._resources.resources(start_s, end_s, step_s)

@@ -29,6 +29,8 @@ Alerts = Mapping[Group, Alert]
 """The alerts of a rule by the values of its labels."""
 
 _KNOWN_FOR_S: Final = 86_400.0
+_LATE_S: Final = 1.0
+"""How late a round may be and count as being on time."""
 
 
 @dataclass(slots=True)
@@ -56,10 +58,10 @@ def evaluate(
 ) -> Evaluated:
     """Move every alert of a rule on, `last_s` being when that was done before; at most `room` new ones may begin."""
     found = Evaluated(groups=len(seen))
-    conditions = watch.conditions
+    conditions, due_s = watch.conditions, _due_s(watch, now_s)
     for group, alert in known.items():
-        state = _in_time(alert.state, now_s, last_s, watch, settings, was_frozen)
-        after, transition = step(state, seen.get(group, NOTHING), now_s, conditions)
+        state = _in_time(alert.state, due_s, last_s, watch, settings, was_frozen)
+        after, transition = step(state, seen.get(group, NOTHING), now_s, conditions, due_s)
         _note(found, group, alert._replace(state=after), transition)
         if transition is not None or (after.phase in OPEN and after != alert.state):
             found.dirty.add(group)
@@ -72,7 +74,7 @@ def evaluate(
             continue
         room -= 1
         labels = watch.labels_of(group)
-        after, transition = step(AlertState(now_s), observation, now_s, conditions)
+        after, transition = step(AlertState(due_s), observation, now_s, conditions, due_s)
         alert = Alert(alert_id_of(watch.rule.rule_id, labels), watch.rule.rule_id, labels, after)
         _note(found, group, alert, transition)
         found.dirty.add(group)
@@ -106,9 +108,18 @@ def is_forgotten(watch: Watch, alert: Alert, now_s: float) -> bool:
     return silent_since_s is not None and now_s - silent_since_s > _KNOWN_FOR_S
 
 
+def _due_s(watch: Watch, now_s: float) -> float:
+    """Return when a round that begins now was due; every one wakes a little late, each by another moment.
+
+    Durations that are told apart by whole intervals must not hang on that. One that is really late is of its own time.
+    """
+    due_s = now_s // watch.rule.interval_s * watch.rule.interval_s
+    return due_s if now_s - due_s < min(_LATE_S, watch.rule.interval_s / 2) else now_s
+
+
 def _in_time(
     state: AlertState,
-    now_s: float,
+    due_s: float,
     last_s: float | None,
     watch: Watch,
     settings: AlertingSettings,
@@ -117,7 +128,7 @@ def _in_time(
     """Make up for a time that nobody looked, and for a clock that was put back."""
     if last_s is None:
         return state
-    passed_s = now_s - last_s
+    passed_s = due_s - _due_s(watch, last_s)
     if passed_s < 0:
         return put_back(state, -passed_s)
     interval_s = watch.rule.interval_s

@@ -160,12 +160,16 @@ class Conditions:
 
 
 def step(
-    state: AlertState, seen: Observation, now_s: float, conditions: Conditions
+    state: AlertState, seen: Observation, now_s: float, conditions: Conditions, due_s: float | None = None
 ) -> tuple[AlertState, Transition | None]:
-    """Return the state after an observation, and the transition if there was one."""
-    if now_s - state.first_seen_s < conditions.grace_s and state.phase == Phase.INACTIVE:
+    """Return the state after an observation, and the transition if there was one.
+
+    How long something lasted is judged by `due_s`, when it was to be looked at, if that is not `now_s`.
+    """
+    due_s = now_s if due_s is None else due_s
+    if due_s - state.first_seen_s < conditions.grace_s and state.phase == Phase.INACTIVE:
         return state, None
-    after = _judged(state, seen, now_s, conditions) if seen.compared is not None else _silent(state, now_s, conditions)
+    after = _judged(state, seen, due_s, conditions) if seen.compared is not None else _silent(state, due_s, conditions)
     return _settled(state, after, seen, now_s, conditions)
 
 
@@ -338,8 +342,8 @@ def _reason(
 ) -> str:
     beyond, within = ("above", "not above") if conditions.is_above else ("below", "not below")
     if seen.compared is None:
-        silent_s = now_s - (after.silent_since_s or now_s)
-        words = f"{seen.note or 'no data'} for {silent_s:.0f} s" if silent_s else seen.note or "no data"
+        silent_s = round(now_s - (after.silent_since_s or now_s))
+        words = f"{seen.note or 'no data'} for {silent_s} s" if silent_s else seen.note or "no data"
     elif phase == Phase.FIRING:
         words = f"{beyond} the threshold"
         words += f" for {conditions.for_s:g} s" if conditions.for_s and before.phase != Phase.NO_DATA else ""

@@ -435,6 +435,25 @@ async def test_the_clock_may_jump(history: SqlHistory, clock: ManualClock) -> No
     assert [name for name in await world.news() if "resolved" in name] == []
 
 
+async def test_a_round_that_wakes_a_moment_sooner_than_the_last_is_not_a_round_too_few(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """What must last for ten seconds fires after two intervals and is resolved after two, by whatever they wake late.
+
+    Also when the time in between did not count.
+    """
+    world = await world_of(history, clock, rule(for_s=10, keep_firing_for_s=10, warning=0.4, window_s=1))
+    clock.advance(-clock.now_s % 5)
+    began_s, seen, behind = clock.now_s, [], {1, 2, 7}
+    for number, late_s in enumerate([0.9, 0.5, 0.3, 0.02, 0.01, 0.03, 0.02, 0.9, 0.01, 0.003]):
+        world.lag_ms = 60_000 if number in behind else 0
+        clock.advance(began_s + 5 * number + late_s - clock() / 1e9)
+        await world.calls(10, errors=10 if number < 5 else 0)
+        await world.round()
+        seen.append(next(iter((await world.phases()).values())))
+    assert seen == [*["pending"] * 4, *["firing"] * 4, "firing", "resolved"]
+
+
 async def test_late_data_is_judged_when_it_is_there(history: SqlHistory, clock: ManualClock) -> None:
     """Errors that arrive late, within the window, count; those beyond it change nothing."""
     world = await world_of(history, clock)
