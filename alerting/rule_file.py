@@ -14,6 +14,7 @@ from yaml.constructor import ConstructorError
 
 from alerting.rules import Rule
 
+_DATE: Final = "tag:yaml.org,2002:timestamp"
 _HEAD: Final = "# Alert rules of ModelWatch; see docs/alerts.md. What is left out is the default.\n"
 
 
@@ -26,15 +27,30 @@ class RuleFileError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a field that is there twice, of which YAML would take the last without a word."""
+    """Refuses a field that is there twice, of which YAML would take the last without a word; dates are text."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        texts = [key.value for key in keys]
-        for number, key in enumerate(keys):
-            if key.value in texts[:number]:
+        texts: set[str] = set()
+        for key in keys:
+            if key.value in texts:
                 raise ConstructorError(None, None, f"{key.value!r} is there twice", key.start_mark)
-        return super().construct_mapping(node, deep)
+            texts.add(key.value)
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, AttributeError, LookupError, TypeError, ArithmeticError) as error:
+            # What a tag promises and the text does not hold, such as `!!int abc`.
+            raise ConstructorError(None, None, "it cannot be read", node.start_mark) from error
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [one for one in resolvers if one[0] != _DATE]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def rules_of(text: str) -> list[Rule]:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -24,6 +26,9 @@ TEST_PREFIX = "MODELWATCH_TEST_"
 """Variables of the test suite, which share the prefix and are no settings."""
 NESTING = "__"
 FILE_SUFFIX = "_FILE"
+_UNREADABLE: Final = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
+"""What YAML's own reader raises for tags that promise what is not there, and for what is nested too deeply."""
+_NAME: Final = re.compile(r"[a-z_][a-z0-9_.-]{0,39}")
 
 Tree = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
@@ -78,7 +83,7 @@ def _read_yaml(environ: Mapping[str, str]) -> Tree:
         return {}
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, *_UNREADABLE) as error:
         reason = _reason_of(error)
         raise StartError(f"{path} cannot be read ({reason}): mend it, or name another with {CONFIG_VARIABLE}") from None
     if tree is None:
@@ -94,7 +99,7 @@ def _reason_of(error: Exception) -> str:
         return error.strerror or type(error).__name__
     mark = getattr(error, "problem_mark", None)
     place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    return f"{'no YAML' if isinstance(error, yaml.YAMLError) else 'not UTF-8'}{place}"
+    return f"{'not UTF-8' if isinstance(error, UnicodeDecodeError) else 'no YAML'}{place}"
 
 
 def _resolve(variable: str, text: str, leaves: Mapping[tuple[str, ...], Any]) -> tuple[tuple[str, ...], str]:
@@ -125,9 +130,13 @@ def _put(tree: Tree, path: tuple[str, ...], value: str) -> None:
 def _explain(error: ValidationError, environ: Mapping[str, str]) -> str:
     """One line for the first mistake. The value itself is never repeated: it may be a secret."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    path = tuple(str(part) for part in first["loc"] if not isinstance(part, int))
+    names = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    # What is no name may be a value whose colon has no space behind it.
+    path = tuple(takewhile(_NAME.fullmatch, names))
     variable = variable_of(path)
     where = variable if variable in environ else f"{'.'.join(path) or 'the settings'} ({variable})"
     if first["type"] == "extra_forbidden":
+        if len(path) < len(names) or not names:
+            return f"{where}: a field of it is not known; is there a space after each colon?"
         return f"{where} is not a setting; docs/settings.md lists them all"
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"

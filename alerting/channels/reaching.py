@@ -35,7 +35,7 @@ async def post(reach: Reach, url: httpx.URL, headers: Mapping[str, str], body: b
     """Send it, and say how that ended; bounded in time by whoever calls, and between two signs of life by itself."""
     try:
         addresses = await _resolve(url)
-    except OSError:
+    except (OSError, UnicodeError, OverflowError):
         return Outcome(False, "connection")
     # One address that is not allowed among others is refused with them, as nobody could say which would be taken.
     if not addresses or not all(is_allowed(address, reach.allowed) for address in addresses):

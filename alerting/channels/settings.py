@@ -19,6 +19,8 @@ from telemetry import StartError
 WEBHOOK_SCHEMES: Final = frozenset({"http", "https"})
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9.+-]{0,40})://\S+")
 _MAX_SECRET_BYTES: Final = 16_384
+_UNREADABLE: Final = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
+"""What YAML's own reader raises for tags that promise what is not there, and for what is nested too deeply."""
 
 
 class ChannelSettings(BaseModel):
@@ -96,7 +98,7 @@ def channels_from_text(value: Any) -> Any:
         return value
     try:
         return yaml.safe_load(value) or ()
-    except yaml.YAMLError:
+    except (yaml.YAMLError, *_UNREADABLE):
         raise ValueError("is no YAML list of channels, such as [{name: oncall, url: 'slack://…'}]") from None
 
 

@@ -22,6 +22,7 @@ from alerting.notification import Notification
 from telemetry import NowNs, RetryableError, StartError
 
 _NS_PER_S: Final = 1e9
+_MAX_PORT: Final = 65_535
 
 
 class Webhook:
@@ -69,8 +70,9 @@ def url_of(settings: ChannelSettings) -> httpx.URL:
         if scheme_of(text) not in WEBHOOK_SCHEMES:
             raise ValueError
         url = httpx.URL(text)
-        url.raw_host.decode("ascii")
-        if not url.host:
+        # As the look-up of the name will do it: with no label that is empty or too long.
+        url.raw_host.decode("ascii").encode("idna")
+        if not url.host or (url.port is not None and not 0 < url.port <= _MAX_PORT):
             raise ValueError
     except (ValueError, httpx.InvalidURL):
         raise StartError(f"channel {settings.name!r}: its url is no address of a webhook") from None

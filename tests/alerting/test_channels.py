@@ -261,6 +261,14 @@ def test_channels_are_written_in_one_variable_or_its_file(tmp_path: Path) -> Non
         ("[{name: a, url: nothing}]", "must be one URL"),
         ("[{name: a, url: 'x://y', signing_secret: a, signing_secret_file: b}]", "both signing_secret"),
         ("{{", "no YAML list"),
+        ("!!timestamp x", "no YAML list"),
+        ("[" * 3_000, "no YAML list"),
+        ("[{name: a, url:https://h/SEKRET}]", "is there a space after each colon?"),
+        ("[{name: a, url=https://h/SEKRET}]", "is there a space after each colon?"),
+        ("[{name: a, url: 'x://y', labels: {url:https://h/SEKRET: [1]}}]", "should be a valid string"),
+        ("[{name: a, url: 'x://y', SEKRETSEKRETSEKRETSEKRETSEKRETSEKRETSEKRET: 1}]", "a field of it is not known"),
+        ("url=https://h/SEKRET", "valid tuple"),
+        ("[{name: a, 7: b}]", "MODELWATCH_ALERTS__CHANNELS"),
     ],
 )
 def test_a_mistake_in_the_channels_stops_the_start_with_one_line(channels: str, says: str) -> None:
@@ -270,6 +278,7 @@ def test_a_mistake_in_the_channels_stops_the_start_with_one_line(channels: str, 
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "MODELWATCH_ALERTS__CHANNELS" in str(caught.value)
+    assert "SEKRET" not in str(caught.value)
 
 
 def test_a_secret_that_does_not_fit_stops_the_start(tmp_path: Path) -> None:
@@ -280,6 +289,11 @@ def test_a_secret_that_does_not_fit_stops_the_start(tmp_path: Path) -> None:
         ({"url_file": str(tmp_path / "empty")}, "empty or too large"),
         ({"url": "slack://a/b/c", "signing_secret": "x"}, "for webhooks only"),
         ({"url": "https:///x"}, "no address of a webhook"),
+        ({"url": "http://h:99999/"}, "no address of a webhook"),
+        ({"url": "http://h:0/"}, "no address of a webhook"),
+        ({"url": "http://a..b/"}, "no address of a webhook"),
+        ({"url": f"http://{'a' * 64}.example/"}, "no address of a webhook"),
+        ({"url": "http://xn--/"}, "no address of a webhook"),
     ):
         with pytest.raises(StartError, match=says):
             build_channels(AlertingSettings.model_validate({"channels": [{"name": "c", **fields}]}))

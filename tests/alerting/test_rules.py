@@ -68,6 +68,12 @@ def test_rules_survive_their_file() -> None:
     assert rules_of(text_of(rules)) == rules
 
 
+def test_what_looks_like_a_date_is_text() -> None:
+    """Also where there is no such day."""
+    (rule,) = rules_of("rules: [{rule_id: a, name: 2026-13-45, description: 2026-11-27, signal: cpu, warning: 1}]")
+    assert (rule.name, rule.description) == ("2026-13-45", "2026-11-27")
+
+
 @pytest.mark.parametrize(
     ("text", "mistakes"),
     [
@@ -88,6 +94,14 @@ def test_rules_survive_their_file() -> None:
             ["not YAML at line 2, column 3: 'warning' is there twice"],
         ),
         ("rules: !!python/object/apply:os.system [echo]", ["not YAML"]),
+        ("rules: [{<<: {for_s: 3,\n for_s: 4}}]", ["not YAML at line 2, column 2: 'for_s' is there twice"]),
+        ("rules:\n- {for_s: !!int abc}", ["not YAML at line 2, column 11: it cannot be read"]),
+        ("rules: [{for_s: !!timestamp x}]", ["not YAML at line 1"]),
+        ("rules: [{for_s: !!float ''}]", ["not YAML at line 1"]),
+        ("rules: [{for_s: !!bool x}]", ["not YAML at line 1"]),
+        ("rules: [{for_s: " + "1" * 5_000 + "}]", ["not YAML at line 1"]),
+        ("[" * 3_000, ["not YAML that can be read: nested too deeply"]),
+        ("rules: &a [*a]", ["rule 1: "]),
     ],
 )
 def test_every_mistake_of_a_file_is_named_at_once(text: str, mistakes: list[str]) -> None:

@@ -92,6 +92,24 @@ def test_a_broken_file_does_not_show_its_secrets(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["a: !!timestamp x", "a: 2026-13-45", "a: !!int b", "[" * 3_000])
+def test_a_file_that_no_yaml_can_be_is_named(tmp_path: Path, text: str) -> None:
+    """Whatever YAML makes of it, the start is stopped by one line."""
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(text)
+    with pytest.raises(StartError, match=r"^[^\n]*broken\.yaml cannot be read \(no YAML[^\n]*$"):
+        load(Outer, {"MODELWATCH_CONFIG": str(broken)})
+
+
+def test_a_secret_that_became_a_name_is_not_shown(tmp_path: Path) -> None:
+    """Without the space after its colon a value is part of the name."""
+    config = tmp_path / "modelwatch.yaml"
+    config.write_text("{inner: {port: 1}, database_url:postgresql://u:hunter2@h/db}\n")
+    with pytest.raises(StartError, match="space after each colon") as caught:
+        load(Outer, {"MODELWATCH_CONFIG": str(config)})
+    assert "hunter2" not in str(caught.value)
+
+
 def test_the_variables_of_the_test_suite_are_left_alone() -> None:
     """MODELWATCH_TEST_... and names without the prefix are no settings and no mistakes."""
     assert load(Outer, {"MODELWATCH_TEST_REDIS_URL": "x", "OTHER": "y"}) == Outer()
