@@ -85,7 +85,7 @@ def _page(role: str, settings: Settings, environ: Mapping[str, str], logs_dir: P
 
 
 def _role(role: str, name: str, environ: Mapping[str, str], logs_dir: Path) -> Program:
-    command = [sys.executable, "-m", "modelwatch", role]
+    command = [sys.executable, "-P", "-m", "modelwatch", role]
     return Program(name, command, environ, logs_dir / f"{name}.log", stop_timeout_s=MODELWATCH_STOP_TIMEOUT_S)
 
 

@@ -140,7 +140,8 @@ class RemoteSending:
     async def _started(self, theirs: socket.socket) -> asyncio.subprocess.Process:
         given = pickle.dumps((self._settings, self._data_dir, self._prepare))
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _PROGRAM, str(theirs.fileno())),
+            # -P: what is in the working folder is not ours to import.
+            *(sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())),
             stdin=asyncio.subprocess.PIPE,
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

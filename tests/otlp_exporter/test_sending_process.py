@@ -90,3 +90,18 @@ async def test_what_the_sender_could_not_use_stops_the_start(disk: DiskCarrier) 
     missing = {"name": "t", "endpoint": "https://localhost:1", "ca_file": "/nowhere/ca.pem"}
     with pytest.raises(StartError, match="certificates"):
         await disk.start(missing, own_process=True)
+
+
+async def test_the_sender_imports_nothing_from_the_working_folder(
+    disk: DiskCarrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder named as one of ours is somebody else's code: it is not run, and data is sent."""
+    working = disk.folder / "working"
+    (working / "telemetry").mkdir(parents=True)
+    (working / "telemetry" / "__init__.py").write_text("raise SystemExit('foreign code ran')")
+    monkeypatch.chdir(working)
+    async with GrpcTarget() as target:
+        await disk.start({"name": "t", "endpoint": f"http://localhost:{target.port}"}, own_process=True)
+        await disk.offer(numbered(1)[0])
+        await eventually(lambda: len(target.bodies) == 1, timeout_s=40)
+        assert disk.counters.total("forward_process_restarts") == 0
