@@ -188,6 +188,11 @@ async def test_the_page_shows_what_was_answered(
     assert await tab.text(f"{row} [col-id=cpu_share]") == formatting.percent(one.now.cpu_share).text
     assert await tab.text(f"{row} [col-id=matched]") == "container.id"
     await tab.page.screenshot(path=artifacts / "service-resources-dark.png", full_page=True)
+    await tab.page.set_viewport_size({"width": 1440, "height": 900})
+    buttons = await tab.page.locator(".csv-button").all()
+    assert len(buttons) == 10
+    for button in buttons:
+        await button.click(trial=True, timeout=5_000)  # nothing of Plotly lies over it
     await tab.page.click("#scheme")
     await tab.until(":root[data-mantine-color-scheme=light]")
     await tab.page.screenshot(path=artifacts / "service-resources-light.png", full_page=True)
