@@ -17,14 +17,14 @@ from alerting.observing import Watch, matchers_of, resource_labels
 from alerting.patterns import matches
 from alerting.questions import RedQuestion, ResourceQuestion
 from alerting.reading import Reader
-from alerting.rules import LATENCIES, RED_LABELS, RED_SIGNALS, RESOURCE_LABELS, RESOURCE_SIGNALS, SHARES, Signal
+from alerting.rules import LATENCIES, RED_LABELS, RED_SIGNALS, RESOURCE_LABELS, RESOURCE_SIGNALS, SHARES, Rule, Signal
 from alerting.settings import AlertingSettings
 from query import GroupBy, RedTotal, ResourcesAnswer, WindowTotals
-from telemetry import ModelWatchError
+from telemetry import REQUEST_KINDS, ModelWatchError
 
 log = structlog.get_logger(__name__)
 
-_DIMENSIONS: Final = ("route", "version", "instance")
+_DIMENSIONS: Final = ("service", "route", "version", "instance")
 _MINUTE_S: Final = 60
 _LONGEST_WINDOW_S: Final = 3_600
 
@@ -48,18 +48,23 @@ class EvidenceFinder:
         return None
 
     async def _find(self, watch: Watch, labels: Mapping[str, str], at_s: float) -> Evidence | None:
-        labels = {**{name: value for name, value in watch.rule.scope.items() if "*" not in value}, **labels}
-        if "service" not in labels or watch.rule.signal not in RED_SIGNALS | RESOURCE_SIGNALS:
+        rule = watch.rule
+        if rule.signal == Signal.PIPELINE_LAG:
             return None
-        window_s = min(watch.rule.seconds, _LONGEST_WINDOW_S)
-        scope = {*labels, *watch.rule.scope}
-        wanted = [name for name in _DIMENSIONS if name not in labels]
-        kinds = watch.rule.span_kinds
-        red = {name: RedQuestion(window_s, _fields({*scope, name}), kinds=kinds) for name in wanted or [""]}
+        labels, scope = _subject(rule, labels)
+        window_s = min(rule.seconds, _LONGEST_WINDOW_S)
+        red = {
+            name: RedQuestion(window_s, _fields({*labels, *scope, name}), kinds=_kinds(rule))
+            for name in _dimensions(rule, labels)
+        }
         used = ResourceQuestion(_MINUTE_S)
-        answers, _ = await self._reader.answers({*red.values(), used}, int(at_s))
+        # Without a service nobody can say which containers answered.
+        has_resources = "service" in labels or rule.signal in RESOURCE_SIGNALS
+        if not red and not has_resources:
+            return None
+        answers, _ = await self._reader.answers({*red.values(), *([used] if has_resources else [])}, int(at_s))
         totals = {name: cast(WindowTotals, answers[question]) for name, question in red.items() if question in answers}
-        whole = _whole(watch, next(iter(totals.values()), None), labels)
+        whole = _whole(next(iter(totals.values()), None), labels, scope)
         return Evidence(
             at_s=at_s,
             window_s=window_s,
@@ -68,11 +73,33 @@ class EvidenceFinder:
                 [
                     found
                     for name, of_name in totals.items()
-                    if name and (found := _contributor(watch, name, of_name, labels)) is not None
+                    if name and (found := _contributor(watch, name, of_name, labels, scope)) is not None
                 ]
             ),
             **_used(cast(ResourcesAnswer, answers[used]), labels) if used in answers else {},
         )
+
+
+def _subject(rule: Rule, labels: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return what an alert is about: the labels that are known of it, and what else its rule wants of them.
+
+    What a metric calls its other labels may mean anything: of these alerts the service alone is known.
+    """
+    labels = {**{name: value for name, value in rule.scope.items() if "*" not in value}, **labels}
+    if rule.signal == Signal.METRIC:
+        return {name: value for name, value in labels.items() if name == "service"}, {}
+    return labels, rule.scope
+
+
+def _kinds(rule: Rule) -> frozenset[str]:
+    return rule.span_kinds if rule.signal in RED_SIGNALS else frozenset(REQUEST_KINDS)
+
+
+def _dimensions(rule: Rule, labels: Mapping[str, str]) -> list[str]:
+    """Return by what to look for who contributes most, `""` for nothing more; nothing if requests say nothing of it."""
+    if "service" not in labels and rule.signal not in RED_SIGNALS:
+        return []
+    return [name for name in _DIMENSIONS if name not in labels] or [""]
 
 
 def _fields(names: Collection[str]) -> tuple[str, ...]:
@@ -95,21 +122,24 @@ def _used(answer: ResourcesAnswer, labels: Mapping[str, str]) -> dict[str, float
     }
 
 
-def _inside(watch: Watch, totals: WindowTotals, labels: Mapping[str, str]) -> list[tuple[str, ...]]:
+def _inside(totals: WindowTotals, labels: Mapping[str, str], scope: Mapping[str, str]) -> list[tuple[str, ...]]:
     """Return the groups that have an alert's labels, and are what its rule is about by all that it does not tell."""
     wanted = [(at, labels[name]) for at, name in enumerate(totals.fields) if name in labels]
-    others = [one for one in matchers_of(watch.rule.scope, totals.fields) if totals.fields[one[0]] not in labels]
+    others = [one for one in matchers_of(scope, totals.fields) if totals.fields[one[0]] not in labels]
+    service = labels.get("service")
     return [
         group
-        for group in totals.groups_with("service", labels["service"])
+        for group in (totals.groups() if service is None else totals.groups_with("service", service))
         if all(group[at] == value for at, value in wanted) and all(matches(group[at], one) for at, one in others)
     ]
 
 
-def _whole(watch: Watch, totals: WindowTotals | None, labels: Mapping[str, str]) -> dict[str, float | int | None]:
+def _whole(
+    totals: WindowTotals | None, labels: Mapping[str, str], scope: Mapping[str, str]
+) -> dict[str, float | int | None]:
     if totals is None:
         return {}
-    found = [total for _, total in totals.select((), _inside(watch, totals, labels))]
+    found = [total for _, total in totals.select((), _inside(totals, labels, scope))]
     if not found:
         return {"calls": 0, "errors": 0, "client_errors": 0, "rate_per_s": 0.0}
     total = found[0]
@@ -124,9 +154,11 @@ def _whole(watch: Watch, totals: WindowTotals | None, labels: Mapping[str, str])
     }
 
 
-def _contributor(watch: Watch, dimension: str, totals: WindowTotals, labels: Mapping[str, str]) -> Contributor | None:
+def _contributor(
+    watch: Watch, dimension: str, totals: WindowTotals, labels: Mapping[str, str], scope: Mapping[str, str]
+) -> Contributor | None:
     field = cast(GroupBy, dimension)
-    found = [(name, total) for (name,), total in totals.select((field,), _inside(watch, totals, labels)) if name]
+    found = [(name, total) for (name,), total in totals.select((field,), _inside(totals, labels, scope)) if name]
     if not found:
         return None
     name, top = max(found, key=lambda one: (_weight(watch, one[1]), one[0]))

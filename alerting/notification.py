@@ -36,7 +36,7 @@ class _Value(BaseModel):
 class Contributor(_Value):
     """The route, version or instance that contributes most to an alert, with its own figures."""
 
-    dimension: Literal["route", "version", "instance"]
+    dimension: Literal["service", "route", "version", "instance"]
     name: str
     calls: int
     errors: int

@@ -142,6 +142,21 @@ async def test_evidence_is_of_what_the_rule_is_about(
     assert versions == ["1"]
 
 
+@pytest.mark.parametrize("group_by", [(), ("route",)])
+async def test_evidence_of_a_rule_that_asks_for_no_service_names_it(
+    history: SqlHistory, clock: ManualClock, group_by: tuple[str, ...]
+) -> None:
+    """Who contributes most among all services; which containers answered cannot be said."""
+    world = await world_of(history, clock, rule(group_by=group_by))
+    await world.calls(10, errors=10)
+    await world.calls(10, service_name="well")
+    await world.round(1)
+    evidence = (await world.told())[0].items[0].evidence
+    assert evidence is not None
+    assert (evidence.calls, evidence.errors, evidence.cpu_cores) == (20, 10, None)
+    assert [one.name for one in evidence.contributors if one.dimension == "service"] == ["shop"]
+
+
 @pytest.mark.parametrize(("phase", "at_s"), [(Phase.PENDING, 500), (Phase.FIRING, 200), (Phase.NO_DATA, 200)])
 def test_an_alert_links_to_the_time_that_it_is_about(phase: Phase, at_s: int) -> None:
     """To when it began to fire; while it is pending to when it became bad, not to when it fired the last time."""

@@ -51,6 +51,9 @@ async def test_a_container_near_its_memory_limit(
     (alert,) = await world.alerts()
     assert dict(alert.labels) == {"container": "full"}
     assert (alert.state.severity, alert.state.value) == (Severity.CRITICAL, pytest.approx(0.97))
+    evidence = (await world.told())[0].items[0].evidence
+    assert evidence is not None
+    assert (evidence.memory_share, evidence.calls) == (pytest.approx(0.97), None)
 
 
 async def test_a_process_of_a_service_that_is_short_of_cpu(history: SqlHistory, clock: ManualClock) -> None:
@@ -104,12 +107,16 @@ async def test_any_metric_by_any_aggregation(
             scope={"service": "shop", "shard": "b*"},
         ),
     ).begin()
+    await world.calls(7)
+    await world.calls(5, service_name="other")
     for value in (10.0, 20.0, 30.0):
         points = [number_point(value, shard=shard) for shard in ("a1", "b1")]
         await send(world, gauge(*points, name="queue.length"), service="shop")
         clock.advance(10)
     await world.round(1)
     assert await world.phases() == ({"shop/b1": "firing"} if fires else {})
+    evidence = [item.evidence for told in await world.told() for item in told.items]
+    assert [one and one.calls for one in evidence] == ([7] if fires else []), "what its service answered"
 
 
 async def test_a_metric_whose_unit_changes_is_refused_by_name(history: SqlHistory, clock: ManualClock) -> None:
