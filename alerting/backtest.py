@@ -80,13 +80,21 @@ class Backtester:
     def __init__(self, settings: AlertingSettings, asking: Asking) -> None:
         self._settings = settings
         self._query, self._metrics, self._resources = asking
+        self._one_at_a_time = asyncio.Lock()
 
     async def backtest(self, rule: Rule, start_s: int, end_s: int) -> Backtest:
-        """Return when the rule would have fired. Raises `QuestionError` and `StorageUnavailableError`."""
+        """Return when the rule would have fired, once no other is replayed: it is much work beside live figures.
+
+        Raises `QuestionError` and `StorageUnavailableError`.
+        """
         if end_s <= start_s:
             raise QuestionError("end_s", "the end must be after the start")
         if rule.signal in (Signal.PIPELINE_LAG, Signal.RESTARTS):
             raise QuestionError("signal", f"{rule.signal.value} is not kept step by step, so it cannot be replayed")
+        async with self._one_at_a_time:
+            return await self._backtest(rule, start_s, end_s)
+
+    async def _backtest(self, rule: Rule, start_s: int, end_s: int) -> Backtest:
         step_s = max(rule.interval_s, -(-(end_s - start_s) // _MOST_STEPS))
         # What the evaluator keeps quiet at first and for too many alerts has no place here.
         # It is never late for a step, whatever the interval: by whole seconds, each is of its own time.

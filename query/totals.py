@@ -99,10 +99,65 @@ class SlidingTotals:
     def windows(self) -> Iterator[WindowTotals]:
         """Yield the windows in the order of time; each is made when it is its turn."""
         count = self.window_s // self.step_s
-        for last in range(count - 1, len(self._blocks)):
+        queues: defaultdict[GroupKey, _Queue] = defaultdict(_Queue)
+        sums: dict[GroupKey, Cell] = {}
+        for last, column in enumerate(self._columns):
             first = last - count + 1
-            start_s, end_s = self._blocks[first].start_s, self._blocks[last].end_s
-            yield WindowTotals(self.fields, start_s, end_s, self._columns[first : last + 1])
+            for key, cell in column.items():
+                queues[key].push(last, cell)
+            changed = dict.fromkeys(column)
+            if first > 0:
+                changed |= dict.fromkeys(self._columns[first - 1])
+            for key in changed:
+                total = queues[key].total(first)
+                if total is None:
+                    del queues[key], sums[key]
+                else:
+                    sums[key] = total
+            if first >= 0:
+                start_s, end_s = self._blocks[first].start_s, self._blocks[last].end_s
+                yield WindowTotals(self.fields, start_s, end_s, [sums])
+
+
+class _Queue:
+    """The cells of one group that a window holds, and their sum, for the price of a few additions for each cell.
+
+    Two stacks: of the older one each entry is the sum of itself and all that came after it, so that the oldest may be
+    left out without subtracting, which minimum and maximum do not allow. It is made anew only when it is used up.
+    """
+
+    def __init__(self) -> None:
+        self._older: list[tuple[int, Cell]] = []
+        self._newer: list[tuple[int, Cell]] = []
+        self._newer_sum: Cell | None = None
+
+    def push(self, number: int, cell: Cell) -> None:
+        """Take in the cell of a later block."""
+        self._newer.append((number, cell))
+        self._newer_sum = _sum(self._newer_sum, cell)
+
+    def total(self, first: int) -> Cell | None:
+        """Return the sum of the blocks from `first` on, and forget those before."""
+        while self._older and self._older[-1][0] < first:
+            self._older.pop()
+        if not self._older and self._newer and self._newer[0][0] < first:
+            total: Cell | None = None
+            for number, cell in reversed(self._newer):
+                if number < first:
+                    break
+                total = _sum(total, cell)
+                self._older.append((number, total))
+            self._newer, self._newer_sum = [], None
+        if not self._older:
+            return self._newer_sum
+        oldest = self._older[-1][1]
+        return oldest if self._newer_sum is None else _sum(oldest, self._newer_sum)
+
+
+def _sum(first: Cell | None, second: Cell) -> Cell:
+    both = second if first is None else sum_of_cells((first, second))
+    assert both is not None
+    return both
 
 
 def _joined(columns: Sequence[Cells]) -> dict[GroupKey, Cell]:

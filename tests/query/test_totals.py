@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import random
+from collections.abc import Iterable
 
 import pytest
 
 from query import OVERFLOW, GroupBy, QuestionError
+from query.blocks import Block
+from query.cells import Cell, sum_of_cells
+from query.totals import SlidingTotals, WindowTotals
+from telemetry import ExponentialHistogram
 from tests.support.calls import points_of, random_calls
 from tests.support.query_world import NOW_S, World, make_world
 
@@ -66,6 +72,47 @@ async def test_sliding_windows_are_those_of_each_moment(complete_since_s: int) -
         alone = await world.query.totals(60, ("service",), window.end_s)
         assert alone.start_s == window.start_s
         assert dict(alone.select(("service",), alone.groups())) == dict(window.select(("service",), window.groups()))
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 60])
+def test_a_window_that_slides_holds_what_its_blocks_hold(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of groups that come and go and come back; the price of a window does not grow with its length."""
+    chance = random.Random(count)
+    blocks = [Block(NOW_S + 10 * number, NOW_S + 10 * number + 10) for number in range(120)]
+    columns: list[dict[tuple[str, ...], Cell]] = [
+        {
+            (name,): _cell(block.start_s, [chance.randrange(1, 10**9) for _ in range(chance.randrange(1, 4))])
+            for name, share in (("busy", 1.0), ("rare", 0.1), ("odd", 0.5))
+            if chance.random() < share
+        }
+        for block in blocks
+    ]
+    summed = 0
+
+    def counted(cells: Iterable[Cell]) -> Cell | None:
+        nonlocal summed
+        cells = list(cells)
+        summed += len(cells) if len(cells) > 1 else 0
+        return sum_of_cells(cells)
+
+    monkeypatch.setattr("query.totals.sum_of_cells", counted)
+    windows = list(SlidingTotals(("service",), blocks, columns, 10 * count).windows())
+    assert summed <= 6 * sum(map(len, columns))
+    assert len(windows) == len(blocks) - count + 1
+    for first, window in enumerate(windows):
+        alone = WindowTotals(("service",), window.start_s, window.end_s, columns[first : first + count])
+        assert (window.start_s, window.end_s) == (blocks[first].start_s, blocks[first + count - 1].end_s)
+        assert {key: window.durations(key) for key in window.groups()} == {
+            key: alone.durations(key) for key in alone.groups()
+        }
+        keys = alone.groups()
+        assert dict(window.select(("service",), keys)) == dict(alone.select(("service",), keys))
+        assert window.last_seen_s(("service",), keys) == alone.last_seen_s(("service",), keys)
+
+
+def _cell(start_s: int, durations_ns: list[int]) -> Cell:
+    errors = len(durations_ns) - 1
+    return Cell(start_s, start_s + errors, len(durations_ns), errors, 0, ExponentialHistogram.of(durations_ns))
 
 
 async def test_what_may_not_be_asked_is_refused(world: World) -> None:
