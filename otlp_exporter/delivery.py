@@ -20,6 +20,7 @@ from otlp_exporter.settings import ExporterSettings
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Batch, Counters, NowNs, PermanentError
 from telemetry.batch import batch_id_of
+from telemetry.conventions import METRIC_OVERFLOW
 from telemetry.counters import CounterName
 from telemetry.forwarding_trail import header_of
 from telemetry.item_count import item_count_of
@@ -50,7 +51,9 @@ class Delivery:
         self._counters = counters
         self._own_id = own_id
         self._now_ns = now_ns
-        self._filter = ServiceFilter(target.services, target.excluded_services)
+        # What derived metrics add up beyond their limit is of services that the target wants.
+        always = (METRIC_OVERFLOW,) if target.derived else ()
+        self._filter = ServiceFilter(target.services, target.excluded_services, always)
         self._patience = patience or Patience(settings)
         self._slots = asyncio.Semaphore(target.max_concurrent)
         self._taken: OrderedDict[bytes, None] = OrderedDict()

@@ -6,7 +6,7 @@ Pure. The three requests are alike at the top: field 1, repeated, each beginning
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fnmatch import translate
 from typing import Final
 
@@ -22,15 +22,21 @@ _VARINT, _LENGTH_DELIMITED = 0, 2
 
 
 class ServiceFilter:
-    """Keeps services that match one of `services` and none of `excluded`; in both `*` stands for anything."""
+    """Keeps services that match one of `services` and none of `excluded`; in both `*` stands for anything.
 
-    def __init__(self, services: Sequence[str], excluded: Sequence[str]) -> None:
+    Those whose name is among `always` are kept as well.
+    """
+
+    def __init__(self, services: Sequence[str], excluded: Sequence[str], always: Collection[str] = ()) -> None:
         self._is_open = "*" in services and not excluded
+        self._always = frozenset(always)
         self._wanted = _any_of(services)
         self._excluded = _any_of(excluded)
 
     def keeps(self, service: str) -> bool:
         """Tell whether a service's data is forwarded."""
+        if service in self._always:
+            return True
         return bool(self._wanted.fullmatch(service)) and not self._excluded.fullmatch(service)
 
     def apply(self, body: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from otlp_exporter.derived.course import HOUR_S, Course, Hours, advanced, begun,
 from otlp_exporter.derived.request import FIELDS, OpenAlert, alert_key, request_of
 from otlp_exporter.derived.settings import DerivedSettings
 from otlp_exporter.derived.tally import Tally
+from otlp_exporter.service_filter import ServiceFilter
 from otlp_exporter.target_settings import TargetSettings
 from query import Query, WindowTotals
 from storage.export_ledger import ExportLedger, Ledger, LedgerLostError
@@ -33,8 +35,9 @@ ReadAlerts = Callable[[], Awaitable[Sequence[OpenAlert]]]
 LEASE_S: Final = 15.0
 _TICK_S: Final = 3.0
 _STOP_TIMEOUT_S: Final = 3.0
-_READ_GROUPS: Final = 10
-"""How many times more groups are read than told: which of them are told is decided once for each."""
+_ALL_GROUPS: Final = sys.maxsize
+"""Which of them are told is decided once for each, in `course.py`, and never by their size of the moment."""
+_SERVICE: Final = FIELDS.index("service")
 _NS_PER_S: Final = 1_000_000_000
 
 _log = structlog.get_logger(__name__)
@@ -66,6 +69,7 @@ class DerivedExporter:
     ) -> None:
         self._target = target
         self._settings = settings
+        self._services = ServiceFilter(target.services, target.excluded_services)
         self._sources = sources
         self._ledger = sources.ledger_of(target.name)
         self._keeper = LeaseKeeper(
@@ -160,9 +164,8 @@ class DerivedExporter:
 
     async def _hour(self, hour_s: int, now_s: int) -> dict[tuple[str, ...], Tally]:
         end_s = min(hour_s + HOUR_S, now_s + 1)
-        groups = _READ_GROUPS * self._settings.max_groups
-        totals = await self._sources.query.totals(end_s - hour_s, FIELDS, end_s, max_groups=groups)
-        return await asyncio.to_thread(_tallies, totals)
+        totals = await self._sources.query.totals(end_s - hour_s, FIELDS, end_s, max_groups=_ALL_GROUPS)
+        return await asyncio.to_thread(_tallies, totals, self._services)
 
     async def _send(self, fence: int) -> None:
         try:
@@ -189,8 +192,9 @@ class DerivedExporter:
         return self._now_ns() // _NS_PER_S
 
 
-def _tallies(totals: WindowTotals) -> dict[tuple[str, ...], Tally]:
-    return {key: Tally.of(totals.durations(key), total.errors) for key, total in totals.select(FIELDS, totals.groups())}
+def _tallies(totals: WindowTotals, services: ServiceFilter) -> dict[tuple[str, ...], Tally]:
+    wanted = [key for key in totals.groups() if services.keeps(key[_SERVICE])]
+    return {key: Tally.of(totals.durations(key), total.errors) for key, total in totals.select(FIELDS, wanted)}
 
 
 def _made(

@@ -86,16 +86,17 @@ def advanced(course: Course, hours: Hours, now_s: int, max_groups: int) -> tuple
     """Return the course after what was read now, and what is new in it by group.
 
     A group beyond `max_groups` is part of the one that is named otel.metric.overflow in all its fields, and stays so
-    until groups that did not grow for a day are forgotten.
+    for the hours of its calls; it gets a place when groups that did not grow for a day are forgotten.
     """
     now_s = max(now_s, course.until_s)
     told = {key: one for key, one in course.told.items() if now_s - one.moved_s < _FORGOTTEN_AFTER_S}
+    places = _Places({key: one.since_s for key, one in told.items()}, max_groups)
     seen: dict[int, Mapping[Group, Tally]] = {}
     news: dict[Group, Tally] = {}
     for hour_s, tallies in hours.items():
         before = course.seen.get(hour_s, {})
         after = dict(before)
-        for key, tally in tallies.items():
+        for key, tally in places.folded(hour_s, tallies, before).items():
             new = tally.beyond(before.get(key, NOTHING))
             if new.buckets:
                 after[key] = before.get(key, NOTHING).plus(new)
@@ -104,11 +105,52 @@ def advanced(course: Course, hours: Hours, now_s: int, max_groups: int) -> tuple
             seen[hour_s] = after
     folded: dict[Group, Tally] = {}
     for key, new in news.items():
-        place = key if key in told or len(told) < max_groups else (METRIC_OVERFLOW,) * len(key)
+        place = key if places.has(key) else _overflow(key)
         old = told.get(place, Told(course.until_s, now_s, NOTHING))
         told[place] = Told(old.since_s, now_s, old.total.plus(new))
         folded[place] = folded.get(place, NOTHING).plus(new)
     return Course(now_s, seen, told, course.alerts), folded
+
+
+class _Places:
+    """Which groups are told by their own name, up to `limit` of them, and which are part of the overflow."""
+
+    def __init__(self, since_s: Mapping[Group, int], limit: int) -> None:
+        self._since_s = since_s
+        self._limit = limit
+        self._new: set[Group] = set()
+        self._count = sum(key != _overflow(key) for key in since_s)
+
+    def has(self, key: Group) -> bool:
+        """Tell whether a group has a name of its own; the first that come get one, as long as there is room."""
+        if key in self._since_s or key in self._new:
+            return True
+        if self._count >= self._limit or key == _overflow(key):
+            return False
+        self._count += 1
+        self._new.add(key)
+        return True
+
+    def folded(self, hour_s: int, tallies: Mapping[Group, Tally], before: Mapping[Group, Tally]) -> dict[Group, Tally]:
+        """Return an hour's groups with those that have no place in it as one.
+
+        What was once part of the overflow stays there for that hour: its calls were told with it.
+        """
+        found: dict[Group, Tally] = {}
+        for key, tally in tallies.items():
+            if key in before:
+                is_own = True
+            elif _overflow(key) in before:
+                is_own = self._since_s.get(key, hour_s) < hour_s  # else it may have been part of it
+            else:
+                is_own = self.has(key)
+            place = key if is_own else _overflow(key)
+            found[place] = found[place].plus(tally) if place in found else tally
+        return found
+
+
+def _overflow(key: Group) -> Group:
+    return (METRIC_OVERFLOW,) * len(key)
 
 
 def _hour_of(now_s: int) -> int:

@@ -17,6 +17,7 @@ from otlp_exporter.derived.component import DerivedExporter, DerivedSources
 from otlp_exporter.derived.course import Course, advanced, begun, hours_to_read
 from otlp_exporter.derived.request import OpenAlert
 from otlp_exporter.derived.tally import Tally
+from otlp_exporter.service_filter import ServiceFilter
 from otlp_exporter.target_settings import TargetSettings
 from query import Query, QuerySettings
 from storage.absent_live_feed import AbsentLiveFeed
@@ -24,6 +25,7 @@ from storage.component import build_alert_store, build_export_ledger, build_post
 from storage.history import SqlHistory
 from storage.settings import StorageSettings
 from telemetry import Batch, Counters, ExponentialHistogram, RetryableError, SeriesKey
+from telemetry.conventions import METRIC_OVERFLOW
 from tests.support.calls import point
 from tests.support.doubles import ManualClock
 from tests.support.waiting import eventually
@@ -68,9 +70,17 @@ class World:
     async def read_alerts(self) -> Sequence[OpenAlert]:
         return self.alerts
 
-    def exporter(self, *, alerts: Any = None, lease_s: float = 0.5, **derived: Any) -> DerivedExporter:
-        target = TargetSettings.model_validate(
-            {"name": "t", "endpoint": "http://host:1", "signals": [], "derived": {"interval_s": 5, **derived}}
+    def exporter(
+        self, *, alerts: Any = None, lease_s: float = 0.5, services: Sequence[str] = ("*",), **derived: Any
+    ) -> DerivedExporter:
+        self.target = target = TargetSettings.model_validate(
+            {
+                "name": "t",
+                "endpoint": "http://host:1",
+                "signals": [],
+                "services": services,
+                "derived": {"interval_s": 5, **derived},
+            }
         )
         # What was answered a moment ago is asked anew: the clock of the test stands still.
         query = Query(QuerySettings(history_cache_s=0), self.history, AbsentLiveFeed(), self.clock)
@@ -213,6 +223,39 @@ async def test_what_a_dead_process_wrote_the_next_one_hands_over(world: World) -
     assert counts == [1, 2]
 
 
+async def test_more_groups_than_are_told_come_and_go_and_no_call_is_told_twice(world: World) -> None:
+    """The overflow is what has no name of its own, whichever groups are the largest of the moment."""
+    routes = [OK._replace(http_route=f"/{number}") for number in range(15)]
+    chance = random.Random(5)
+    calls = 0
+    for round_ in range(5):
+        points = [point(one, NOW_S - 30 + 6 * round_, [0.1] * chance.randrange(1, 40)) for one in routes]
+        calls += sum(one.calls for one in points)
+        await world.commit(*points)
+        if round_ == 0:
+            await world.exporter(metrics=["spans"], temporality="delta", max_groups=1).start()
+            await world.told(1)
+        else:
+            await world.next_round(6)
+    points_told = [one for found in world.requests() for _, one in found["traces.span.metrics.duration"]]
+    assert sum(one.count for one in points_told) == calls
+    assert len({attributes(one).get("span.name") for one in points_told}) == 2
+
+
+async def test_services_that_a_target_does_not_want_take_no_places(world: World) -> None:
+    """Their groups are not told, nor added up; what the wanted have beyond the limit passes the filter on the way."""
+    others = [point(OK._replace(http_route=f"/{number}"), NOW_S - 5, [0.1] * 9) for number in range(5)]
+    mine = [point(OK._replace(service_name="zz", http_route=f"/{n}"), NOW_S - 5, [0.1]) for n in range(3)]
+    await world.commit(*others, *mine)
+    await world.exporter(metrics=["spans"], services=["zz"], max_groups=1).start()
+    await world.told(1)
+    passed = ServiceFilter(world.target.services, (), (METRIC_OVERFLOW,)).apply(world.batches[0].body)
+    assert passed == world.batches[0].body
+    [found] = world.requests()
+    told = {service: one.count for service, one in found["traces.span.metrics.duration"]}
+    assert told == {"zz": 1, METRIC_OVERFLOW: 2}
+
+
 async def test_an_alert_is_one_while_it_is_open_and_then_zero(world: World) -> None:
     """Once, so that a backend need not guess; and it belongs to the service that it is about."""
     alert = OpenAlert("shop", (("modelwatch.alert.rule", "slow"), ("modelwatch.alert.phase", "firing")))
@@ -265,7 +308,7 @@ def test_every_call_is_told_once_however_late(seed: int) -> None:
         for key, one in course.told.items():
             assert one.total.calls >= last.get(key, 0) or now_s - one.since_s < 86_400
             last[key] = one.total.calls
-        assert len(course.told) <= 4
+        assert len(course.told) <= 4, "three, and the overflow"
         assert len(course.seen) <= 3
     now_s += 10
     complete = {

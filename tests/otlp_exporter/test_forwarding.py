@@ -18,7 +18,7 @@ from otlp_receiver.component import OtlpReceiver
 from otlp_receiver.component import build as build_receiver
 from otlp_receiver.settings import ReceiverSettings
 from telemetry import Batch, Counters, Signal
-from tests.otlp_exporter.conftest import Carrier
+from tests.otlp_exporter.conftest import Carrier, DiskCarrier
 from tests.support.doubles import RecordingConsumer
 from tests.support.http_sink import HttpSink, answer
 from tests.support.otlp import resource, server_span, trace_request
@@ -221,6 +221,21 @@ async def test_a_target_gets_its_signals_and_services_alone(carrier: Carrier) ->
         await carrier.stop()
         assert target.bodies == [mine]
         assert carrier.counters.total("forward_filtered_items") == 2
+
+
+async def test_what_derived_metrics_add_up_passes_the_filter(disk: DiskCarrier) -> None:
+    """It has a service's name of its own, and is of services that the target wants; others stay away."""
+    mine, rest, other = (
+        trace_request([server_span(name, index=index)], resource(name)).SerializeToString()
+        for index, name in enumerate(["shop", "otel.metric.overflow", "search"])
+    )
+    async with GrpcTarget() as target:
+        endpoint = f"http://localhost:{target.port}"
+        await disk.start({"name": "shop", "endpoint": endpoint, "services": ["shop"], "derived": {}})
+        await disk.offer(fresh(Batch.of(Signal.TRACES, mine + rest + other, item_count=3, received_unix_nano=0)))
+        await eventually(lambda: disk.counters.total("forward_sent_items") == 2)
+        await disk.stop()
+        assert target.bodies == [mine + rest]
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
