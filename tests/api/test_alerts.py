@@ -147,6 +147,25 @@ async def test_a_mistake_in_a_rule_names_its_field(served: Served, changes: dict
     assert f"rule.{parameter}" in [error["parameter"] for error in replayed.json()["errors"]]
 
 
+@pytest.mark.parametrize(
+    ("route", "body", "parameter"),
+    [
+        (
+            "alert-rules",
+            '{"rule_id": "a", "name": "A", "signal": "latency_p95", "warning": 1, "warning": 9}',
+            "warning",
+        ),
+        ("silences", '{"labels": {"service": "a", "service": "b"}, "duration": "1h", "comment": "x"}', "service"),
+    ],
+)
+async def test_a_field_given_twice_is_refused(served: Served, route: str, body: str, parameter: str) -> None:
+    """Nobody can know which of them was meant; a file of rules is refused for the same."""
+    headers = {"Content-Type": "application/json"}
+    answer = await served.client.post(f"/api/v1/{route}", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"parameter": parameter, "message": "given 2 times; once is allowed"}]
+
+
 async def test_a_rule_is_replayed_before_it_is_saved(served: Served) -> None:
     """When it would have fired over the time that is given; nothing is saved."""
     now_s = served.world.clock.now_s
