@@ -81,7 +81,9 @@ def _loading() -> Component:
 
 
 def _card(title: str, count: str, *children: Component, saved: CsvButton | None = None) -> Component:
-    head = html.Div([html.H2([title, html.Small(id=count)]), *([saved] if saved else [])], className="card-head")
+    head = html.Div(
+        [html.H2([title, html.Small(id=count)]), *([] if saved is None else [saved])], className="card-head"
+    )
     return html.Div([head, *children], className="card alerts-card")
 
 

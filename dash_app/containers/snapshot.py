@@ -32,11 +32,12 @@ async def take_snapshot(resources: ResourceQuery, choice: Choice) -> Snapshot:
     """Ask everything that the page shows. Raises what `query` raises."""
     view = choice.view
     # Nothing new is measured from second to second; whoever looks meanwhile shares the answer.
-    end_s = view.end_s(paced(resources.end_s()))
-    start_s, step_s = end_s - view.range.length_s, view.range.series_step_s
+    asked = view.range.bounds(paced(resources.end_s()))
     where = ResourceFilter(view.where.service_name, view.where.deployment_environment)
     answer, verdicts = await asyncio.gather(
-        resources.resources(start_s, end_s, step_s, choice.group_by, where, choice.shows),
+        resources.resources(
+            asked.start_s, asked.end_s, asked.range.series_step_s, choice.group_by, where, choice.shows
+        ),
         resources.recent_verdicts(),
     )
     # Verdicts are about now, and say nothing of a time that is over.

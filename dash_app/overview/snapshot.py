@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dash_app.shared.comparing import before_of
-from dash_app.shell.view import View
+from dash_app.shell.view import Bounds, View
 from query import (
     GroupBy,
     Query,
@@ -30,10 +30,10 @@ _LOOK_BACK_S: Final = 7 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The answers behind one picture of the page; all cover the range of `view` up to `end_s`."""
+    """The answers behind one picture of the page; all cover the `bounds` of the view."""
 
     view: View
-    end_s: int
+    bounds: Bounds
     services: ServicesAnswer
     """All services that the filter lets through."""
     by_service: RedAnswer
@@ -52,6 +52,11 @@ class Snapshot:
     """On the resources of all services, as far as they are known."""
 
     @property
+    def end_s(self) -> int:
+        """Up to when."""
+        return self.bounds.end_s
+
+    @property
     def is_empty(self) -> bool:
         """Tell whether the view holds no call at all."""
         return not self.services.items
@@ -59,26 +64,26 @@ class Snapshot:
 
 async def take_snapshot(query: Query, resources: ResourceQuery, view: View, compared: str = "") -> Snapshot:
     """Ask everything that the page of `view` shows, up to the latest settled second. Raises what `query` raises."""
-    end_s = view.end_s(query.settled_end_s())
-    length_s, half_s = view.range.length_s, view.range.length_s // 2
+    asked = view.range.bounds(query.settled_end_s())
+    start_s, end_s, half_s = asked.start_s, asked.end_s, asked.half_s
 
     def red(step_s: int, group_by: Sequence[GroupBy]) -> Awaitable[RedAnswer]:
-        return query.red(end_s - length_s, end_s, step_s, group_by, view.where)
+        return query.red(start_s, end_s, step_s, group_by, view.where)
 
     services, by_service, overall, earlier, later, verdicts = await asyncio.gather(
-        query.services(length_s, view.where, end_s),
-        red(view.range.series_step_s, ("service",)),
-        red(view.range.step_s, ()),
+        query.services(asked.length_s, view.where, end_s),
+        red(asked.range.series_step_s, ("service",)),
+        red(asked.range.step_s, ()),
         query.services(half_s, view.where, end_s - half_s),
         query.services(half_s, view.where, end_s),
         resources.recent_verdicts(),
     )
-    before = await before_of(query, compared, end_s - length_s, end_s, view.range.step_s, view.where)
+    before = await before_of(query, compared, start_s, end_s, asked.range.step_s, view.where)
     services = with_bottlenecks(services, verdicts)
     known = services if services.items else await query.services(_LOOK_BACK_S, SeriesFilter(), end_s)
     return Snapshot(
         view,
-        end_s,
+        asked,
         services,
         by_service,
         overall,

@@ -17,7 +17,9 @@ def page(pipeline: PipelineQuery, letters: DeadLetterDesk | None = None) -> Page
 
     async def take(view: View) -> Answer:
         shown = view.range
-        return answer_of(await pipeline.pipeline(shown.length_s, shown.end_s, shown.step_s), view)
+        found = await pipeline.pipeline(shown.length_s, shown.end_s, shown.step_s)
+        shown.bounds(found.end_s)  # what has not begun is said as on other pages
+        return answer_of(found, view)
 
     answers: JointTasks[View, Answer] = JointTasks(take)
 

@@ -53,7 +53,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
 
 
 def _filling(snapshot: Snapshot, details: Details) -> Filling:
-    summary, shown = details.summary, snapshot.asked.view.range
+    summary, shown = details.summary, snapshot.bounds.range
     measured = Measured(summary.total, details.halves, details.overall, shown.words, shown.short)
     breakdown = BREAKDOWNS[snapshot.asked.breakdown]
     cards = (

@@ -14,7 +14,7 @@ from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
 from dash_app.service.releases import Release, candidates, releases
 from dash_app.shared.comparing import before_of
 from dash_app.shared.resource_pace import paced
-from dash_app.shell.view import View
+from dash_app.shell.view import Bounds, View
 from query import (
     BreakdownAnswer,
     GroupBy,
@@ -71,32 +71,37 @@ class Snapshot:
     """The answers behind one picture of the page."""
 
     asked: ServiceView
-    end_s: int
+    bounds: Bounds
     services: ServicesAnswer
     """All services that the filter lets through."""
     details: Details | None
     """Nothing when the range holds no call of the service, or none was chosen."""
 
+    @property
+    def end_s(self) -> int:
+        """Up to when."""
+        return self.bounds.end_s
+
 
 async def take_snapshot(query: Query, resources: ResourceQuery, asked: ServiceView) -> Snapshot:
     """Ask everything that the page shows, up to the latest settled second. Raises what `query` raises."""
     view = asked.view
-    end_s = view.end_s(query.settled_end_s())
+    bounds = view.range.bounds(query.settled_end_s())
     services, verdicts = await asyncio.gather(
-        query.services(view.range.length_s, view.where, end_s),
+        query.services(bounds.length_s, view.where, bounds.end_s),
         resources.recent_verdicts(),
     )
     services = with_bottlenecks(services, verdicts)
     summary = next((item for item in services.items if item.service == asked.name), None)
-    details = None if summary is None else await _details(query, resources, asked, summary, end_s)
-    return Snapshot(asked, end_s, services, details)
+    details = None if summary is None else await _details(query, resources, asked, summary, bounds)
+    return Snapshot(asked, bounds, services, details)
 
 
 async def _details(
-    query: Query, resources: ResourceQuery, asked: ServiceView, summary: ServiceSummary, end_s: int
+    query: Query, resources: ResourceQuery, asked: ServiceView, summary: ServiceSummary, bounds: Bounds
 ) -> Details:
-    shown = asked.view.range
-    start_s, half_s = end_s - shown.length_s, shown.length_s // 2
+    shown = bounds.range
+    start_s, end_s, half_s = bounds.start_s, bounds.end_s, bounds.half_s
     where = replace(asked.view.where, service_name=asked.name)
     breakdown = BREAKDOWNS[asked.breakdown]
 
@@ -109,12 +114,12 @@ async def _details(
         red(shown.step_s, ("status_class",)),
         red(shown.step_s, ("version",)),
         red(shown.series_step_s, breakdown.group_by, replace(where, span_kinds=breakdown.kinds)),
-        _resources(resources, asked.view, summary.service, end_s),
+        _resources(resources, asked.view, summary.service, bounds),
     )
     earlier, later, totals = await asyncio.gather(
         query.services(half_s, where, end_s - half_s),
         query.services(half_s, where, end_s),
-        query.breakdown(shown.length_s, end_s, breakdown.group_by, replace(where, span_kinds=breakdown.kinds)),
+        query.breakdown(bounds.length_s, end_s, breakdown.group_by, replace(where, span_kinds=breakdown.kinds)),
     )
     return Details(
         summary,
@@ -130,10 +135,11 @@ async def _details(
     )
 
 
-async def _resources(resources: ResourceQuery, view: View, service: str, end_s: int) -> ServiceResources | None:
-    end_s, shown = paced(end_s), view.range
-    environment = view.where.deployment_environment
-    return await resources.recent_service(service, end_s - shown.length_s, end_s, shown.series_step_s, environment)
+async def _resources(resources: ResourceQuery, view: View, service: str, bounds: Bounds) -> ServiceResources | None:
+    if view.range.end_s is None:  # else its start and end stay where they were chosen
+        bounds = view.range.bounds(paced(bounds.end_s))
+    environment, step_s = view.where.deployment_environment, bounds.range.series_step_s
+    return await resources.recent_service(service, bounds.start_s, bounds.end_s, step_s, environment)
 
 
 async def _releases(query: Query, by_version: RedAnswer, where: SeriesFilter) -> tuple[Release, ...]:

@@ -16,7 +16,7 @@ from dash_app.settings import DashSettings
 from dash_app.shell.filters import filter_of
 from dash_app.shell.page import Answer, Filling, Page, Question
 from dash_app.shell.receipt import Receipt, receipt_of, receipt_of_failure
-from dash_app.shell.view import View, fields_of, view_of
+from dash_app.shell.view import NotBegunError, View, fields_of, view_of
 from telemetry import ModelWatchError, NowNs
 
 log = structlog.get_logger(__name__)
@@ -78,7 +78,7 @@ class Answering:
     async def _document(self, asked: Asked, number: int) -> Document:
         page, view = self._pages[asked.page], asked.view
         try:
-            found = await page.answer(Question(view, dict(asked.fields)))
+            found = await _found(page, Question(view, dict(asked.fields)))
             receipt = receipt_of(number, found, view, self._now_ns() / 1e9, self._refresh_interval_s())
             return _filled(page, receipt, found)
         except Exception as error:
@@ -86,6 +86,13 @@ class Answering:
             log.warning("page not answered", page=page.name, view=str(view), error=repr(error), exc_info=not is_known)
             failure = receipt_of_failure(number, _words(error), self._now_ns() / 1e9, self._refresh_interval_s())
             return {"page": page.name, "receipt": failure}
+
+
+async def _found(page: Page, question: Question) -> Answer:
+    try:
+        return await page.answer(question)
+    except NotBegunError as error:
+        return Answer({}, end_s=error.now_s, why_empty=str(error))
 
 
 def _filled(page: Page, receipt: Receipt, answer: Answer) -> Document:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -17,7 +18,7 @@ from dash_app.shared.names import visible
 from dash_app.shared.recent import Recent
 from dash_app.shell.filters import FILTERS, Filter
 from dash_app.shell.page import Filling
-from dash_app.shell.view import TimeRange, View
+from dash_app.shell.view import NotBegunError, TimeRange, View
 from query import OVERFLOW, Query, SeriesFilter
 
 log = structlog.get_logger(__name__)
@@ -38,7 +39,7 @@ class FilterChoices:
     def __init__(self, query: Query, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._query = query
         self._monotonic_s = monotonic_s
-        self._seen: OrderedDict[tuple[int, int | None], Recent[Sequence[Combination]]] = OrderedDict()
+        self._seen: OrderedDict[TimeRange, Recent[Sequence[Combination]]] = OrderedDict()
         self._latest: Sequence[Combination] = ()
 
     async def beside(self, filling: Filling, view: View) -> Filling:
@@ -50,25 +51,24 @@ class FilterChoices:
 
         A page is not kept back by filters that cannot be filled, or not soon.
         """
-        key = (shown.length_s, shown.end_s)
+        key = replace(shown, most_steps=0)  # which it has nothing to do with
         if key not in self._seen:
             if len(self._seen) >= _MOST_KEPT:
                 self._seen.popitem(last=False)
             kept_s = max(_KEPT_S, shown.pace_s)
-            self._seen[key] = Recent(lambda: self._read(*key), kept_s, self._monotonic_s)
+            self._seen[key] = Recent(lambda: self._read(key), kept_s, self._monotonic_s)
         try:
             return await asyncio.wait_for(self._seen[key].get(), _PATIENCE_S)
-        except TimeoutError:
+        except (TimeoutError, NotBegunError):
             return self._latest
         except Exception as error:
             log.warning("choices of filters not known", error=repr(error))
             return self._latest
 
-    async def _read(self, length_s: int, chosen_end_s: int | None) -> Sequence[Combination]:
-        settled_s = self._query.settled_end_s()
-        end_s = settled_s if chosen_end_s is None else min(chosen_end_s, settled_s)
+    async def _read(self, shown: TimeRange) -> Sequence[Combination]:
+        asked = shown.bounds(self._query.settled_end_s())
         labels = [one.label for one in FILTERS]
-        found = (await self._query.totals(length_s, labels, end_s, _MOST_COMBINATIONS)).groups()
+        found = (await self._query.totals(asked.length_s, labels, asked.end_s, _MOST_COMBINATIONS)).groups()
         self._latest = [values for values in found if OVERFLOW not in values]
         return self._latest
 

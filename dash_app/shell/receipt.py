@@ -5,6 +5,7 @@ Pure; made by `callbacks.py`, read by `assets/pulse.js`, which knows the rest: w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, TypedDict
 
 from dash_app.shell.page import Answer
@@ -28,6 +29,8 @@ class Receipt(TypedDict):
 
 def receipt_of(ask: int, answer: Answer, view: View, now_s: float, refresh_interval_s: float) -> Receipt:
     """Return the receipt of an answer."""
+    is_over = view.range.is_over(now_s)
+    range_pace_s = view.range.pace_s if is_over else replace(view.range, end_s=None).pace_s
     return Receipt(
         ask=ask,
         state="filled" if answer.why_empty is None else "empty",
@@ -35,8 +38,8 @@ def receipt_of(ask: int, answer: Answer, view: View, now_s: float, refresh_inter
         now_s=now_s,
         end_s=answer.end_s,
         newest_s=answer.newest_s,
-        pace_s=max((answer.pace_s or view.range.pace_s) * refresh_interval_s, refresh_interval_s),
-        is_past=answer.pace_s is None and view.range.end_s is not None,
+        pace_s=max((answer.pace_s or range_pace_s) * refresh_interval_s, refresh_interval_s),
+        is_past=answer.pace_s is None and is_over,
     )
 
 

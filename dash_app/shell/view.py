@@ -7,7 +7,7 @@ Pure. The address is the truth of the view, so that a link shows the same to eve
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlencode
 
 from dash_app.shell.filters import EVERY_FILTER, EVERYTHING, fields_of_filter, filter_of, words_of
 from query import SeriesFilter
+from telemetry import ModelWatchError
 
 _LONGEST_SEARCH: Final = 65_536
 _STEPS_S: Final = (1, 2, 3, 5, 10, 20, 30, 60, 120, 180, 300, 360, 600, 720, 1_200, 1_800, 3_600, 7_200, 10_800)
@@ -28,6 +29,14 @@ STEPS: Final = 120
 STEPS_IF_WIDE: Final = 240
 WIDE_PX: Final = 900
 """From which width on a chart has twice the steps."""
+
+
+class NotBegunError(ModelWatchError):
+    """The time that was chosen lies ahead: there is nothing of it yet. `now_s` is up to when figures are complete."""
+
+    def __init__(self, now_s: int) -> None:
+        super().__init__("This time has not begun. Choose another, or go back to now.")
+        self.now_s = now_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,22 @@ class TimeRange:
             return _LONGEST_PACE_S
         return min(max(self.step_s // _STEPS_BETWEEN_QUESTIONS, 1.0), _LONGEST_PACE_S)
 
+    def is_over(self, now_s: float) -> bool:
+        """Tell whether the range no longer moves with the clock."""
+        return self.end_s is not None and self.end_s <= now_s
+
+    def bounds(self, settled_end_s: int) -> Bounds:
+        """Return what of the range can be asked about when figures are complete up to this second.
+
+        The start stays where it was chosen. Raises `NotBegunError` where that is still to come.
+        """
+        if self.end_s is None:
+            return Bounds(settled_end_s - self.length_s, settled_end_s, self)
+        start_s, end_s = self.end_s - self.length_s, min(self.end_s, settled_end_s)
+        if start_s >= end_s:
+            raise NotBegunError(settled_end_s)
+        return Bounds(start_s, end_s, replace(self, length_s=end_s - start_s))
+
     @property
     def words(self) -> str:
         """The range as part of a sentence."""
@@ -77,6 +102,25 @@ class TimeRange:
             if number:
                 parts.append(f"{number}{unit}")
         return self.name or " ".join(parts[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The seconds that are asked about, and their length and steps as a range."""
+
+    start_s: int
+    end_s: int
+    range: TimeRange
+
+    @property
+    def length_s(self) -> int:
+        """How many seconds there are."""
+        return self.end_s - self.start_s
+
+    @property
+    def half_s(self) -> int:
+        """Half of that, at least a second."""
+        return max(self.length_s // 2, 1)
 
 
 def _step_s(length_s: int, most_steps: int) -> int:
@@ -107,10 +151,6 @@ class View:
 
     range: TimeRange = RANGES[DEFAULT_RANGE]
     where: SeriesFilter = EVERYTHING
-
-    def end_s(self, settled_end_s: int) -> int:
-        """Return the end of the range; nothing is asked beyond the second up to which figures are complete."""
-        return settled_end_s if self.range.end_s is None else min(self.range.end_s, settled_end_s)
 
 
 def why_empty(what: str, view: View, where: SeriesFilter | None = None) -> str:

@@ -24,11 +24,11 @@ class Snapshot:
 async def take_snapshot(traces: TraceQuery, query: Query, choice: Choice) -> Snapshot:
     """Ask; raises what `query` raises."""
     # What has just ended may be listed at once: nothing here is a count that would still grow.
-    end_s = choice.view.range.end_s or query.settled_end_s() + 2
+    now_s = query.settled_end_s() + 2
     if choice.trace:
-        return Snapshot(choice, end_s, None, await traces.trace(choice.trace))
-    start_s = end_s - choice.view.range.length_s
-    return Snapshot(choice, end_s, await _found(traces, choice, start_s, end_s), None)
+        return Snapshot(choice, choice.view.range.end_s or now_s, None, await traces.trace(choice.trace))
+    asked = choice.view.range.bounds(now_s)
+    return Snapshot(choice, asked.end_s, await _found(traces, choice, asked.start_s, asked.end_s), None)
 
 
 async def _found(traces: TraceQuery, choice: Choice, start_s: int, end_s: int) -> TracesAnswer:

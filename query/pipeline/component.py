@@ -18,6 +18,7 @@ from telemetry import NowNs, ProcessReport
 
 STEP_S: Final = 10
 MOST_STEPS: Final = 500
+_SHORTEST_S: Final = 10
 _LONGEST_S: Final = 31 * 86_400
 _REPORTS_APART_S: Final = 4.0
 """Two reports of different processes are at most this far apart: they are made every two seconds, and asked for."""
@@ -57,11 +58,11 @@ class PipelineQuery:
 
         What processes hold, and how they are, is as of now. Raises `QuestionError` and `StorageUnavailableError`.
         """
-        if not 10 <= window_s <= _LONGEST_S:
-            raise QuestionError("window", f"the window must be 10 to {_LONGEST_S} seconds long")
+        if not _SHORTEST_S <= window_s <= _LONGEST_S:
+            raise QuestionError("window", f"the window must be {_SHORTEST_S} to {_LONGEST_S} seconds long")
         now_s = self._now_ns() / 1e9
         until_s = int(now_s) if end_s is None else min(end_s, int(now_s))
-        start_s = max(until_s - window_s, 0)
+        start_s = max(min((end_s or until_s) - window_s, until_s - _SHORTEST_S), 0)  # an end to come moves no start
         step_s = max(step_s or -(-window_s // 120), STEP_S, -(-window_s // MOST_STEPS))
         step_s += -step_s % STEP_S
         reports, noted, before = await asyncio.gather(

@@ -22,6 +22,7 @@ from dash_app.alerts.answer import trust
 from dash_app.alerts.backtest_chart import backtest_figure, headline
 from dash_app.alerts.firing import firing_list
 from dash_app.alerts.form import FIELDS, FormError, labels_of, rule_of, values_of
+from dash_app.alerts.layout import layout
 from dash_app.alerts.lists import (
     counted,
     history_more,
@@ -413,3 +414,9 @@ def test_nothing_fires_is_told_only_where_rules_are_evaluated() -> None:
     assert "No rule was evaluated yet" in told(Report(), known)
     assert "No rule is turned on" in told(Report(at_s=999.0), off)
     assert "Nothing fires" in told(Report(at_s=999.0), known)
+
+
+def test_what_fires_what_was_and_who_was_told_can_be_saved() -> None:
+    """Each of the three lists has its button: a component without children counts as nothing in a condition."""
+    buttons = [part.of for part in layout()._traverse() if getattr(part, "_type", "") == "CsvButton"]  # type: ignore[no-untyped-call]
+    assert buttons == ["alerts-list", "alerts-history-list", "alerts-told-list"]

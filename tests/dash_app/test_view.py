@@ -11,6 +11,7 @@ from dash_app.shell.view import (
     RANGES,
     STEPS,
     STEPS_IF_WIDE,
+    NotBegunError,
     TimeRange,
     View,
     fields_of,
@@ -82,11 +83,17 @@ def test_zones_of_chosen_times_are_understood() -> None:
     assert (berlin.range.length_s, berlin.range.words, berlin.range.short) == (5_400, "the chosen time", "1h 30m")
 
 
-def test_nothing_is_asked_beyond_what_is_complete() -> None:
-    """A range up to now ends where figures are complete; a chosen one where it was chosen to, if that is earlier."""
-    assert View().end_s(CHOSEN.end_s or 0) == CHOSEN.end_s
-    assert View(CHOSEN).end_s(1_800_000_000) == CHOSEN.end_s
-    assert View(CHOSEN).end_s(1_600_000_000) == 1_600_000_000
+def test_a_chosen_start_stays_where_it_was_chosen() -> None:
+    """Nothing is asked beyond what is complete, which moves the start of named ranges only."""
+    end_s = CHOSEN.end_s or 0
+    named, over, half = RANGES["5m"].bounds(end_s), CHOSEN.bounds(1_800_000_000), CHOSEN.bounds(end_s - 5_280)
+    assert (named.start_s, named.end_s, named.range) == (end_s - 300, end_s, RANGES["5m"])
+    assert (over.start_s, over.end_s, over.range) == (end_s - 5_400, end_s, CHOSEN)
+    assert (half.start_s, half.end_s, half.length_s) == (end_s - 5_400, end_s - 5_280, 120)
+    assert (half.range.short, half.range.step_s, half.range.words) == ("2m", 1, "the chosen time")
+    for settled_s in (end_s - 5_400, 1_600_000_000):
+        with pytest.raises(NotBegunError, match="has not begun"):
+            CHOSEN.bounds(settled_s)
 
 
 def test_steps_fit_their_ranges() -> None:
