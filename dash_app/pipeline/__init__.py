@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alerting.rules import Signal
 from dash_app.pipeline import dead_letters
 from dash_app.pipeline.answer import answer_of
 from dash_app.pipeline.dead_letters import DeadLetterDesk
@@ -33,6 +34,7 @@ def page(pipeline: PipelineQuery, letters: DeadLetterDesk | None = None) -> Page
         layout=layout(has_letters=letters is not None),
         answer=answer,
         charts=CHARTS,
+        watched={"pipeline-lag": frozenset({Signal.PIPELINE_LAG})},
         filters=(),
         note="Flows and charts: over the range; all else: as of now",
         register=lambda dash: dead_letters.register(dash, letters) if letters is not None else None,

@@ -10,10 +10,16 @@ import pytest
 from dash._utils import to_json
 
 from access.identity import Identity, NotAllowedError, Role, enter
+from alerting.notification import Severity
+from alerting.rules import Rule, Signal
+from dash_app.marking import with_marks
 from dash_app.pipeline import cards, dead_letters, figures, tables
+from dash_app.pipeline import page as pipeline_page
 from dash_app.pipeline.answer import answer_of
 from dash_app.pipeline.dead_letters import ListedLetter
 from dash_app.shared import palette
+from dash_app.shared.alert_news import Episode
+from dash_app.shell.page import Question
 from dash_app.shell.view import View
 from query.pipeline import PipelineAnswer, PipelineStep, ProcessStatus, SignalFlow, TierUse
 from telemetry import ProcessReport
@@ -75,6 +81,35 @@ def test_lag_is_drawn_and_an_empty_course_has_its_range() -> None:
     assert traces_of(figures.lag(answer(), "r")) == [("lag", TIMES, [0.05, None, 1.5], palette.P95)]
     empty = figures.lag(answer(steps=()), "r")
     assert empty["layout"]["xaxis"]["range"] == [1000 * (NOW_S - 30), 1000 * NOW_S]
+
+
+class Pipeline:
+    """A pipeline that is always the same."""
+
+    async def pipeline(self, *asked: Any) -> PipelineAnswer:
+        return answer()
+
+
+class Behind:
+    """News of one alert: the pipeline was behind."""
+
+    async def rules(self) -> dict[str, Rule]:
+        return {"behind": Rule(rule_id="behind", name="Behind", signal=Signal.PIPELINE_LAG, warning=30)}
+
+    async def episodes(self, start_s: int, end_s: int) -> list[Episode]:
+        return [Episode("behind", {}, Severity.WARNING, NOW_S - 25, NOW_S - 15)]
+
+
+async def test_an_alert_that_the_pipeline_is_behind_is_marked_on_its_lag() -> None:
+    """And on no other chart of the page."""
+    pipeline: Any = Pipeline()
+    news: Any = Behind()
+    found = await with_marks(pipeline_page(pipeline), news).answer(Question(View(), {}))
+    labels = {
+        name: [shape["label"]["text"] for shape in figure["layout"].get("shapes", ()) if "label" in shape]
+        for name, figure in found.figures.items()
+    }
+    assert labels == {"pipeline-rate": [], "pipeline-freshness": [], "pipeline-lag": ["Behind"]}
 
 
 def test_what_is_amiss_is_said_with_what_to_do() -> None:
