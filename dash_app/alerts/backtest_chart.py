@@ -43,7 +43,7 @@ def backtest_figure(rule: Rule, tested: Backtest) -> Figure:
         colour = palette.SERIES[number % len(palette.SERIES)]
         name = charts.plain(" ".join(value for value in one.labels.values() if value) or "all")
         line = charts.line(name, times, list(one.values), {"color": colour, "width": 1.4})
-        traces.append(line | {"hovertemplate": "%{y}"})
+        traces.append(charts.in_unit(line, "%{y}", rule.unit))
     for name, value, colour in (
         ("warning", rule.warning, palette.CLIENT_ERRORS),
         ("critical", rule.critical, palette.SERVER_ERRORS),
@@ -51,7 +51,7 @@ def backtest_figure(rule: Rule, tested: Backtest) -> Figure:
         if value is not None:
             ends = [times[0], times[-1]]
             dashed = charts.line(name, ends, [value, value], {"color": colour, "width": 1, "dash": "dash"})
-            traces.append(dashed | {"hovertemplate": "%{y}"})
+            traces.append(charts.in_unit(dashed, "%{y}", rule.unit))
     figure = charts.framed(traces, times, f"{tested.start_s}", dict(_AXES.get(rule.unit, {"hoverformat": ",.4~r"})))
     bands = [
         Band(one.severity, one.started_s, one.ended_s if one.ended_s is not None else float(tested.end_s), "")

@@ -1,4 +1,5 @@
-// Saves what a chart or a table shows as comma-separated values (RFC 4180): numbers as they came, times in UTC.
+// Saves what a chart or a table shows as comma-separated values (RFC 4180): numbers as they came, in the
+// units of the API, times in UTC.
 (function () {
   "use strict";
   const modelwatch = (window.modelwatch = window.modelwatch || {});
@@ -22,11 +23,15 @@
       const rows = heat.x.slice(0, -1).map((x, step) => [time(x), ...heat.z.map((row) => row[step] || 0)]);
       return lines([["time", ...bounds], ...rows]);
     }
-    const columns = figure.data.map((trace) => new Map(trace.x.map((x, index) => [x, trace.y[index]])));
+    const columns = figure.data.map((trace) => new Map(trace.x.map((x, index) => [x, inUnit(trace, trace.y[index])])));
     const times = [...new Set(figure.data.flatMap((trace) => trace.x))].sort((a, b) => a - b);
-    const names = figure.data.map((trace) => modelwatch.unescaped(trace.name));
+    const names = figure.data.map((trace) => modelwatch.unescaped(trace.name) + " (" + trace.meta.unit + ")");
     return lines([["time", ...names], ...times.map((x) => [time(x), ...columns.map((column) => column.get(x))])]);
   }
+
+  // Charts are drawn in what reads well, such as GiB. The digits beyond these are those of multiplying.
+  const inUnit = ({ meta }, value) =>
+    value === null || value === undefined || meta.size === 1 ? value : Number((value * meta.size).toPrecision(12));
 
   modelwatch.unescaped = (name) => name.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 

@@ -19,9 +19,8 @@ def rate(answer: PipelineAnswer, revision: str) -> Figure:
         charts.line("received", times, [step.received_per_s for step in answer.steps], _style(palette.P95)),
         charts.line("stored", times, [step.stored_per_s for step in answer.steps], _style(palette.P50)),
     ]
-    for trace in traces:
-        trace["hovertemplate"] = "%{y}/s"
-    return charts.framed(traces, times, revision, {"hoverformat": ",.3~r"})
+    drawn = [charts.in_unit(trace, "%{y}/s", "items/s") for trace in traces]
+    return charts.framed(drawn, times, revision, {"hoverformat": ",.3~r"})
 
 
 def freshness(answer: PipelineAnswer, revision: str) -> Figure:

@@ -34,7 +34,7 @@ def efficiency(answer: ServiceResources, revision: str) -> Figure:
     """Return how many requests a second of CPU time served."""
     values = [step.calls_per_cpu_s for step in answer.steps]
     trace = charts.line("requests per CPU-second", _times(answer), values, {"color": EFFICIENCY, "width": 1.6})
-    trace |= {"hovertemplate": "%{y} per CPU-second"}
+    trace = charts.in_unit(trace, "%{y} per CPU-second", "requests/CPU-s")
     return charts.framed([trace], resource_charts.times_ms(answer), revision, {"hoverformat": ",.3~r"})
 
 
@@ -44,7 +44,7 @@ def throttling(answer: ServiceResources, revision: str) -> Figure:
     shares = [_percent(step.usage.throttled_share) for step in answer.steps]
     throttled = charts.line("throttled", times, shares, {"color": THROTTLED, "width": 1.6})
     p99 = charts.line("P99", times, [step.p99_s for step in answer.steps], {"color": P99, "width": 1.4, "dash": "dot"})
-    traces = [throttled | {"hovertemplate": "%{y} %"}, p99 | {"yaxis": "y2", "hovertemplate": "%{y}s"}]
+    traces = [charts.in_unit(throttled, "%{y} %", "ratio", charts.PERCENT), p99 | {"yaxis": "y2"}]
     figure = charts.framed(
         traces, resource_charts.times_ms(answer), revision, {"ticksuffix": "%", "hoverformat": ".3~r"}
     )

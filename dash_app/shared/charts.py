@@ -23,6 +23,7 @@ CONFIG: Final[Any] = {
     "doubleClick": "autosize",
 }
 
+PERCENT: Final = 0.01
 _LONGEST_NAME: Final = 48
 
 _TIME_FORMATS: Final = [
@@ -60,20 +61,28 @@ def has_gap(values: Sequence[float | None]) -> bool:
     return bool(known) and known[-1] - known[0] >= len(known)
 
 
-def line(name: str, times: list[int], values: list[float | None], style: dict[str, Any]) -> Figure:
+def in_unit(trace: Figure, hover: str, unit: str, size: float = 1) -> Figure:
+    """Return the trace with what is read at a point, and what `assets/csv.js` writes: values times `size`, in `unit`.
+
+    So a file has bytes and shares where a chart has GiB and per cent.
+    """
+    return trace | {"hovertemplate": hover, "meta": {"unit": unit, "size": size}}
+
+
+def line(name: str, times: list[int], values: list[float | None], style: dict[str, Any], decimals: int = 6) -> Figure:
+    """Return a line of seconds; `in_unit` makes something else of it."""
     trace: Figure = {
         "type": "scatter",
         "mode": "lines",
         "name": name,
         "x": times,
-        "y": [None if value is None else round(value, 6) for value in values],
+        "y": [None if value is None else round(value, decimals) for value in values],
         "line": style,
-        "hovertemplate": "%{y}s",
     }
     if alone := [5 if is_alone else 0 for is_alone in _alone(values)]:
         marker = {"size": alone, "color": style["color"], "line": {"width": 0}}
         trace |= {"mode": "lines+markers", "marker": marker, "cliponaxis": False}
-    return trace
+    return in_unit(trace, "%{y}s", "s")
 
 
 def _alone(values: Sequence[float | None]) -> list[bool]:

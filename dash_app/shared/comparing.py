@@ -24,6 +24,9 @@ _DAY_S: Final = 86_400
 _NOTHING: Final = "none"
 
 _Value = Callable[[RedStep, int], float | None]
+_Unit = tuple[str, str] | tuple[str, str, float]
+"""What is read at a point, the unit in a file, and how much of it one on the axis is."""
+_PER_CENT: Final = ("%{y:,.3~r} %", "ratio", charts.PERCENT)
 
 
 def compare_control(name: str) -> Control:
@@ -61,17 +64,17 @@ async def before_of(
 
 def with_throughput(figure: Figure, now: RedAnswer, before: RedAnswer | None, compared: str) -> Figure:
     """Return the chart of requests per second with those of before as one line."""
-    return _with(figure, now, before, _name(compared), _rate, "%{y} req/s")
+    return _with(figure, now, before, _name(compared), _rate, ("%{y} req/s", "requests/s"))
 
 
 def with_latency(figure: Figure, now: RedAnswer, before: RedAnswer | None, compared: str) -> Figure:
     """Return the chart of percentiles with the P95 of before."""
-    return _with(figure, now, before, f"P95 {_name(compared)}", lambda step, _: step.p95_s, "%{y}s")
+    return _with(figure, now, before, f"P95 {_name(compared)}", lambda step, _: step.p95_s, ("%{y}s", "s"))
 
 
 def with_errors(figure: Figure, now: RedAnswer, before: RedAnswer | None, compared: str) -> Figure:
     """Return the chart of errors with the share of server errors of before."""
-    return _with(figure, now, before, f"5xx {_name(compared)}", _failed_percent, "%{y:,.3~r} %")
+    return _with(figure, now, before, f"5xx {_name(compared)}", _failed_percent, _PER_CENT)
 
 
 def words_of(usual: str, before: RedAnswer | None, compared: str) -> str:
@@ -86,14 +89,14 @@ def _name(compared: str) -> str:
 
 
 def _rate(step: RedStep, seconds: int) -> float:
-    return round(step.calls / seconds, 3)
+    return round(step.calls / seconds, 6)
 
 
 def _failed_percent(step: RedStep, _seconds: int) -> float | None:
-    return round(100 * step.errors / step.calls, 4) if step.calls else None
+    return round(100 * step.errors / step.calls, 8) if step.calls else None
 
 
-def _with(figure: Figure, now: RedAnswer, before: RedAnswer | None, name: str, value_of: _Value, hover: str) -> Figure:
+def _with(figure: Figure, now: RedAnswer, before: RedAnswer | None, name: str, value_of: _Value, unit: _Unit) -> Figure:
     """Add a dashed line of what was before, on the axis of now; none where there were no calls."""
     if before is None:
         return figure
@@ -102,5 +105,5 @@ def _with(figure: Figure, now: RedAnswer, before: RedAnswer | None, name: str, v
     times = [time_ms + 1000 * distance_s for time_ms in charts.times_ms(before)]
     values = [value_of(step, charts.step_seconds(before, step.time_s)) for step in steps]
     style = {"color": palette.OTHERS, "width": 1.3, "dash": "dash"}
-    ghost = charts.line(name, times, values, style) | {"hovertemplate": hover}
+    ghost = charts.in_unit(charts.line(name, times, values, style, decimals=8), *unit)
     return figure | {"data": [*figure["data"], ghost]}

@@ -57,12 +57,12 @@ def errors(answer: RedAnswer, revision: str) -> Figure:
 def _rates(series: Sequence[RedSeries], seconds: Sequence[int]) -> list[float]:
     columns = zip(*(one.steps for one in series), strict=True)
     return [
-        round(sum(step.calls for step in column) / width, 3) for column, width in zip(columns, seconds, strict=True)
+        round(sum(step.calls for step in column) / width, 6) for column, width in zip(columns, seconds, strict=True)
     ]
 
 
 def _area(name: str, times: list[int], values: list[float], colour: str) -> Figure:
-    return {
+    trace = {
         "type": "scatter",
         "mode": "lines",
         "stackgroup": "all",
@@ -71,17 +71,18 @@ def _area(name: str, times: list[int], values: list[float], colour: str) -> Figu
         "y": values,
         "line": {"width": 1.2, "color": colour},
         "fillcolor": palette.translucent(colour, 0.22),
-        "hovertemplate": "%{y} req/s",
     }
+    return charts.in_unit(trace, "%{y} req/s", "requests/s")
 
 
 def _bars(name: str, times: list[int], parts: list[tuple[int, int]], colour: str) -> Figure:
-    return {
+    trace = {
         "type": "bar",
         "name": name,
         "x": times,
-        "y": [round(100 * hits / calls, 4) if calls else None for hits, calls in parts],
+        "y": [round(100 * hits / calls, 8) if calls else None for hits, calls in parts],
         "customdata": [[hits, calls] for hits, calls in parts],
         "marker": {"color": colour, "line": {"width": 0}},
-        "hovertemplate": "%{y:,.3~r} % (%{customdata[0]:,} of %{customdata[1]:,})",
     }
+    hover = "%{y:,.3~r} % (%{customdata[0]:,} of %{customdata[1]:,})"
+    return charts.in_unit(trace, hover, "ratio", charts.PERCENT)

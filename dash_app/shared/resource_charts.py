@@ -23,7 +23,14 @@ _LARGE: Final = 600
 _LEFT_PX: Final = 56
 """Room for sizes with their units."""
 
+_DECIMALS: Final = 10
+"""So that GiB tell single bytes, which is what is saved of them."""
+
 _Value = Callable[[Usage], float | None]
+_Unit = tuple[str, str] | tuple[str, str, float]
+"""What is read at a point, the unit in a file, and how much of it one on the axis is."""
+_CORES: Final = ("%{y} cores", "cores")
+_PER_CENT: Final = ("%{y} %", "ratio", charts.PERCENT)
 _Answer = ResourcesAnswer | ServiceResources
 
 
@@ -42,8 +49,8 @@ def colours_of(resources: Sequence[Resource], known: Sequence[Resource]) -> dict
 
 def cpu(answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
     """Return CPU in cores."""
-    traces = _lines(answer, shown, colours, lambda usage: usage.cpu_cores, "%{y} cores")
-    traces += _limit(answer, shown, lambda usage: usage.cpu_limit_cores, "%{y} cores")
+    traces = _lines(answer, shown, colours, lambda usage: usage.cpu_cores, _CORES)
+    traces += _limit(answer, shown, lambda usage: usage.cpu_limit_cores, _CORES)
     return charts.framed(traces, times_ms(answer), revision, {"hoverformat": ".3~r"})
 
 
@@ -53,9 +60,9 @@ def memory(answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], 
     sizes = [step.memory_bytes or 0.0 for one in shown for step in one.steps]
     sizes += [limit or 0.0 for limit in limits]
     size, unit = (_GIB, "GiB") if max(sizes, default=0.0) >= _LARGE * _MIB else (_MIB, "MiB")
-    template = f"%{{y}} {unit}"
-    traces = _lines(answer, shown, colours, lambda usage: _scaled(usage.memory_bytes, size), template)
-    traces += _limit(answer, shown, lambda usage: _scaled(usage.memory_limit_bytes, size), template)
+    sized = f"%{{y}} {unit}", "bytes", size
+    traces = _lines(answer, shown, colours, lambda usage: _scaled(usage.memory_bytes, size), sized)
+    traces += _limit(answer, shown, lambda usage: _scaled(usage.memory_limit_bytes, size), sized)
     figure = charts.framed(traces, times_ms(answer), revision, {"ticksuffix": f" {unit}", "hoverformat": ",.4~r"})
     figure["layout"]["margin"] |= {"l": _LEFT_PX}
     return figure
@@ -63,7 +70,7 @@ def memory(answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], 
 
 def throttling(answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], revision: str) -> Figure:
     """Return the share of periods in which a CPU quota was used up, in per cent."""
-    traces = _lines(answer, shown, colours, lambda usage: _percent(usage.throttled_share), "%{y} %")
+    traces = _lines(answer, shown, colours, lambda usage: _percent(usage.throttled_share), _PER_CENT)
     return charts.framed(traces, times_ms(answer), revision, {"ticksuffix": "%", "hoverformat": ".3~r"})
 
 
@@ -72,28 +79,31 @@ def times_ms(answer: _Answer) -> list[int]:
 
 
 def _lines(
-    answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], value: _Value, template: str
+    answer: _Answer, shown: Sequence[Resource], colours: dict[str, str], value: _Value, unit: _Unit
 ) -> list[Figure]:
     times = times_ms(answer)
     return [
-        charts.line(
-            charts.plain(one.identity.name),
-            times,
-            [value(step) for step in one.steps],
-            {"color": colours.get(one.identity.id, palette.OTHERS), "width": 1.6},
+        charts.in_unit(
+            charts.line(
+                charts.plain(one.identity.name),
+                times,
+                [value(step) for step in one.steps],
+                {"color": colours.get(one.identity.id, palette.OTHERS), "width": 1.6},
+                _DECIMALS,
+            ),
+            *unit,
         )
-        | {"hovertemplate": template}
         for one in shown
     ]
 
 
-def _limit(answer: _Answer, shown: Sequence[Resource], value: _Value, template: str) -> list[Figure]:
+def _limit(answer: _Answer, shown: Sequence[Resource], value: _Value, unit: _Unit) -> list[Figure]:
     limits = _common(shown, value)
     if not limits:
         return []
     style = {"color": LIMIT, "width": 1.2, "dash": "dash"}
     name = "limit" if len(shown) == 1 else "limit of each"
-    return [charts.line(name, times_ms(answer), limits, style) | {"hovertemplate": template}]
+    return [charts.in_unit(charts.line(name, times_ms(answer), limits, style, _DECIMALS), *unit)]
 
 
 def _common(shown: Sequence[Resource], value: _Value) -> list[float | None]:

@@ -24,7 +24,7 @@ def spread(answer: TracesAnswer, revision: str) -> charts.Figure:
 
 
 def _points(name: str, items: list[KeptRequest], colour: str) -> charts.Figure:
-    return {
+    trace = {
         "type": "scatter",
         "mode": "markers",
         "name": name,
@@ -32,5 +32,5 @@ def _points(name: str, items: list[KeptRequest], colour: str) -> charts.Figure:
         "y": [round(item.duration_s, 6) for item in items],
         "text": [charts.plain(f"{item.service_name} {name_of(item)}") for item in items],
         "marker": {"size": 7, "color": colour, "opacity": 0.75, "line": {"width": 0}},
-        "hovertemplate": "%{text}<br>%{y} s<extra></extra>",
     }
+    return charts.in_unit(trace, "%{text}<br>%{y} s<extra></extra>", "s")

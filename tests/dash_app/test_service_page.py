@@ -191,9 +191,14 @@ async def test_charts_and_tables_are_saved_as_csv(busy: ServedPage, new_tab: Any
     where = SeriesFilter(service_name=NAME)
     answer = await busy.world.query.red(end_s - 300, end_s, 3, (), where)
     chart = await saved(".card:has(#service-latency)")
-    assert chart[0] == ["time", "P50", "P95", "P99"]
+    assert chart[0] == ["time", "P50 (s)", "P95 (s)", "P99 (s)"]
     assert chart[1][0] == "2023-11-14T22:08:18.000Z"
     assert [float(row[2]) for row in chart[1:]] == [round(step.p95_s or 0, 6) for step in answer.items[0].steps]
+    errors = await saved(".card:has(#service-errors)")
+    assert errors[0] == ["time", "5xx (ratio)", "4xx (ratio)"]
+    shares = [step.errors / step.calls if step.calls else None for step in answer.items[0].steps]
+    assert [float(row[1]) if row[1] else None for row in errors[1:]] == pytest.approx(shares, abs=1e-9)
+    assert (await saved(".card:has(#service-throughput)"))[0][1].endswith(" (requests/s)")
     heat = await saved(".card:has(#service-heatmap)")
     assert sum(int(count) for row in heat[1:] for count in row[1:]) == answer.items[0].total.calls
     table = await saved(".card:has(#service-breakdown)")

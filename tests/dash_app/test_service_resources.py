@@ -62,7 +62,7 @@ async def test_charts_have_the_axis_of_the_traffic(model_points: list[RedPoint])
     assert drawn["service-throttling"]["layout"]["yaxis2"]["overlaying"] == "y"
     cpu, limit = drawn["service-cpu"]["data"]
     assert (cpu["name"], limit["name"], set(limit["y"])) == ("churn-1", "limit", {2.0})
-    assert cpu["y"] == [round(step.cpu_cores or 0, 6) for step in answer.resources[0].steps]
+    assert cpu["y"] == [round(step.cpu_cores or 0, 10) for step in answer.resources[0].steps]
     served = drawn["service-efficiency"]["data"][0]
     assert served["y"][-1] is None, "the step that runs is not over"
     assert all(value > 0 for value in served["y"][:-1])
@@ -98,7 +98,7 @@ async def test_memory_stands_against_its_limit_with_the_time_left() -> None:
     assert "of its limit" in now
     assert "left" not in words_of(resource_card.cards(answer, is_now=False)[-1])
     memory, limit = resource_card.charts_of(answer, (0, 1), "r")["service-memory"]["data"]
-    assert memory["y"] == [round((one.memory_bytes or 0) / 2**30, 6) for one in answer.resources[0].steps]
+    assert memory["y"] == [round((one.memory_bytes or 0) / 2**30, 10) for one in answer.resources[0].steps]
     assert set(limit["y"]) == {1.0}
     assert answer.resources[0].steps[-1].memory_bytes == pytest.approx(500 * MIB + 0.06 * MIB * 3_690)
 
@@ -189,6 +189,11 @@ async def test_the_page_shows_what_was_answered(
     assert await tab.text(f"{row} [col-id=matched]") == "container.id"
     await tab.page.screenshot(path=artifacts / "service-resources-dark.png", full_page=True)
     await tab.page.set_viewport_size({"width": 1440, "height": 900})
+    async with tab.page.expect_download() as download:
+        await tab.page.click(".card:has(#service-memory) .csv-button")
+    head, first, *_ = (await (await download.value).path()).read_text("utf-8-sig").splitlines()
+    assert head == "time,churn-1 (bytes),limit (bytes)"
+    assert float(first.split(",")[1]) == pytest.approx(answer.resources[0].steps[0].memory_bytes, abs=1)
     buttons = await tab.page.locator(".csv-button").all()
     assert len(buttons) == 10
     for button in buttons:
