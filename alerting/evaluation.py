@@ -96,7 +96,8 @@ def closed(alert: Alert, now_s: float, reason: str) -> tuple[Alert, Transition |
         reason=reason,
         sequence=state.sequence + 1,
     )
-    transition = Transition(now_s, state.phase, Phase.RESOLVED, None, None, None, None, reason, False)
+    seen = (state.value, state.compared)  # the last that was; by which threshold is not known any more
+    transition = Transition(now_s, state.phase, Phase.RESOLVED, None, *seen, None, reason, False)
     return alert._replace(state=after), transition
 
 

@@ -189,7 +189,10 @@ def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
     async def backtest(
         request: models.BacktestRequest, parameters: Annotated[NoParameters, QueryParameters()]
     ) -> Response:
-        """Replays the rule over the past 24 hours, or the time that is given; nothing is saved and nobody is told."""
+        """Replays the rule over the past 24 hours, or the time that is given; nothing is saved and nobody is told.
+
+        `grace_s` has no part in it: which groups were new at that time is not known.
+        """
         end_s = now_ns() // _NS_PER_S if request.end is None else request.end
         start_s = max(end_s - _DAY_S, 0) if request.start is None else request.start
         found = await desk.backtester.backtest(request.rule, start_s, end_s)

@@ -21,8 +21,13 @@ _AXES: Final[dict[str, dict[str, str]]] = {
 }
 
 
-def headline(tested: Backtest) -> str:
-    """Return how often and how long the rule would have fired."""
+def headline(tested: Backtest, grace_s: float = 0.0) -> str:
+    """Return how often and how long the rule would have fired, and that its grace has no part in that."""
+    left_out = " Its grace for new groups is left out: which were new then is not known." if grace_s else ""
+    return _headline(tested) + left_out
+
+
+def _headline(tested: Backtest) -> str:
     hours = f"{round((tested.end_s - tested.start_s) / 3_600)}\u00a0h"
     groups = formatting.plural(tested.groups, "group")
     if not tested.groups:

@@ -45,7 +45,7 @@ def register(dash: Dash, desk: AlertDesk, now_ns: NowNs) -> None:
             end_s = now_ns() // 1_000_000_000
             tested = await desk.backtester.backtest(rule, end_s - _DAY_S, end_s)
             found.append((rule, tested))
-            return headline(tested)
+            return headline(tested, rule.grace_s)
 
         (note, kind), errors = await _checked(replay)
         figure: Figure | None = backtest_figure(*found[0]) if found else None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from alerting.acks import Ack
-from alerting.alerts import Alert
+from alerting.alerts import Alert, transition_of
 from alerting.announcing import links_of
 from alerting.channels.filtering import part_for
 from alerting.channels.settings import ChannelSettings
@@ -372,6 +372,8 @@ async def test_a_rule_that_is_turned_off_ends_its_alerts(history: SqlHistory, cl
     assert await world.alerts() == []
     assert await world.news() == ["firing critical 1", "resolved critical 1"]
     assert (await world.told())[1].items[0].reason == "the rule was turned off or deleted"
+    _, ended = transition_of((await world.store.rounds.history(10))[0])
+    assert (ended.after, ended.value, ended.reason) == (Phase.RESOLVED, 1.0, "the rule was turned off or deleted")
 
 
 async def test_a_rule_that_groups_otherwise_begins_anew(history: SqlHistory, clock: ManualClock) -> None:

@@ -234,7 +234,12 @@ def test_the_chart_of_a_backtest_has_values_thresholds_and_bands() -> None:
 )
 def test_a_backtest_is_told_in_one_sentence(changes: dict[str, Any], words: str) -> None:
     """How often, of how many, how long."""
-    assert headline(_backtest(**({"end_s": 86_400} | changes))) == words
+    tested = _backtest(**({"end_s": 86_400} | changes))
+    assert headline(tested) == words
+    assert (
+        headline(tested, grace_s=60)
+        == f"{words} Its grace for new groups is left out: which were new then is not known."
+    )
 
 
 @pytest.mark.parametrize(
