@@ -135,24 +135,44 @@ class DiskQueue:
             offers, self._offers = self._offers, []
             finished, self._finished = self._finished, []
             try:
-                entries = [(offer.batch, offer.targets) for offer in offers]
-                self._count_dropped(await self._run(self._tables.write, entries, finished))
-            except (sqlite3.Error, OSError) as error:
-                # The batches are safe where ModelWatch itself keeps them: only their copies are lost.
-                _log.error("cannot write what is to be forwarded", file=str(self._path), reason=str(error))
-                self._count_dropped(
-                    [
-                        Dropped(name, one.batch.signal, one.batch.item_count, "disk")
-                        for one in offers
-                        for name in one.targets
-                    ]
-                )
+                is_taken_out = await self._write_once(self._tables, offers, finished)
             finally:
                 for offer in offers:
                     if not offer.done.done():
                         offer.done.set_result(None)
             for name in {name for offer in offers for name in offer.targets}:
                 self.arrived[name].set()
+            if not is_taken_out and not self._offers:
+                return  # the disk takes nothing: with the next offer, or when it is tidied
+
+    async def _write_once(
+        self, tables: DiskTables, offers: Sequence[_Offer], finished: Sequence[tuple[str, int]]
+    ) -> bool:
+        """Write both, or what is finished alone; return whether that is out, and not kept for later."""
+        entries = [(offer.batch, offer.targets) for offer in offers]
+        try:
+            self._count_dropped(await self._run(tables.write, entries, finished))
+            return True
+        except (sqlite3.Error, OSError) as error:
+            # The batches are safe where ModelWatch itself keeps them: only their copies are lost.
+            _log.error("cannot write what is to be forwarded", file=str(self._path), reason=str(error))
+            self._count_dropped(
+                [
+                    Dropped(name, one.batch.signal, one.batch.item_count, "disk")
+                    for one in offers
+                    for name in one.targets
+                ]
+            )
+            return await self._take_out(tables, finished)
+
+    async def _take_out(self, tables: DiskTables, finished: Sequence[tuple[str, int]]) -> bool:
+        try:
+            # By itself: it gives a full disk room.
+            self._count_dropped(await self._run(tables.write, [], finished))
+        except (sqlite3.Error, OSError):
+            self._finished = [*finished, *self._finished]
+            return not finished
+        return True
 
     async def _expire(self) -> None:
         while True:
@@ -163,6 +183,7 @@ class DiskQueue:
                 self._count_dropped(await self._run(self._tables.expire, self._now_ns()))
             except sqlite3.Error as error:
                 _log.error("cannot tidy what is to be forwarded", file=str(self._path), reason=str(error))
+            self._begin_writing()
 
     def _count_dropped(self, dropped: Sequence[Dropped]) -> None:
         for one in dropped:

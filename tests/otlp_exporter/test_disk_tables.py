@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 
 from otlp_exporter.disk_bodies import FOLDER
+from otlp_exporter.disk_queue import DiskQueue
 from otlp_exporter.disk_tables import DiskTables, read_batch
 from otlp_exporter.target_settings import TargetSettings
-from telemetry import Batch, Signal
+from telemetry import Batch, Counters, Signal
 from tests.otlp_exporter.conftest import DiskCarrier
 from tests.otlp_exporter.test_forwarding import numbered
 from tests.support.otlp_target import GrpcTarget
@@ -71,6 +73,34 @@ def test_what_cannot_be_written_leaves_the_rest_as_it_was(tmp_path: Path) -> Non
     tables.write([(second, ["a"])], [])
     assert [read_batch(tmp_path, entry) for entry in tables.read("a", 0, 9)] == [first, second]
     tables.close()
+
+
+async def test_a_full_disk_forgets_nothing_that_is_finished(tmp_path: Path) -> None:
+    """It is taken out though what came at the same time did not fit, or later, when the disk takes anything again."""
+    queue = DiskQueue(tmp_path, [A], counters := Counters())
+    await queue.start()
+    first, second, third = numbered(3)
+    large = Batch.of(Signal.LOGS, bytes(3 * 10**6), item_count=1, received_unix_nano=time.time_ns())
+    for batch in (first, second):
+        await queue.offer(batch, ["a"])
+    entries = await queue.read("a", 0, 9)
+    with files_of_at_most(10**6):
+        queue.finish("a", entries[0].number)
+        await queue.offer(large, ["a"])
+        assert counters.total("forward_dropped_items") == 1
+        await eventually(lambda: held(counters) == 1)
+    with files_of_at_most(4_096):
+        queue.finish("a", entries[1].number)
+        await queue.offer(large, ["a"])
+        assert held(counters) == 1
+    await queue.offer(third, ["a"])
+    await eventually(lambda: held(counters) == 1)
+    assert [await queue.batch_of(entry) for entry in await queue.read("a", 0, 9)] == [third]
+    await queue.stop()
+
+
+def held(counters: Counters) -> int:
+    return int(counters.gauges()["forward_backlog_batches", (("target", "a"),)])
 
 
 async def test_a_damaged_body_is_counted_and_holds_up_nothing(disk: DiskCarrier) -> None:
