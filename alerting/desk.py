@@ -17,10 +17,12 @@ from alerting.announcing import links_of
 from alerting.backtest import Backtester
 from alerting.evidence import EvidenceFinder
 from alerting.notification import Evidence, Links, Notification, Severity, Told
+from alerting.notifier import trouble_with
 from alerting.observing import Watch
 from alerting.reading import Asking, Reader
 from alerting.report import Report, report_of
 from alerting.rulebook import KnownRule, RuleBook
+from alerting.rules import Rule
 from alerting.settings import AlertingSettings
 from alerting.silences import Silence, Silences, silenced_by
 from alerting.states import OPEN, Phase, Transition
@@ -97,6 +99,10 @@ class AlertDesk:
         self.silences = Silences(settings.max_silences, store.documents, now_ns)
         self.backtester = Backtester(settings, asking)
         self._evidence = EvidenceFinder(settings, Reader(settings, asking, None, now_ns))
+
+    def channel_trouble(self, rule: Rule) -> str:
+        """Return what is amiss with the channels that a rule names; nothing if all is well."""
+        return trouble_with(rule.channels, [channel.name for channel in self._settings.channels])
 
     async def report(self) -> Report:
         """Return what the evaluator says of its last round."""

@@ -59,3 +59,14 @@ def parts_for(
     named = [channel for channel in channels if channel.name in wanted] or channels
     parts = [(channel.name, channel.part_for(notification)) for channel in named]
     return [(name, part) for name, part in parts if part is not None]
+
+
+def trouble_with(wanted: Sequence[str], known: Sequence[str]) -> str:
+    """Return what to say of channels that a rule names and that are not there; nothing where no channel is known."""
+    missing = [repr(name) for name in wanted if name not in known]
+    if not missing or not known:
+        return ""
+    left = [name for name in wanted if name in known]
+    effect = f"it is told to {', '.join(left)} alone" if left else "it is told to all channels"
+    there_is = "there is no channel" if len(missing) == 1 else "there are no channels"
+    return f"{there_is} {', '.join(missing)}, so {effect}"

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, TextIO, TypeVar
 
+from alerting.notifier import trouble_with
 from alerting.rule_file import RuleFileError, rules_of, text_of
 from alerting.rulebook import RuleBook, TooManyRulesError
 from alerting.rules import Rule
@@ -37,12 +38,21 @@ def run(settings: Settings, options: argparse.Namespace, out: TextIO = sys.stdou
         for mistake in error.mistakes:
             print(f"{options.file}: {mistake}", file=sys.stderr)
         return EXIT_MISTAKES
+    _warn(settings, options.file, rules)
     if options.action == "check":
         print(f"{len(rules)} rules, no mistakes", file=out)
         return 0
     changed, same, deleted = asyncio.run(_import(settings, rules, prune=options.prune))
     print(f"{changed} written, {same} were so already, {deleted} deleted", file=out)
     return 0
+
+
+def _warn(settings: Settings, file: str, rules: list[Rule]) -> None:
+    """Say which rules name channels that are not there, if any is known here; it keeps nothing from being written."""
+    known = [channel.name for channel in settings.alerts.channels]
+    for rule in rules:
+        if trouble := trouble_with(rule.channels, known):
+            print(f"{file}: warning: {rule.rule_id}: channels: {trouble}", file=sys.stderr)
 
 
 async def _export(settings: Settings) -> list[Rule]:

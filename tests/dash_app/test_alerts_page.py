@@ -118,15 +118,17 @@ async def test_a_rule_made_on_the_page_is_tested_saved_fires_and_is_dealt_with(
     await tab.page.click("#rule-backtest")
     await tab.until("#rule-critical-error:has-text('a number')")
     await tab.page.fill("#rule-critical", "60")
+    await tab.page.fill("#rule-channels", "hok")
     await tab.page.click("#rule-backtest")
     await tab.until("#rule-tested:not([hidden])")
     assert "It would have fired" in await tab.text("#rule-note")
+    assert "no channel 'hok', so it is told to all channels" in await tab.text("#rule-note")
     await tab.until("#rule-chart .lines path")
     assert await tab.page.locator("#rule-chart .shapelayer path").count() > 0
     await tab.page.screenshot(path=artifacts / "alerts-editor-dark.png", full_page=True)
 
     await tab.page.click("#rule-save")
-    await tab.until("#alerts-outcome.is-good")
+    await tab.until("#alerts-outcome.is-good:has-text('no channel')")
     await eventually(lambda: tab.page.url.endswith("/alerts?tab=rules"))
     await tab.page.click("#alerts-tab >> text=Firing")
     entry = ".alert-entry:has-text('churn'):has-text('Slow <b>at all</b>')"
