@@ -39,20 +39,42 @@
   function read() {
     current.page = pageAt(within(window.location.pathname));
     current.fields = fieldsIn(window.location.search, current.page);
+    if (!chosenTime()) current.fields.from = current.fields.to = null; // what the server would not take is not asked
   }
 
   const askedOf = (page, fields) => searchOf(page, fields, controlsOf(page).filter((control) => control.is_asked));
 
+  // A moment with its zone in whole seconds, as milliseconds; not a number if it is none. Browsers read more than that,
+  // such as times without a zone and the 30th of February.
+  const MOMENT = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+  function momentOf(text) {
+    const found = MOMENT.exec((text || "").toUpperCase());
+    const day = found ? new Date(found[1]) : new Date(NaN);
+    if (isNaN(day) || day.toISOString().slice(0, 10) !== found[1]) return NaN;
+    return 1000 * Math.floor(Date.parse(found[0]) / 1000);
+  }
+
+  // Why the server would not take a range of time, given in milliseconds; nothing if it would.
+  function timeProblem(from, to) {
+    const { shortestS, longestS, earliestS } = facts.chosenTime;
+    if (isNaN(from) || isNaN(to)) return "Give a beginning and an end";
+    if (from >= to) return "The end must be after the beginning";
+    if (to - from < 1000 * shortestS) return "At least " + shortestS + " seconds";
+    if (to - from > 1000 * longestS) return "At most " + longestS / 86400 + " days";
+    if (from < 1000 * earliestS) return "Not before " + rfc3339(1000 * earliestS).slice(0, 10);
+    return "";
+  }
+
   // The range that was chosen instead of a named one, as milliseconds.
   function chosenTime() {
-    const [from, to] = [Date.parse(current.fields.from), Date.parse(current.fields.to)];
-    return from < to ? [from, to] : null;
+    const [from, to] = [momentOf(current.fields.from), momentOf(current.fields.to)];
+    return timeProblem(from, to) ? null : [from, to];
   }
   const rfc3339 = (milliseconds) => new Date(milliseconds).toISOString().slice(0, 19) + "Z";
 
-  // The fields of a range of time, which is at least ten seconds long.
+  // The fields of a range of time, which is at least as long as the shortest.
   function timeFields(from, to) {
-    const end = Math.max(Math.ceil(to / 1000), Math.floor(from / 1000) + 10);
+    const end = Math.max(Math.ceil(to / 1000), Math.floor(from / 1000) + facts.chosenTime.shortestS);
     return { from: rfc3339(from), to: rfc3339(1000 * end) };
   }
 
@@ -112,6 +134,7 @@
     place: () => within(window.location.pathname) + window.location.search,
 
     chosenTime: chosenTime,
+    timeProblem: timeProblem,
 
     // Shows a range of time, at least ten seconds; without one the named range up to now.
     chooseTime: function (from, to) {

@@ -135,10 +135,10 @@
       setTo(fieldText(end, isUtc));
       setOpen(!isOpen);
     };
-    const isValid = momentOf(from, isUtc) < momentOf(to, isUtc);
+    const problem = address.timeProblem(momentOf(from, isUtc), momentOf(to, isUtc));
     const apply = (event) => {
       event.preventDefault();
-      if (!isValid) return;
+      if (problem) return;
       address.chooseTime(momentOf(from, isUtc), momentOf(to, isUtc));
       setOpen(false);
     };
@@ -149,7 +149,9 @@
         name,
         element("input", { type: "datetime-local", step: 1, value: value, required: true, onChange: (event) => set(event.target.value) })
       );
-    const day = { day: "numeric", month: "short" };
+    const yearOf = (moment) => (isUtc ? new Date(moment).getUTCFullYear() : new Date(moment).getFullYear());
+    const isThisYear = !chosen || chosen.every((moment) => yearOf(moment) === yearOf(Date.now()));
+    const day = { day: "numeric", month: "short", ...(isThisYear ? {} : { year: "numeric" }) };
     const text = chosen
       ? window.modelwatch.timeText(chosen[0], day) + " – " +
         window.modelwatch.timeText(chosen[1], chosen[1] - chosen[0] < 86400000 ? {} : day)
@@ -171,7 +173,8 @@
           field("From", from, setFrom),
           field("To", to, setTo),
           element("small", { key: "zone" }, isUtc ? "UTC" : "Your time"),
-          element("button", { key: "apply", type: "submit", className: "time-apply", disabled: !isValid }, "Show")
+          element("button", { key: "apply", type: "submit", className: "time-apply", disabled: problem !== "" }, "Show"),
+          element("small", { key: "problem", className: "time-problem", role: "status" }, problem)
         )
     );
   }

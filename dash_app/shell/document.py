@@ -14,7 +14,7 @@ from dash_app.settings import DashSettings
 from dash_app.shell.filters import FILTERS
 from dash_app.shell.page import Control, Page
 from dash_app.shell.top_bar import CONTROLS
-from dash_app.shell.view import WIDE_PX
+from dash_app.shell.view import EARLIEST_S, LONGEST_S, SHORTEST_S, WIDE_PX
 
 _DOCUMENT: Final = """<!DOCTYPE html>
 <html lang="en" data-mantine-color-scheme="dark">
@@ -45,6 +45,7 @@ def document(pages: Sequence[Page], settings: DashSettings, push_path: str | Non
         "basePath": base_path,
         "pushPath": push_path,
         "wideFromPx": WIDE_PX,
+        "chosenTime": {"shortestS": SHORTEST_S, "longestS": LONGEST_S, "earliestS": EARLIEST_S},
         "controls": _controls(CONTROLS),
         "filters": [{"field": one.field, "id": one.id, "title": one.title} for one in FILTERS],
         "pages": [

@@ -20,10 +20,13 @@ from telemetry import ModelWatchError
 _LONGEST_SEARCH: Final = 65_536
 _STEPS_S: Final = (1, 2, 3, 5, 10, 20, 30, 60, 120, 180, 300, 360, 600, 720, 1_200, 1_800, 3_600, 7_200, 10_800)
 _LONG_STEPS_S: Final = (21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600)
-_LONGEST_S: Final = 731 * 86_400
-_SHORTEST_S: Final = 10
 _LONGEST_PACE_S: Final = 60.0
 _STEPS_BETWEEN_QUESTIONS: Final = 6
+LONGEST_S: Final = 731 * 86_400
+SHORTEST_S: Final = 10
+"""The bounds of a chosen time, which the browser keeps to as well."""
+EARLIEST_S: Final = LONGEST_S
+"""It neither begins nor ends before this Unix second, so that what is compared with it lies after 1970."""
 STEPS: Final = 120
 """About as many as can be told apart in a chart of a third of a screen's width."""
 STEPS_IF_WIDE: Final = 240
@@ -181,7 +184,7 @@ def view_of(search: str, width_px: int = 0, filters: Collection[str] = EVERY_FIL
 
 def _chosen(start: str | None, end: str | None, most_steps: int) -> TimeRange | None:
     start_s, end_s = _second(start), _second(end)
-    if start_s is None or end_s is None or not _SHORTEST_S <= end_s - start_s <= _LONGEST_S:
+    if start_s is None or end_s is None or not SHORTEST_S <= end_s - start_s <= LONGEST_S:
         return None
     return TimeRange("", end_s - start_s, end_s, most_steps)
 
@@ -192,7 +195,7 @@ def _second(text: str | None) -> int | None:
         second = int(moment.timestamp()) if moment.tzinfo else -1
     except (ValueError, OverflowError, OSError):
         return None
-    return second if second > _LONGEST_S else None
+    return second if second >= EARLIEST_S else None
 
 
 def search_of(view: View) -> str:

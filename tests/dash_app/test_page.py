@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from dash_app.shared import formatting
+from dash_app.shell.view import view_of
 from query import Status, StorageUnavailableError
 from telemetry import RedPoint, SeriesKey
 from tests.support.dash_pages import OTLP_ENDPOINT, SETTINGS, ServedPage, calls
@@ -305,6 +306,55 @@ async def test_any_time_can_be_written(busy: ServedPage, new_tab: Any) -> None:
     await tab.page.click("#range >> text=15m")
     await tab.until("#page.is-live")
     assert parse_qs(urlsplit(tab.page.url).query) == {"range": ["15m"], "tz": ["utc"]}
+    assert tab.complaints == []
+
+
+REFUSED = [
+    ("2021-01-01T00:00:00Z", "2023-11-14T22:11:00Z"),
+    ("2023-11-14T22:09:00", "2023-11-14T22:11:00"),
+    ("2023-11-14T22:09:00Z", "2023-11-14T22:09:03Z"),
+    ("2023-11-14T22:11:00Z", "2023-11-14T22:09:00Z"),
+    ("2023-02-30T22:09:00Z", "2023-03-14T22:11:00Z"),
+    ("1970-01-01T00:00:00Z", "1970-01-02T00:00:00Z"),
+    ("1", "2"),
+]
+"""Too long, without a zone, too short, backwards, no day of the calendar, before all times, no times."""
+TAKEN = [
+    ("2023-11-14T22:09:00Z", "2023-11-14T22:09:10Z"),
+    ("2023-11-14t23:09:00+01:00", "2023-11-14T22:11Z"),
+    ("2021-11-14T00:00:00Z", "2023-11-15T00:00:00.5Z"),
+]
+
+
+async def test_the_browser_takes_the_times_that_the_server_takes(busy: ServedPage, new_tab: Any) -> None:
+    """What the server refuses is neither shown as chosen nor asked; the form refuses it with the reason."""
+    tab = await new_tab()
+    await tab.open(busy.url + "?" + urlencode({"from": REFUSED[0][0], "to": REFUSED[0][1]}))
+    await tab.until("#page.is-live")
+    assert await tab.text(".time-button") == "Custom"
+    for start, end in REFUSED + TAKEN:
+        search = "?" + urlencode({"from": start, "to": end})
+        is_taken = (start, end) in TAKEN
+        assert (view_of(search).range.end_s is not None) is is_taken
+        found = await tab.page.evaluate(
+            """search => {
+                modelwatch.address.go("/" + search);
+                return [modelwatch.address.chosenTime(), modelwatch.address.asked()];
+            }""",
+            search,
+        )
+        assert (found[0] is not None) is is_taken, search
+        assert view_of(found[1]).range == view_of(search).range
+    label = await tab.text(".time-button")
+    assert "2021" in label, "else it would look like a time of this year"
+    assert "2023" in label
+    await tab.page.click(".time-button")
+    await tab.page.fill(".time-form label:has-text('From') input", "2020-11-14T22:09:00")
+    assert await tab.text(".time-problem") == "At most 731 days"
+    assert await tab.page.is_disabled(".time-apply")
+    await tab.page.fill(".time-form label:has-text('From') input", "2023-11-14T22:09:00")
+    await tab.until(".time-problem:text-is('')")
+    assert not await tab.page.is_disabled(".time-apply")
     assert tab.complaints == []
 
 
