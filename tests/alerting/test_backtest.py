@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from alerting.alerts import transition_of
 from alerting.backtest import Backtester
 from alerting.rules import Rule, Signal
 from alerting.states import Phase
-from query import QuestionError
+from query import QuestionError, SlidingTotals
 from storage.history import SqlHistory
 from telemetry import SeriesKey
 from tests.alerting.test_resources_and_metrics import send
@@ -114,6 +115,28 @@ async def test_every_value_has_its_time_and_none_is_in_the_future(
     assert all(len(one.values) == len(times) for one in found.series)
     assert found.series
     assert all(episode.started_s <= clock.now_s for episode in found.episodes)
+
+
+async def test_one_rule_is_replayed_at_a_time(
+    history: SqlHistory, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others wait, so that figures that are live do not."""
+    world = await world_with_incidents(history, clock)
+    tester, ask = Backtester(world.settings, world.asking), world.query.sliding_totals
+    running = most = 0
+
+    async def counted(*asked: Any) -> SlidingTotals:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        found = await ask(*asked)
+        running -= 1
+        return found
+
+    monkeypatch.setattr(world.query, "sliding_totals", counted)
+    found = await asyncio.gather(*(tester.backtest(rule(), clock.now_s - 60, clock.now_s) for _ in range(3)))
+    assert (len(found), most) == (3, 1)
 
 
 async def test_what_cannot_be_replayed_is_refused(history: SqlHistory, clock: ManualClock) -> None:
