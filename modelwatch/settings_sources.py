@@ -130,13 +130,17 @@ def _put(tree: Tree, path: tuple[str, ...], value: str) -> None:
 def _explain(error: ValidationError, environ: Mapping[str, str]) -> str:
     """One line for the first mistake. The value itself is never repeated: it may be a secret."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    names = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    place = first["loc"]
     # What is no name may be a value whose colon has no space behind it.
-    path = tuple(takewhile(_NAME.fullmatch, names))
+    known = list(takewhile(lambda part: isinstance(part, int) or _NAME.fullmatch(part), place))
+    # What is in a list has no variable of its own.
+    path = tuple(str(part) for part in takewhile(lambda part: isinstance(part, str), known))
     variable = variable_of(path)
     where = variable if variable in environ else f"{'.'.join(path) or 'the settings'} ({variable})"
+    inside = [f"item {part + 1}" if isinstance(part, int) else part for part in known[len(path) :]]
+    where = ", ".join((where, *inside))
     if first["type"] == "extra_forbidden":
-        if len(path) < len(names) or not names:
+        if len(known) < len(place) or not place:
             return f"{where}: a field of it is not known; is there a space after each colon?"
         return f"{where} is not a setting; docs/settings.md lists them all"
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"

@@ -23,6 +23,7 @@ GRPC_PORT: Final = 4317
 _HEADER_NAME: Final = re.compile(r"[a-z0-9!#$&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{1,8192}")
 _OURS: Final = ("content-", "grpc-", "te", "host", "user-agent", FORWARDED_BY_HEADER)
+_HOST: Final = re.compile(r"[\w.-]{1,253}|[0-9a-f:.]+(%[\w.-]+)?")
 _MAX_HEADERS_FILE_BYTES: Final = 65_536
 
 
@@ -58,15 +59,19 @@ class TargetSettings(BaseModel):
     @field_validator("endpoint")
     @classmethod
     def _is_address(cls, endpoint: str) -> str:
+        # What it is split with leaves line ends out, and takes spaces for a part of a name.
+        is_text = endpoint.isprintable() and " " not in endpoint
         parts = urlsplit(endpoint)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not is_text or parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or ""):
             raise ValueError("endpoint must be of the form https://host:port, or http://host:port for one in the clear")
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError("endpoint must hold no user, password or query: put secrets into headers or headers_file")
         try:
-            _ = parts.port
+            is_port = parts.port != 0
         except ValueError:
-            raise ValueError("endpoint has a port that is none") from None
+            is_port = False
+        if not is_port:
+            raise ValueError("endpoint has a port that is none")
         return endpoint
 
     @field_validator("headers")

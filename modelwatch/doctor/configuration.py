@@ -25,6 +25,7 @@ import sqlalchemy.exc
 from alerting.channels.component import ChannelCheck, build_channels
 from container_stats.engine_check import look_for_engine
 from modelwatch.doctor.finding import Finding, print_findings
+from modelwatch.doctor.forwarding import forwarding
 from modelwatch.own_server import body_at
 from modelwatch.settings import Settings
 from modelwatch.urls import HISTORIES, broker_url_of, live_url_of
@@ -60,6 +61,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _access,
         _certificates,
         _alert_channels,
+        forwarding,
         _ports,
         _data,
         _containers,

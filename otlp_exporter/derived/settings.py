@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -32,6 +33,6 @@ class DerivedSettings(BaseModel, frozen=True, extra="forbid"):
     @field_validator("bounds_s")
     @classmethod
     def _rise(cls, bounds_s: tuple[float, ...]) -> tuple[float, ...]:
-        if bounds_s[0] <= 0 or any(low >= high for low, high in pairwise(bounds_s)):
-            raise ValueError("bounds_s must be positive and rise")
+        if bounds_s[0] <= 0 or not all(map(math.isfinite, bounds_s)) or any(a >= b for a, b in pairwise(bounds_s)):
+            raise ValueError("bounds_s must be positive, finite and rise")
         return bounds_s

@@ -29,6 +29,16 @@ from telemetry import StartError
         ("[{name: a, endpoint: 'http://h:1', colour: red}]", "not a setting"),
         ("[{name: a, endpoint: 'http://h:1', signals: []}]", "signals is empty"),
         ("[{name: a, endpoint: 'http://h:1', derived: {bounds_s: [2, 1]}}]", "rise"),
+        ("[{name: a, endpoint: 'http://h:1', derived: {bounds_s: [.inf]}}]", "finite"),
+        ("[{name: a, endpoint: 'http://h:1', derived: {bounds_s: [1, .nan]}}]", "finite"),
+        ("[{name: a, endpoint: 'http://exa mple:4317'}]", "https://host:port"),
+        ('[{name: a, endpoint: "http://exa\\nmple:4317"}]', "https://host:port"),
+        ("[{name: a, endpoint: 'http://exa,mple:4317'}]", "https://host:port"),
+        ("[{name: a, endpoint: 'http://h:0'}]", "a port that is none"),
+        ("[{name: a, endpoint: 'http://h:70000'}]", "a port that is none"),
+        ("[{name: a, endpoint: 'http://h:1'}, {name: b, endpoint: 'http://h:0'}]", "TARGETS, item 2, endpoint: "),
+        ("[{name: a, endpoint: 'http://h:1', derived: {bounds_s: [0]}}]", "TARGETS, item 1, derived, bounds_s: "),
+        ("[{name: a, endpoint: 'http://h:1', derived: {bounds_s: [x]}}]", "item 1, derived, bounds_s, item 1: "),
         ("[{name: a s3cret", "as YAML"),
     ],
 )
@@ -41,6 +51,12 @@ def test_a_mistake_is_one_line(targets: str, said: str) -> None:
     assert "EXPORTER" in text
     assert "s3cret" not in text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("endpoint", ["http://[::1]:4317", "https://my_host.example-1.com", "http://10.0.0.1:4317/"])
+def test_an_address_is_taken(endpoint: str) -> None:
+    """Names, with underscores as Compose has them, and addresses of both kinds."""
+    assert TargetSettings(name="a", endpoint=endpoint).address[0] in endpoint
 
 
 def test_targets_come_from_a_file_too(tmp_path: Path) -> None:
