@@ -13,6 +13,7 @@ from modelwatch.assembly import Assembly, build_history, connected
 from modelwatch.settings import Settings
 from modelwatch.urls import broker_url_of
 from otlp_exporter.component import build_disk_feeds, build_rabbit_feeds, refuse_own_ports
+from otlp_exporter.together import Together
 from storage.history import SqlHistory
 from telemetry import Consumer
 
@@ -33,8 +34,9 @@ def with_forwarding(made: Assembly, settings: Settings, history: SqlHistory | No
 def add_forwarding(made: Assembly, settings: Settings, history: SqlHistory | None) -> None:
     """Add the queues at RabbitMQ; derived metrics are read from `history`, or from one of this process's own."""
     url = broker_url_of(settings)
-    for feed in build_rabbit_feeds(settings.exporter, settings.rabbitmq, url, made.counters, settings.data_dir):
-        made.add(feed)
+    feeds = build_rabbit_feeds(settings.exporter, settings.rabbitmq, url, made.counters, settings.data_dir)
+    made.add(Together(feeds))
+    for feed in feeds:
         made.checks[f"forwarding_{feed.name}"] = connected(
             f"forwarding to {feed.name}", partial(getattr, feed, "is_connected")
         )

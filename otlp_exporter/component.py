@@ -27,6 +27,7 @@ from otlp_exporter.refused_files import FOLDER, RefusedFiles
 from otlp_exporter.remote_sending import RemoteSending, no_preparation
 from otlp_exporter.settings import ExporterSettings
 from otlp_exporter.target_settings import TargetSettings
+from otlp_exporter.together import Together
 from rabbitmq import RabbitSettings
 from telemetry import Consumer, Counters, Signal, StartError
 
@@ -36,7 +37,7 @@ _log = structlog.get_logger(__name__)
 def build_rabbit_feeds(
     settings: ExporterSettings, rabbit_settings: RabbitSettings, url: SecretStr, counters: Counters, data_dir: Path
 ) -> list[RabbitFeed]:
-    """Return a feed for each target, not yet started. Raises `StartError`."""
+    """Return a feed for each target, not yet started; they stop `Together`. Raises `StartError`."""
     return [
         RabbitFeed(delivery, settings, rabbit_settings, url, counters)
         for delivery in build_deliveries(settings, counters, data_dir)
@@ -49,7 +50,7 @@ def build_disk_feeds(
     counters: Counters,
     data_dir: Path,
     prepare: Callable[[], None] = no_preparation,
-) -> tuple[ForwardingConsumer, list[DiskQueue | DiskFeed | LocalSending | RemoteSending]]:
+) -> tuple[ForwardingConsumer, list[DiskQueue | LocalSending | RemoteSending | Together]]:
     """Return the consumer that stands before `consumer`, and what must run for it, the queue first.
 
     `prepare` is called in the process that sends, if that is one of its own. Raises `StartError`.
@@ -63,7 +64,7 @@ def build_disk_feeds(
     else:
         sending = LocalSending(build_deliveries(settings, counters, data_dir), queue)
     feeds = [DiskFeed(target, queue, settings, sending.send) for target in settings.targets]
-    return ForwardingConsumer(consumer, queue, settings.targets), [queue, sending, *feeds]
+    return ForwardingConsumer(consumer, queue, settings.targets), [queue, sending, Together(feeds)]
 
 
 def build_deliveries(settings: ExporterSettings, counters: Counters, data_dir: Path) -> list[Delivery]:

@@ -10,6 +10,7 @@ import pytest
 
 from otlp_exporter.component import build_disk_feeds, build_rabbit_feeds
 from otlp_exporter.settings import ExporterSettings
+from otlp_exporter.together import Together
 from rabbitmq import ConfirmedPublisher, PublishLimits, RabbitSettings, message_of
 from telemetry import Batch, Component, Consumer, Counters
 from telemetry.queues import EXCHANGE, EXPORT_QUEUE_PREFIX
@@ -87,7 +88,7 @@ class RabbitCarrier(Carrier):
             self.view.delete_queue(EXPORT_QUEUE_PREFIX + name)
 
     def _build(self, settings: ExporterSettings) -> list[Component]:
-        return [*build_rabbit_feeds(settings, self._settings, self.view.url, self.counters, self.folder)]
+        return [Together(build_rabbit_feeds(settings, self._settings, self.view.url, self.counters, self.folder))]
 
 
 @pytest.fixture(params=["disk", "rabbitmq"])
