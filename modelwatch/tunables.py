@@ -18,14 +18,15 @@ from tuning.component import Tuning
 from tuning.tunable import Tunable
 
 _DELETES: Final = "A shorter time deletes what is older for good, within a minute."
+_DELETES_BYTES: Final = "Fewer bytes delete the oldest for good, within a minute."
 _PROCESSOR: Final = ("processor",)
 _DASHBOARD: Final = ("dashboard",)
 _JUDGES: Final = ("dashboard", "alerts")
 
 
-def _tunable(path: str, honoured_by: Sequence[str], warning: str = "") -> Tunable:
+def _tunable(path: str, honoured_by: Sequence[str], warning: str = "", *, is_deleting: bool = False) -> Tunable:
     names = tuple(path.split("."))
-    return Tunable(names, variable_of(names), honoured_by, warning)
+    return Tunable(names, variable_of(names), honoured_by, warning, is_deleting)
 
 
 TUNABLES: Final[Sequence[Tunable]] = (
@@ -33,11 +34,11 @@ TUNABLES: Final[Sequence[Tunable]] = (
     _tunable("processor.traces.max_spans_per_s", _PROCESSOR),
     _tunable("processor.traces.max_errors_per_route", _PROCESSOR),
     _tunable("processor.traces.max_slow_per_route", _PROCESSOR),
-    _tunable("storage.points_retention_s", _PROCESSOR, _DELETES),
-    _tunable("storage.medium_retention_s", _PROCESSOR, _DELETES),
-    _tunable("storage.coarse_retention_s", _PROCESSOR, _DELETES),
-    _tunable("storage.traces_retention_s", _PROCESSOR, _DELETES),
-    _tunable("storage.max_traces_bytes", _PROCESSOR, "Fewer bytes delete the oldest for good, within a minute."),
+    _tunable("storage.points_retention_s", _PROCESSOR, _DELETES, is_deleting=True),
+    _tunable("storage.medium_retention_s", _PROCESSOR, _DELETES, is_deleting=True),
+    _tunable("storage.coarse_retention_s", _PROCESSOR, _DELETES, is_deleting=True),
+    _tunable("storage.traces_retention_s", _PROCESSOR, _DELETES, is_deleting=True),
+    _tunable("storage.max_traces_bytes", _PROCESSOR, _DELETES_BYTES, is_deleting=True),
     _tunable("query.max_points", _JUDGES),
     _tunable("query.health_min_calls", _JUDGES),
     _tunable("query.health_min_errors", _JUDGES),

@@ -31,13 +31,14 @@ class UnknownSettingError(PermanentError):
 class Tunable:
     """A setting by its path in the tree. `honoured_by` are the roles that take a change up; `up` has them all.
 
-    `warning` is what somebody must know before they change it.
+    `warning` is what somebody must know before they change it. One that `is_deleting` deletes for good when lowered.
     """
 
     path: tuple[str, ...]
     variable: str
     honoured_by: Sequence[str]
     warning: str = ""
+    is_deleting: bool = False
 
     @property
     def name(self) -> str:

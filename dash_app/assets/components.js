@@ -189,8 +189,20 @@
     return element("time", { className: "mono" }, window.modelwatch.timeText(1000 * props.second, { day: "numeric", month: "short" }));
   }
 
+  // Redraws a component when it turns out that nobody is signed in any more, so that nothing can be changed.
+  function useSignedOut() {
+    const [isSignedOut, setSignedOut] = React.useState(() => window.modelwatch.pulse.isSignedOut());
+    React.useEffect(() => {
+      const listen = () => setSignedOut(true);
+      window.addEventListener("modelwatch-signed-out", listen);
+      return () => window.removeEventListener("modelwatch-signed-out", listen);
+    }, []);
+    return isSignedOut;
+  }
+
   // A button whose click is told to the server by a store. One that asks first forgets the question after a while.
   function ActionButton(props) {
+    const isSignedOut = useSignedOut();
     const [isAsking, setAsking] = React.useState(false);
     React.useEffect(() => {
       if (!isAsking) return undefined;
@@ -213,7 +225,8 @@
         type: "button",
         className: props.className + (isAsking ? " is-asking" : ""),
         onClick: click,
-        title: props.label,
+        disabled: isSignedOut,
+        title: isSignedOut ? "You are signed out." : props.label,
         "aria-label": label,
         "aria-pressed": typeof props.isPressed === "boolean" ? props.isPressed : undefined,
       },
@@ -221,16 +234,27 @@
     );
   }
 
-  // A value that somebody may write anew. What they write lasts until it is saved and holds, or they undo it.
+  // A value that somebody may write anew. What they write lasts until it is saved and holds, or they undo it. One that
+  // asks first is answered by its button alone: Enter in the field may be held down.
   function ValueEditor(props) {
-    const [draft, setDraft] = React.useState(null);
+    const isSignedOut = useSignedOut();
+    const [draft, write] = React.useState(null);
+    const [isAsking, setAsking] = React.useState(false);
+    const setDraft = (text) => {
+      write(text);
+      setAsking(false);
+    };
     React.useEffect(() => setDraft(null), [props.version]);
     const isWritten = draft !== null && draft !== props.value;
-    const save = () => {
-      if (isWritten) window.dash_clientside.set_props(props.store, { data: { ...props.action, value: draft, click: Date.now() } });
+    const save = (event) => {
+      if (!isWritten || isSignedOut) return;
+      if (props.confirm && !(isAsking && event.type === "click")) return setAsking(true);
+      setAsking(false);
+      window.dash_clientside.set_props(props.store, { data: { ...props.action, value: draft, click: Date.now() } });
     };
+    const text = isAsking ? props.confirm : "Save";
     const press = (event) => {
-      if (event.key === "Enter") save();
+      if (event.key === "Enter") save(event);
       if (event.key === "Escape") setDraft(null);
     };
     const common = {
@@ -246,8 +270,14 @@
       "span",
       { className: "value-editor" + (isWritten ? " is-written" : "") },
       props.choices ? element("select", common, options) : element("input", { ...common, type: "text", spellCheck: false, autoComplete: "off" }),
-      isWritten && element("button", { key: "save", type: "button", className: "act is-main", onClick: save, "aria-label": "Save " + props.label }, "Save"),
-      isWritten && element("button", { key: "undo", type: "button", className: "act is-quiet", onClick: () => setDraft(null), "aria-label": "Undo " + props.label }, "Undo")
+      isWritten &&
+        element(
+          "button",
+          { key: "save", type: "button", className: "act is-main" + (isAsking ? " is-asking" : ""), onClick: save, disabled: isSignedOut, "aria-label": text + " " + props.label },
+          text
+        ),
+      isWritten && element("button", { key: "undo", type: "button", className: "act is-quiet", onClick: () => setDraft(null), "aria-label": "Undo " + props.label }, "Undo"),
+      isWritten && isSignedOut && element("small", { key: "lost", className: "settings-failure", role: "alert" }, "Not saved: you are signed out.")
     );
   }
 

@@ -71,19 +71,29 @@
     state.isRefused = false;
   }
 
-  // Dash tells nobody when its request fails.
+  // Dash tells nobody when its request fails, and stumbles over it. It is told that there is nothing new instead.
+  const nothingNew = () => new Response(null, { status: 204 });
+
+  function admitted(answer) {
+    if (answer.status !== 401) return answer;
+    state.isSignedOut = true;
+    window.dispatchEvent(new Event("modelwatch-signed-out"));
+    nudge();
+    return nothingNew();
+  }
+
+  function refused() {
+    if (state.waitingSince !== null) {
+      state.isRefused = true;
+      probe();
+    }
+    return nothingNew();
+  }
+
   const send = window.fetch;
   window.fetch = (...request) => {
     const sent = send(...request);
-    if (String(request[0]).includes("_dash-update-component")) {
-      sent.then((answer) => (state.isSignedOut = state.isSignedOut || answer.status === 401), () => {});
-      sent.catch(() => {
-        if (state.waitingSince === null) return;
-        state.isRefused = true;
-        probe();
-      });
-    }
-    return sent;
+    return String(request[0]).includes("_dash-update-component") ? sent.then(admitted, refused) : sent;
   };
 
   function shouldAsk(page, search, isPaused, now) {
@@ -134,7 +144,7 @@
     const href = modelwatch.facts.basePath + "/login?next=" + encodeURIComponent(modelwatch.address.place());
     if (told === null || told.href !== href) {
       const link = { namespace: "dash_html_components", type: "A", props: { href: href, children: "Sign in again" } };
-      told = { href: href, notice: ["You are signed out.", link, "and this page comes back as it is." + figures] };
+      told = { href: href, notice: ["You are signed out.", link, "to come back to this view. What is written and not saved is lost." + figures] };
     }
     return told.notice;
   }

@@ -28,6 +28,8 @@ _PARTS: Final = {
     "dash": "Pages",
     "self_watch": "The canary",
 }
+_SURE: Final = "Sure?"
+_SURE_TO_DELETE: Final = "Sure? Less deletes for good"
 CHANGES_COLUMNS: Final = ("time", "setting", "before", "value", "by")
 
 
@@ -70,7 +72,9 @@ def _editor(one: TunedSetting) -> Component:
     name, schema = one.tunable.name, one.schema
     choices = ["on", "off"] if schema.get("type") == "boolean" else schema.get("enum")
     version = one.change.change_id if one.change else 0
-    return ValueEditor(STORE, {"do": "change", "name": name}, text_of(name, one.value), name, version, choices)
+    action = {"do": "change", "name": name}
+    confirm = _SURE_TO_DELETE if one.tunable.is_deleting else ""
+    return ValueEditor(STORE, action, text_of(name, one.value), name, version, choices, confirm=confirm)
 
 
 def _origin(one: TunedSetting) -> list[Any]:
@@ -83,7 +87,7 @@ def _origin(one: TunedSetting) -> list[Any]:
         "Reset",
         "link-button",
         label=f"Reset {one.tunable.name} to {start}",
-        confirm="Sure?",
+        confirm=_SURE_TO_DELETE if one.tunable.is_deleting and one.start_value < one.value else _SURE,
     )
     by = f" by {visible(one.change.changed_by)} " if one.change.changed_by else " "
     return [f"started with {start}; changed", by, Moment(one.change.changed_ms // 1000), " ", reset]

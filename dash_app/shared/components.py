@@ -135,7 +135,10 @@ def csv_row(*values: Any) -> dict[str, Any]:
 
 class ValueEditor(_Own):
     """A value in a list that answers renew, which somebody may write anew: saving puts `action` with the new value
-    into the store with the id `store`. What is being written is left alone until there is another `version`."""
+    into the store with the id `store`. What is being written is left alone until there is another `version`.
+
+    With `confirm` saving only asks at first, in these words.
+    """
 
     _namespace = _NAMESPACE
     _type = "ValueEditor"
@@ -148,8 +151,12 @@ class ValueEditor(_Own):
         label: str,
         version: int,
         choices: Sequence[str] | None = None,
+        *,
+        confirm: str = "",
     ) -> None:
-        given = {"choices": list(choices)} if choices else {}
+        given: dict[str, Any] = {"choices": list(choices)} if choices else {}
+        if confirm:
+            given["confirm"] = confirm
         super().__init__(store=store, action=dict(action), value=value, label=label, version=version, **given)
 
 

@@ -136,6 +136,44 @@ async def test_an_editor_changes_a_setting_while_it_runs_and_a_viewer_cannot(
     assert tab.complaints == viewer.complaints == []
 
 
+async def test_what_deletes_for_good_is_asked_first(system: System, new_tab: Any, artifacts: Path) -> None:
+    """Enter does not answer the question, however often; the button that asks it does."""
+    tab = await _signed_in(new_tab, system, "ann", "/settings")
+    row = "[data-setting='storage.traces_retention_s'].settings-live"
+    await tab.page.fill(f"{row} input", "1h")
+    for _ in range(3):
+        await tab.page.keyboard.press("Enter")
+    await tab.until(f"{row} .is-asking:text-is('Sure? Less deletes for good')")
+    await tab.page.screenshot(path=artifacts / "settings-asking.png")
+    await tab.page.fill(f"{row} input", "2h")
+    await tab.until(f"{row} >> text=Save")
+    await tab.page.click(f"{row} >> text=Save")
+    assert await tab.text("#settings-outcome") == ""
+    await tab.page.click(f"{row} .is-asking")
+    await tab.until("#settings-outcome.is-good:has-text('storage.traces_retention_s is 2h.')")
+    await tab.page.click(f"{row} >> text=Reset")
+    await tab.page.click(f"{row} >> text=Sure?")
+    await tab.until(f"{row}:not(.is-changed)")
+    assert tab.complaints == []
+
+
+async def test_what_is_saved_after_the_session_has_ended_is_said_to_be_lost(
+    system: System, new_tab: Any, artifacts: Path
+) -> None:
+    """Beside the value, which stands as it was written; there is no way to try it again but to sign in."""
+    tab = await _signed_in(new_tab, system, "ann", "/settings")
+    row = "[data-setting='query.p95_degraded_s'].settings-live"
+    await tab.page.fill(f"{row} input", "0.7")
+    await tab.page.context.clear_cookies()
+    await tab.page.click(f"{row} >> text=Save")
+    await tab.until(f"{row} [role=alert]:text-is('Not saved: you are signed out.')")
+    await tab.until(f"{row} .is-main:disabled")
+    await tab.until("#notice:has-text('What is written and not saved is lost.')")
+    assert await tab.page.input_value(f"{row} input") == "0.7"
+    await tab.page.screenshot(path=artifacts / "settings-signed-out.png", full_page=True)
+    assert [one for one in tab.complaints if "401" not in one] == []
+
+
 @pytest.mark.parametrize("way", ["websocket", "http"])
 async def test_a_page_whose_session_has_ended_says_so_and_keeps_its_address(
     system: System, new_tab: Any, way: str
