@@ -1,25 +1,26 @@
-"""No sequence of observations, silences, restarts or jumps of the clock makes a storm of notifications."""
+"""Whatever is observed, silenced, acknowledged, restarted, changed or set by the clock: no storm of notifications."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerting.acks import Ack, severities_of
 from alerting.alerts import Alert, alert_of, row_of
 from alerting.announcing import announcements_of
 from alerting.drafts import Draft
 from alerting.evaluation import evaluate
 from alerting.notification import Severity, Told
-from alerting.observing import Watch
+from alerting.observing import Group, Watch
 from alerting.rules import Rule, Signal
 from alerting.settings import AlertingSettings
 from alerting.states import NOTHING, Observation
 
 START_S = 1_700_000_000.0
-GROUPS = [("a", "/x"), ("a", "/y"), ("a", "/z")]
+GROUPS = [("a", "/x"), ("a", "/y"), ("b", "/z")]
 VALUES = st.sampled_from([None, 0.0, 5.0, 10.0, 10.1, 15.0, 20.0, 25.0])
 
 
@@ -35,79 +36,150 @@ RULES = st.builds(
     on_no_data=st.sampled_from(["tell", "resolve", "keep"]),
     no_data_after_s=st.sampled_from([1, 30]),
 )
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from([1.0, 1.0, 5.0, 40.0, 0.0]),
-        st.lists(VALUES, min_size=3, max_size=3),
-        st.booleans(),
-        st.sampled_from([*["no"] * 6, "restart", "back an hour", "on an hour", "frozen"]),
-    ),
-    min_size=1,
-    max_size=120,
-)
+TROUBLES = ["restart", "back an hour", "on an hour", "frozen", "acknowledged", "other thresholds"]
 
 
-def play(rule: Rule, steps: Sequence[Any], settings: AlertingSettings) -> list[tuple[float, str, Told, Severity]]:
-    """Return each notification's item that leaves: when by a clock that nobody sets, of which alert, and what it says.
+def steps_with(*troubles: str) -> st.SearchStrategy[list[Any]]:
+    """Steps of a play: the time that passed, what is observed of each group, whether it is silenced, what happens."""
+    values = st.lists(VALUES, min_size=len(GROUPS), max_size=len(GROUPS))
+    happens = st.sampled_from([*["no"] * 6, *troubles])
+    step = st.tuples(st.sampled_from([1.0, 1.0, 5.0, 40.0, 0.0]), values, st.booleans(), happens)
+    return st.lists(step, min_size=1, max_size=120)
 
-    A restart knows what was written and no more; while it is frozen nothing is evaluated.
-    """
-    watch, alerts, now_s, last_s, told = Watch.of(rule, 1, settings), {}, START_S, None, []
-    true_s, was_frozen = START_S, False
-    for passed_s, values, is_silenced, trouble in steps:
-        now_s += passed_s + {"back an hour": -3_600.0, "on an hour": 3_600.0}.get(trouble, 0.0)
-        true_s += passed_s + (3_600.0 if trouble == "on an hour" else 0.0)
+
+STEPS = steps_with(*TROUBLES)
+WITH_SWITCHING = steps_with(*TROUBLES, "rule switched")
+"""Also a rule that somebody turns off and on: its alerts end, and it has its say anew each time."""
+
+
+class Left(NamedTuple):
+    """An item of a notification that left: when by a clock that nobody sets, of which alert, and what it says."""
+
+    at_s: float
+    service: str
+    alert_id: str
+    told: Told
+    severity: Severity
+
+
+class Play:
+    """A rule on a clock. A restart knows what was written and no more; while it is frozen nothing is evaluated."""
+
+    def __init__(self, rule: Rule, settings: AlertingSettings) -> None:
+        self.settings = settings
+        self.watch, self.other = [
+            Watch.of(one, 1, settings) for one in (rule, rule.model_copy(update={"warning": 5, "critical": 12}))
+        ]
+        self.alerts: dict[Any, Alert] = {}
+        self.closing: dict[str, Alert] = {}
+        self.acks: dict[str, Ack] = {}
+        self.now_s = self.true_s = START_S
+        self.last_s: float | None = None
+        self.is_on, self.was_frozen = True, False
+        self.left: list[Left] = []
+
+    def take(self, passed_s: float, values: Sequence[float | None], is_silenced: bool, trouble: str) -> None:
+        """Take a step."""
+        self.now_s += passed_s + {"back an hour": -3_600.0, "on an hour": 3_600.0}.get(trouble, 0.0)
+        self.true_s += passed_s + (3_600.0 if trouble == "on an hour" else 0.0)
         if trouble == "restart":
-            alerts = {group: alert_of(row_of(alert)) for group, alert in alerts.items()}
-        if trouble == "frozen":
-            was_frozen = True
-            continue
-        seen = {
+            self.alerts = {group: alert_of(row_of(alert)) for group, alert in self.alerts.items()}
+        elif trouble == "acknowledged":
+            self._acknowledge()
+        elif trouble == "other thresholds":
+            self.watch, self.other = self.other, self.watch
+        elif trouble == "rule switched":
+            self.is_on = not self.is_on
+        elif trouble == "frozen":
+            self.was_frozen = True
+            return
+        self._round(values, is_silenced)
+
+    def _acknowledge(self) -> None:
+        for alert in self.alerts.values():
+            if (severity := alert.state.severity) is not None:
+                started_s = alert.state.started_s
+                self.acks[alert.alert_id] = Ack(
+                    alert_id=alert.alert_id, started_s=started_s, severity=severity, at_s=self.now_s
+                )
+
+    def _round(self, values: Sequence[float | None], is_silenced: bool) -> None:
+        watches = {"r": self.watch} if self.is_on else {}
+        draft = Draft({"r": self.alerts}, self.closing)
+        if not self.is_on:
+            draft.close("r", list(self.alerts), self.now_s, "turned off")
+            self.last_s = None
+        draft.reopen(watches)
+        if self.is_on:
+            self._evaluate(draft, values)
+            self._tell(draft, draft.alerts["r"], is_silenced)
+        self._tell(draft, draft.closing, False)
+        draft.forget(watches, self.now_s, self.settings)
+        self.alerts, self.closing = draft.alerts.get("r", {}), draft.closing
+
+    def _evaluate(self, draft: Draft, values: Sequence[float | None]) -> None:
+        seen: dict[Group, Observation] = {
             group: NOTHING if value is None else Observation(value, value)
             for group, value in zip(GROUPS, values, strict=True)
         }
-        draft = Draft({"r": alerts}, {})
-        draft.take("r", evaluate(watch, alerts, seen, now_s, last_s, settings, 100, was_frozen=was_frozen))
-        was_frozen = False
-        found: dict[Any, Alert] = draft.alerts["r"]
-        silenced = [alert.alert_id for alert in found.values()] if is_silenced else []
-        for number, announcement in enumerate(announcements_of(rule, found, now_s, settings, silenced)):
-            assert number == 0, "all groups are of one service, and told together"
+        known = draft.alerts.get("r", {})
+        found = evaluate(
+            self.watch, known, seen, self.now_s, self.last_s, self.settings, 100, was_frozen=self.was_frozen
+        )
+        draft.take("r", found)
+        self.was_frozen, self.last_s = False, self.now_s
+
+    def _tell(self, draft: Draft, alerts: Mapping[Any, Alert], is_silenced: bool) -> None:
+        states = {alert.alert_id: alert.state for alert in alerts.values()}
+        acked = severities_of(self.acks, states)
+        silenced = list(states) if is_silenced else []
+        found = announcements_of(self.watch.rule, alerts, self.now_s, self.settings, silenced, acked)
+        services = [announcement.labels["service"] for announcement in found]
+        assert len(set(services)) == len(services), "alerts of one service are told together"
+        for announcement in found:
             for alert, news in announcement.news:
-                draft.tell(alert, news, now_s, rule.labels)
-                told.append((true_s, alert.alert_id, news.told, news.severity))
-        draft.forget({"r": watch}, now_s, settings)
-        alerts, last_s = draft.alerts["r"], now_s
-    return told
+                draft.tell(alert, news, self.now_s, self.watch.rule.labels)
+                service = announcement.labels["service"]
+                self.left.append(Left(self.true_s, service, alert.alert_id, news.told, news.severity))
+
+
+def play(rule: Rule, steps: Sequence[Any], settings: AlertingSettings) -> list[Left]:
+    """Return each item of the notifications that leave."""
+    of_rule = Play(rule, settings)
+    for step in steps:
+        of_rule.take(*step)
+    return of_rule.left
 
 
 @given(RULES, STEPS)
 def test_notifications_of_a_group_are_bounded_in_any_time(rule: Rule, steps: Sequence[Any]) -> None:
     """In any `group_interval_s` no more than two leave for a group, whatever is observed."""
     settings = AlertingSettings(group_interval_s=60, flapping_changes=4, flapping_window_s=300)
-    times = sorted({at_s for at_s, *_ in play(rule, steps, settings)})
-    for number in range(len(times) - 2):
-        assert times[number + 2] - times[number] >= 60
+    left = play(rule, steps, settings)
+    for service in ("a", "b"):
+        times = sorted({one.at_s for one in left if one.service == service})
+        for number in range(len(times) - 2):
+            assert times[number + 2] - times[number] >= 60
 
 
 @given(RULES, STEPS)
 def test_an_alert_that_flaps_is_told_a_few_times_and_no_more(rule: Rule, steps: Sequence[Any]) -> None:
     """Even if groups were told at once: what swings for hours is told as often as it takes to see that it does."""
     settings = AlertingSettings(group_interval_s=0, flapping_changes=4, flapping_window_s=300)
-    told = play(rule, steps, settings)
-    for alert_id in {one for _, one, *_ in told}:
-        times = [at_s for at_s, one, *_ in told if one == alert_id]
+    left = play(rule, steps, settings)
+    for alert_id in {one.alert_id for one in left}:
+        times = [one.at_s for one in left if one.alert_id == alert_id]
         for number in range(len(times)):
             within = [at_s for at_s in times[number:] if at_s - times[number] < 300]
             assert len(within) <= 4 + 4
 
 
-@given(RULES, STEPS)
+@given(RULES, WITH_SWITCHING)
 def test_what_is_told_makes_sense_to_who_hears_it(rule: Rule, steps: Sequence[Any]) -> None:
     """Nothing is resolved that was not told, nothing is told twice, and each is followed by its end, if it ended."""
     settings = AlertingSettings(group_interval_s=0, flapping_window_s=300)
     heard: dict[str, tuple[Told, Severity] | None] = {}
-    for _, alert_id, what, severity in play(rule, steps, settings):
+    for _, _, alert_id, what, severity in play(rule, steps, settings):
         before = heard.get(alert_id)
         if what == Told.RESOLVED:
             assert before is not None
@@ -120,11 +192,23 @@ def test_what_is_told_makes_sense_to_who_hears_it(rule: Rule, steps: Sequence[An
 
 
 @given(RULES, STEPS)
+def test_what_somebody_took_note_of_is_told_again_only_if_it_is_worse(rule: Rule, steps: Sequence[Any]) -> None:
+    """After everything that fires was acknowledged, the same is not told, however often they are repeated."""
+    settings = AlertingSettings(group_interval_s=0, repeat_interval_s=60, flapping_window_s=300)
+    of_rule = Play(rule, settings)
+    for step in [*steps, *[(20.0, [25.0] * 3, False, "no")] * 16]:
+        of_rule.take(*step)
+    so_far = len(of_rule.left)
+    of_rule.take(20.0, [25.0] * 3, False, "acknowledged")
+    for _ in range(40):
+        of_rule.take(20.0, [25.0] * 3, False, "no")
+    assert of_rule.left[so_far:] == []
+
+
+@given(RULES, WITH_SWITCHING)
 def test_in_the_end_everybody_knows_that_it_is_over(rule: Rule, steps: Sequence[Any]) -> None:
     """After hours of calm, the last that was told of every alert is that it is resolved, silenced or not."""
     settings = AlertingSettings(group_interval_s=60, flapping_window_s=300)
     calm = [(20.0, [0.0, 0.0, 0.0], True, "no")] * 60
-    told = play(rule, [*steps, *calm], settings)
-    assert {what for *_, what, _ in {one: (at_s, one, what, how) for at_s, one, what, how in told}.values()} <= {
-        Told.RESOLVED
-    }
+    last = {one.alert_id: one.told for one in play(rule, [*steps, *calm], settings)}
+    assert set(last.values()) <= {Told.RESOLVED}
