@@ -28,6 +28,7 @@ from dash_app.shell.filter_choices import FilterChoices
 from dash_app.shell.layout import Layout
 from dash_app.shell.page import Filling
 from dash_app.shell.page_documents import PageDocuments, content_security_policy
+from dash_app.shell.unknown_address import UnknownAddress
 from dash_app.shell.view import View
 
 _ASSETS: Final = Path(__file__).parent / "assets"
@@ -80,6 +81,7 @@ def mount(
         prepare=answering.prepare,
     )
     app.add_middleware(CompressedScripts)
+    app.add_middleware(UnknownAddress, pages=pages, base_path=base_path)
     return dash
 
 

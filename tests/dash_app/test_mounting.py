@@ -31,6 +31,22 @@ async def test_paths_of_the_api_stay_its_own(page: ServedPage) -> None:
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
 
 
+async def test_a_browser_is_shown_a_page_where_there_is_none() -> None:
+    """With the ways on, below the base path; what the address says is only text, and the API answers as to anybody."""
+    app = served_page(base_path="/watch").app
+    html = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        answer = await client.get("/no<script>page", headers=html)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert "There is no page at /no&lt;script&gt;page" in answer.text
+        assert '<a href="/watch/traces">Traces</a>' in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert int(answer.headers["content-length"]) == len(answer.content)
+        api = await client.get("/api/v1/unknown", headers=html)
+        assert (api.status_code, api.headers["content-type"]) == (404, "application/json")
+        assert (await client.get("/assets/theme.css", headers=html)).status_code == 200
+
+
 async def test_page_may_load_only_from_here(page: ServedPage) -> None:
     """The policy allows no other host, no `eval`, and the inline script only by its hash; no address is foreign."""
     answer = await get(page.app, "/")

@@ -125,7 +125,7 @@ class ServedPage:
         return await self.world.query.services(RANGE_S, end_s=self.world.query.settled_end_s())
 
 
-def served_page(settings: DashSettings | None = None) -> ServedPage:
+def served_page(settings: DashSettings | None = None, base_path: str = "") -> ServedPage:
     world = make_world()
     query = WatchedQuery(world.query)
     app = fastapi.FastAPI()
@@ -141,7 +141,7 @@ def served_page(settings: DashSettings | None = None) -> ServedPage:
     counters = Counters()
     traces = TraceQuery(QuerySettings(), world.query, world.history, world.clock)
     sources = Sources(query, world.resources, world.clock, counters=counters, traces=traces)  # type: ignore[arg-type]
-    mount(app, settings or SETTINGS, sources)
+    mount(app, settings or SETTINGS, sources, base_path=base_path)
     return ServedPage(world, query, app, free_port(), counters)
 
 
