@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import sqlalchemy
 
 from tests.support.otlp import resource, server_spans, trace_request
 from tests.support.ports import free_port
@@ -20,6 +22,10 @@ from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).parent.parent.parent
 GUIDE = (REPOSITORY / "docs" / "operating.md").read_text()
+
+
+IN_CONTAINER = "docker compose exec -T postgres "
+"""What is said to the server's container with Compose; here it is said to the server."""
 
 
 def commands(program: str) -> list[list[str]]:
@@ -70,9 +76,8 @@ def test_every_command_of_the_guide_is_run_or_says_that_it_is_not() -> None:
     """Those of back-ups here, those that ask the API by the test of its page."""
     for line in re.findall(r"^    (\S.*)$", GUIDE, re.M):
         program = line.split()[0]
-        assert program in {"python3", "pg_dump", "createdb", "pg_restore", "curl"} or "# not run by a test" in line, (
-            line
-        )
+        is_run = program in {"python3", "pg_dump", "createdb", "pg_restore", "curl"} or line.startswith(IN_CONTAINER)
+        assert is_run or "not run by a test" in line, line
 
 
 async def counted_again(before: Up, after: Up, take: Any, restore: Any) -> None:
@@ -132,3 +137,42 @@ async def test_a_dump_of_a_running_postgres_database_is_whole(tmp_path: Path, po
         run(real(load), tmp_path)
 
     await counted_again(before, after, lambda: run(real(dump), tmp_path), restore)
+
+
+def test_a_dump_is_restored_in_place_with_compose(tmp_path: Path, postgres: Any) -> None:
+    """The commands of the guide but for the container: what came after the dump is in the database of before."""
+    host = sqlalchemy.make_url(postgres.fresh_database())
+    name = str(host.database)
+    (dump, *back) = [
+        line.removeprefix(IN_CONTAINER).partition("  # ")[0]
+        for line in re.findall(rf"^    ({IN_CONTAINER}.*)$", GUIDE, re.M)
+    ]
+    assert [line.split()[0] for line in back] == ["psql", "createdb", "pg_restore"]
+    there = {"PGHOST": str(host.host), "PGPORT": str(host.port), "PGPASSWORD": str(host.password or "")}
+    environment = {**os.environ, **there}
+
+    def say(line: str) -> str:
+        line = re.sub(r"(?<!--username=)\bmodelwatch\b", name, line).replace("before", f"{name}_before")
+        line = line.replace("--username=modelwatch", f"--username={host.username}")
+        done = subprocess.run(
+            ["/bin/sh", "-ec", line],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def ask(database: str, sql: str) -> str:
+        return say(f"psql --username=modelwatch --dbname={database} -qtAc '{sql}'")
+
+    ask(name, "CREATE TABLE calls (n int); INSERT INTO calls VALUES (7)")
+    say(dump)
+    ask(name, "INSERT INTO calls VALUES (5)")
+    for line in back:
+        say(line)
+    assert ask(name, "SELECT sum(n) FROM calls") == "7"
+    assert ask("before", "SELECT sum(n) FROM calls") == "12"

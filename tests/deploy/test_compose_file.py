@@ -13,7 +13,7 @@ import yaml
 
 from modelwatch.roles import ROLES
 from modelwatch.settings import Settings
-from modelwatch.settings_sources import leaves_of, variable_of
+from modelwatch.settings_sources import leaves_of, load, variable_of
 from telemetry.queues import EXCHANGE
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -177,6 +177,29 @@ def test_pages_and_api_are_closed_by_default() -> None:
         environment["MODELWATCH_ACCESS__ADMIN_PASSWORD"] == "${MODELWATCH_ADMIN_PASSWORD:?run deploy/secrets.sh first}"
     )
     assert "MODELWATCH_API__ALLOW_UNAUTHENTICATED" not in str(COMPOSE)
+
+
+def test_secrets_can_be_files_as_the_guide_says(tmp_path: Path) -> None:
+    """The example is of services and variables that there are, and its files stand over what compose.yaml sets."""
+    guide = (REPOSITORY / "docs" / "deploying.md").read_text().partition("### Secrets as files")[2]
+    override = yaml.safe_load(guide.partition("```yaml\n")[2].partition("```")[0])
+    used = set()
+    for name, service in override["services"].items():
+        ((variable, path),) = service["environment"].items()
+        (secret,) = service["secrets"]
+        used.add(secret)
+        assert path == f"/run/secrets/{secret}"
+        plain = variable.removesuffix("_FILE")
+        assert OURS[name]["environment"][plain].endswith(":-[]}")
+        file = tmp_path / secret
+        file.write_text(
+            "[{name: a, url: 'https://example.com/x', endpoint: 'http://h:1'}]".replace(
+                *(", endpoint: 'http://h:1'", "") if "CHANNELS" in variable else ("url: 'https://example.com/x', ", "")
+            )
+        )
+        settings = load(Settings, {plain: "[]", variable: str(file)})
+        assert len((*settings.alerts.channels, *settings.exporter.targets)) == 1
+    assert override["secrets"].keys() == used
 
 
 def test_the_image_takes_every_room_and_no_more() -> None:
