@@ -25,6 +25,7 @@ from otlp_exporter.derived.settings import DerivedSettings
 from otlp_exporter.derived.tally import Tally
 from query import GroupBy
 from telemetry import conventions
+from telemetry.conventions import METRIC_OVERFLOW
 from telemetry.exponential_histogram import SCALE, ZERO_INDEX, counts_between
 
 FIELDS: Final[tuple[GroupBy, ...]] = (
@@ -98,7 +99,7 @@ def _metrics(settings: DerivedSettings, points: Sequence[_Point], end_s: int) ->
         if settings.temporality == "delta"
         else AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
     )
-    http = [point for point in points if point.group["span_kind"] == "SERVER" and point.group["method"]]
+    http = [point for point in points if _is_http(point.group)]
     if "http" in settings.metrics and http:
         metric = Metric(name="http.server.request.duration", unit="s", description="Duration of HTTP server requests.")
         _fill(metric, settings, [(point, _http_attributes(point.group)) for point in http], end_s, temporality)
@@ -187,7 +188,16 @@ def alert_key(alert: OpenAlert) -> tuple[tuple[str, str], ...]:
     return ("", alert.service), *alert.attributes
 
 
+def _is_http(group: Mapping[str, str]) -> bool:
+    """Tell whether calls are of HTTP, or are in a group of many, of which it is not known: none is left out."""
+    if METRIC_OVERFLOW in (group["service"], group["route"]):
+        return group["span_kind"] in ("SERVER", METRIC_OVERFLOW)
+    return group["span_kind"] == "SERVER" and bool(group["method"])
+
+
 def _http_attributes(group: Mapping[str, str]) -> dict[str, str]:
+    if group["span_kind"] == METRIC_OVERFLOW:
+        return {METRIC_OVERFLOW: "true"}
     failed = {conventions.ERROR_TYPE: group["status_class"]} if group["status_class"] == "5xx" else {}
     return {
         conventions.HTTP_REQUEST_METHOD: group["method"],
@@ -199,10 +209,11 @@ def _http_attributes(group: Mapping[str, str]) -> dict[str, str]:
 
 
 def _span_attributes(group: Mapping[str, str]) -> dict[str, str]:
-    if group["service"] == conventions.METRIC_OVERFLOW:
-        return {conventions.METRIC_OVERFLOW: "true"}
+    if group["span_kind"] == METRIC_OVERFLOW:
+        return {conventions.SERVICE_NAME: METRIC_OVERFLOW, METRIC_OVERFLOW: "true"}
     name = " ".join(filter(None, (group["method"], group["route"]))) or group["operation"]
     return {
+        conventions.SERVICE_NAME: group["service"],
         "span.name": name,
         "span.kind": f"SPAN_KIND_{group['span_kind']}",
         STATUS_CLASS: group["status_class"],
@@ -218,7 +229,7 @@ def _resource_metrics(resource: _Resource, metrics: Sequence[Metric]) -> Resourc
     service, version, environment = resource
     found = ResourceMetrics()
     attributes = {conventions.SERVICE_NAME: service}
-    if service != conventions.METRIC_OVERFLOW:
+    if service != METRIC_OVERFLOW:
         attributes |= {conventions.SERVICE_VERSION: version, conventions.DEPLOYMENT_ENVIRONMENT: environment}
     found.resource.attributes.extend(_attributes(attributes))
     found.scope_metrics.add(metrics=metrics).scope.name = SCOPE

@@ -164,6 +164,8 @@ async def test_calls_and_durations_are_told_by_both_conventions(world: World) ->
     assert sum(one.count for _, one in spans) == 5
     assert {attributes(one)["span.name"] for _, one in spans} == {"POST /predict"}
     assert {attributes(one)["span.kind"] for _, one in spans} == {"SPAN_KIND_SERVER"}
+    for points in (found["traces.span.metrics.calls"], spans):
+        assert {attributes(one)["service.name"] for _, one in points} == {"shop"}
     start_ns = good.start_time_unix_nano
     await world.commit(point(OK, NOW_S - 700, [0.1]))
     await world.next_round()
@@ -254,6 +256,20 @@ async def test_services_that_a_target_does_not_want_take_no_places(world: World)
     [found] = world.requests()
     told = {service: one.count for service, one in found["traces.span.metrics.duration"]}
     assert told == {"zz": 1, METRIC_OVERFLOW: 2}
+
+
+async def test_no_call_is_left_out_of_a_metric_for_want_of_a_name(world: World) -> None:
+    """HTTP durations have the overflow of the processor and that of the export; its parts are not all known."""
+    named = [point(OK._replace(http_route=f"/{number}"), NOW_S - 5, [0.1]) for number in range(4)]
+    beyond = OK._replace(http_method="", http_route=METRIC_OVERFLOW, overflow="true")
+    await world.commit(point(beyond, NOW_S - 5, [0.1] * 7), *named)
+    await world.exporter(metrics=["http", "spans"], max_groups=2).start()
+    await world.told(1)
+    [found] = world.requests()
+    http = [one for _, one in found["http.server.request.duration"]]
+    assert sum(one.count for one in http) == 11
+    assert [one.count for one in http if attributes(one) == {METRIC_OVERFLOW: "true"}] in ([3], [9])
+    assert sum(one.count for _, one in found["traces.span.metrics.duration"]) == 11
 
 
 async def test_an_alert_is_one_while_it_is_open_and_then_zero(world: World) -> None:
