@@ -33,7 +33,8 @@
 
     // Says what is chosen and does not apply here; it does again on the next page.
     tell: function ({ page, fields }) {
-      const idle = filters().filter(({ field }) => !page.filters.includes(field));
+      const acts = (field) => page.filters.includes(field) || (page.standIns[field] && !fields[page.standIns[field]]);
+      const idle = filters().filter(({ field }) => !acts(field));
       filters().forEach((filter) => clientside.set_props(filter.id, { disabled: idle.includes(filter) }));
       const chosen = idle.filter(({ field }) => fields[field]).map(({ title }) => title);
       clientside.set_props("filter-note", { children: chosen.length ? sentence(chosen) : "" });

@@ -58,4 +58,6 @@ async def _act(desk: TuningDesk, action: Mapping[str, Any]) -> str:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+    first = text.partition(" ")[0].rstrip(":")
+    is_name = "_" in first or "." in first  # of a setting, which is written as it is
+    return f"{text[:1] if is_name else text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"

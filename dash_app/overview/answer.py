@@ -28,7 +28,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
     latency_words = comparing.words_of("all requests", snapshot.before, snapshot.compared)
     return Answer(
         filling={
-            "kpis": {"content": kpi_cards(kpis_of(snapshot))},
+            "kpis": {"content": kpi_cards(kpis_of(snapshot), comparing.pair_words(snapshot.compared))},
             "throughput-legend": {"content": throughput_legend(ranked)},
             "latency-subtitle": {"children": latency_words},
             "services": {"rowData": rows_of(snapshot)},

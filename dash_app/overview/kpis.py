@@ -20,7 +20,7 @@ _WORST_FIRST: Final = (Status.CRITICAL, Status.DEGRADED, Status.HEALTHY, Status.
 def kpis_of(snapshot: Snapshot) -> tuple[Kpi, ...]:
     """Return the cards, in their order on the page."""
     shown = snapshot.bounds.range
-    measured = Measured(snapshot.services.total, snapshot.halves, snapshot.overall, shown.words, shown.short)
+    measured = Measured(snapshot.services.total, snapshot.pair, snapshot.overall, shown.words, shown.short)
     return (
         kpis.request_rate(measured),
         kpis.latency(measured, "P50"),

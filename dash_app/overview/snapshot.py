@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dash_app.shared.comparing import before_of
+from dash_app.shared.comparing import before_of, pair_of
 from dash_app.shell.view import Bounds, View
 from query import (
     GroupBy,
@@ -40,8 +40,8 @@ class Snapshot:
     """RED of the same services, one item each, in `series_step_s`."""
     overall: RedAnswer
     """RED of all together, one item or none, in `step_s`."""
-    halves: tuple[RedTotal, RedTotal]
-    """Totals of the same over the earlier and over the later half of the range."""
+    pair: tuple[RedTotal, RedTotal]
+    """Totals of the same whose change is told: of both halves of the range, or of then and now."""
     newest_s: int | None
     """Start of the latest second with a call of any service; in an empty view that of the last seven days."""
     compared: str = ""
@@ -65,17 +65,16 @@ class Snapshot:
 async def take_snapshot(query: Query, resources: ResourceQuery, view: View, compared: str = "") -> Snapshot:
     """Ask everything that the page of `view` shows, up to the latest settled second. Raises what `query` raises."""
     asked = view.range.bounds(query.settled_end_s())
-    start_s, end_s, half_s = asked.start_s, asked.end_s, asked.half_s
+    start_s, end_s = asked.start_s, asked.end_s
 
     def red(step_s: int, group_by: Sequence[GroupBy]) -> Awaitable[RedAnswer]:
         return query.red(start_s, end_s, step_s, group_by, view.where)
 
-    services, by_service, overall, earlier, later, verdicts = await asyncio.gather(
+    services, by_service, overall, pair, verdicts = await asyncio.gather(
         query.services(asked.length_s, view.where, end_s),
         red(asked.range.series_step_s, ("service",)),
         red(asked.range.step_s, ()),
-        query.services(half_s, view.where, end_s - half_s),
-        query.services(half_s, view.where, end_s),
+        pair_of(query, compared, asked, view.where),
         resources.recent_verdicts(),
     )
     before = await before_of(query, compared, start_s, end_s, asked.range.step_s, view.where)
@@ -87,7 +86,7 @@ async def take_snapshot(query: Query, resources: ResourceQuery, view: View, comp
         services,
         by_service,
         overall,
-        (earlier.total, later.total),
+        pair,
         max((item.last_seen_s for item in known.items), default=None),
         compared,
         before,

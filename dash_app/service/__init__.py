@@ -62,6 +62,7 @@ def page(query: Query, resources: ResourceQuery) -> Page:
             "service-memory": frozenset({Signal.MEMORY}),
         },
         filters=EVERY_FILTER - {"service"},
+        stand_ins={"service": "name"},
         register=_register,
         subject=_name,
     )

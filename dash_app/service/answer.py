@@ -54,7 +54,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
 
 def _filling(snapshot: Snapshot, details: Details) -> Filling:
     summary, shown = details.summary, snapshot.bounds.range
-    measured = Measured(summary.total, details.halves, details.overall, shown.words, shown.short)
+    measured = Measured(summary.total, details.pair, details.overall, shown.words, shown.short)
     breakdown = BREAKDOWNS[snapshot.asked.breakdown]
     cards = (
         kpis.request_rate(measured),
@@ -72,7 +72,7 @@ def _filling(snapshot: Snapshot, details: Details) -> Filling:
         "service-traces": {
             "content": [PageLink("/traces", "Single requests", "link-button", {"name": summary.service})]
         },
-        "service-kpis": {"content": kpi_cards(cards)},
+        "service-kpis": {"content": kpi_cards(cards, comparing.pair_words(snapshot.asked.compared))},
         "service-throughput-legend": {"content": throughput_legend(figures.by_status(details.by_status))},
         "service-problems": {"content": problems_of_service(summary, snapshot.end_s)},
         "service-problem-count": {"children": f"{len(summary.problems)} now" if summary.problems else ""},

@@ -12,7 +12,7 @@ from typing import Final
 
 from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
 from dash_app.service.releases import Release, candidates, releases
-from dash_app.shared.comparing import before_of
+from dash_app.shared.comparing import before_of, pair_of
 from dash_app.shared.resource_pace import paced
 from dash_app.shell.view import Bounds, View
 from query import (
@@ -58,7 +58,7 @@ class Details:
     """RED by the chosen fields, of the chosen kinds of spans, in `series_step_s`."""
     totals: BreakdownAnswer
     """The same over exactly the range of the summary."""
-    halves: tuple[RedTotal, RedTotal]
+    pair: tuple[RedTotal, RedTotal]
     releases: tuple[Release, ...]
     before: RedAnswer | None
     """RED of the same length of time, the chosen distance ago."""
@@ -101,7 +101,7 @@ async def _details(
     query: Query, resources: ResourceQuery, asked: ServiceView, summary: ServiceSummary, bounds: Bounds
 ) -> Details:
     shown = bounds.range
-    start_s, end_s, half_s = bounds.start_s, bounds.end_s, bounds.half_s
+    start_s, end_s = bounds.start_s, bounds.end_s
     where = replace(asked.view.where, service_name=asked.name)
     breakdown = BREAKDOWNS[asked.breakdown]
 
@@ -116,9 +116,8 @@ async def _details(
         red(shown.series_step_s, breakdown.group_by, replace(where, span_kinds=breakdown.kinds)),
         _resources(resources, asked.view, summary.service, bounds),
     )
-    earlier, later, totals = await asyncio.gather(
-        query.services(half_s, where, end_s - half_s),
-        query.services(half_s, where, end_s),
+    pair, totals = await asyncio.gather(
+        pair_of(query, asked.compared, bounds, where),
         query.breakdown(bounds.length_s, end_s, breakdown.group_by, replace(where, span_kinds=breakdown.kinds)),
     )
     return Details(
@@ -128,7 +127,7 @@ async def _details(
         by_status,
         chosen,
         totals,
-        (earlier.total, later.total),
+        pair,
         await _releases(query, by_version, where),
         await before_of(query, asked.compared, start_s, end_s, shown.step_s, where),
         found,

@@ -5,6 +5,7 @@ Pure but for `before_of`; used by the pages that show RED over time.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -15,7 +16,8 @@ from dash_app.shared import charts, palette
 from dash_app.shared.charts import Figure
 from dash_app.shared.components import attributes
 from dash_app.shell.page import Control
-from query import Query, RedAnswer, RedStep, SeriesFilter
+from dash_app.shell.view import Bounds
+from query import Query, RedAnswer, RedStep, RedTotal, SeriesFilter
 
 COMPARISONS: Final = {"day": 86_400, "week": 7 * 86_400}
 """Seconds between what is shown and what it is compared with, by the name in the address."""
@@ -60,6 +62,22 @@ async def before_of(
     if distance_s is None:
         return None
     return await query.red(start_s - distance_s, end_s - distance_s, step_s, (), where)
+
+
+async def pair_of(query: Query, compared: str, bounds: Bounds, where: SeriesFilter) -> tuple[RedTotal, RedTotal]:
+    """Return the totals that cards compare: those of before and of now, or of both halves without a choice."""
+    distance_s, length_s = COMPARISONS.get(compared), bounds.length_s
+    if distance_s is None:
+        distance_s = length_s = bounds.half_s
+    before, now = await asyncio.gather(
+        query.services(length_s, where, bounds.end_s - distance_s), query.services(length_s, where, bounds.end_s)
+    )
+    return before.total, now.total
+
+
+def pair_words(compared: str) -> str:
+    """Say what cards compare."""
+    return f"Against {_name(compared)}" if compared else "The later half of the range against the earlier half"
 
 
 def with_throughput(figure: Figure, now: RedAnswer, before: RedAnswer | None, compared: str) -> Figure:

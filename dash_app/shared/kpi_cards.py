@@ -15,12 +15,12 @@ from dash_app.shared.formatting import Figure
 from dash_app.shared.kpis import Kpi
 
 
-def kpi_cards(kpis: Sequence[Kpi]) -> list[Component]:
-    """Return the cards; each carries its name as `data-kpi`."""
-    return [_kpi_card(kpi) for kpi in kpis]
+def kpi_cards(kpis: Sequence[Kpi], changes: str) -> list[Component]:
+    """Return the cards; each carries its name as `data-kpi`. `changes` says what their changes compare."""
+    return [_kpi_card(kpi, changes) for kpi in kpis]
 
 
-def _kpi_card(kpi: Kpi) -> Component:
+def _kpi_card(kpi: Kpi, changes: str) -> Component:
     change = kpi.change
     parts = [
         html.Div(kpi.title, className="kpi-title"),
@@ -35,7 +35,7 @@ def _kpi_card(kpi: Kpi) -> Component:
         html.Div(
             change.text if change else "",
             className=f"kpi-change mono is-{change.tone if change else 'neutral'}",
-            title="" if kpi.name == "unhealthy" else "The later half of the range against the earlier half",
+            title="" if kpi.name == "unhealthy" else changes,
         ),
     ]
     if kpi.course:

@@ -24,7 +24,7 @@ _LARGEST_SHARE: Final = 9.995
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How a figure of the later half of the range differs from the earlier half; `tone` judges it."""
+    """How a figure differs from that of before; `tone` judges it."""
 
     text: str
     tone: Tone
@@ -48,13 +48,13 @@ class Kpi:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What cards are made of: totals over a range, over its earlier and later half, and the course, one item or none.
+    """What cards are made of: totals over a range, a pair of totals whose change is told, and the course.
 
     `words` and `short` name the range.
     """
 
     total: RedTotal
-    halves: tuple[RedTotal, RedTotal]
+    pair: tuple[RedTotal, RedTotal]
     overall: RedAnswer
     words: str
     short: str
@@ -151,13 +151,13 @@ def _rating(score: float | None) -> str:
 
 
 def _points(measured: Measured) -> Change | None:
-    earlier, later = (half.apdex for half in measured.halves)
+    earlier, later = (half.apdex for half in measured.pair)
     if earlier is None or later is None:
         return None
     change = later - earlier
     is_noteworthy = abs(change) >= _NOTEWORTHY_SCORE
     tone = _tone(change, is_noteworthy, is_rise_bad=False)
-    return Change(_with_arrow(f"{change:+.2f}", change, is_noteworthy), tone)
+    return Change(_with_arrow(_signed(change), change, is_noteworthy), tone)
 
 
 def timed_steps(overall: RedAnswer) -> list[tuple[RedStep, int]]:
@@ -173,25 +173,30 @@ def _course(measured: Measured, value_of: Callable[[RedStep], float | None]) -> 
 def _relative(
     measured: Measured, value_of: Callable[[RedTotal], float | None], is_rise_bad: bool | None
 ) -> Change | None:
-    """How many per cent more or less; nothing where one half had no calls."""
-    earlier, later = (value_of(half) if half.calls else None for half in measured.halves)
+    """How many per cent more or less; nothing where one of both had no calls."""
+    earlier, later = (value_of(half) if half.calls else None for half in measured.pair)
     if not earlier or later is None:
         return None
     change = later / earlier - 1
     is_noteworthy = abs(change) >= _NOTEWORTHY_SHARE
-    text = f"×{later / earlier:,.1f}" if change >= _LARGEST_SHARE else f"{100 * change:+.1f}\u00a0%"
+    text = f"×{later / earlier:,.1f}" if change >= _LARGEST_SHARE else f"{_signed(100 * change, 1)}\u00a0%"
     return Change(_with_arrow(text, change, is_noteworthy), _tone(change, is_noteworthy, is_rise_bad))
 
 
 def _difference(measured: Measured, hits_of: Callable[[RedTotal], int], is_rise_bad: bool | None) -> Change | None:
     """How many percentage points more or less, since a share of a small share misleads."""
-    earlier, later = (_ratio(hits_of(half), half.calls) for half in measured.halves)
+    earlier, later = (_ratio(hits_of(half), half.calls) for half in measured.pair)
     if earlier is None or later is None:
         return None
     change = later - earlier
     is_noteworthy = abs(change) >= _NOTEWORTHY_RATIO
-    text = f"{100 * change:+.2f}\u00a0pp"
+    text = f"{_signed(100 * change)}\u00a0pp"
     return Change(_with_arrow(text, change, is_noteworthy), _tone(change, is_noteworthy, is_rise_bad))
+
+
+def _signed(change: float, decimals: int = 2) -> str:
+    """Return the number with its sign; what is rounded to nothing has none."""
+    return f"{round(change, decimals):+.{decimals}f}" if round(change, decimals) else f"{0:.{decimals}f}"
 
 
 def _with_arrow(text: str, change: float, is_noteworthy: bool) -> str:

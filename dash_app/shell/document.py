@@ -56,6 +56,7 @@ def document(pages: Sequence[Page], settings: DashSettings, push_path: str | Non
                 "controls": _controls(page.controls),
                 "charts": list(page.charts),
                 "filters": sorted(page.filters),
+                "standIns": dict(page.stand_ins),
             }
             for page in pages
         ],

@@ -84,8 +84,9 @@ class Page:
     graphs over time, which are zoomed together. `watched` says which of them shows what rules watch, so that alerts are
     marked there; `subject` is the one service that they are about, if it is one. `note` says at the foot what the
     figures are about. `filters` are those of the bar, by their fields in the address, that its question takes; of the
-    others the bar says that they do not apply. `register` adds callbacks of its own, if there are any; Dash tells
-    callbacks without an output apart by their inputs only.
+    others the bar says that they do not apply. Those of `stand_ins` do for as long as the page's own field that
+    is named there is not given. `register` adds callbacks of its own, if there are any; Dash tells callbacks without an
+    output apart by their inputs only.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Page:
     charts: Sequence[str] = ()
     note: str = "Cards and tables: over the whole range"
     filters: Collection[str] = EVERY_FILTER
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
     watched: Mapping[str, frozenset[Signal]] = field(default_factory=dict)
     subject: Callable[[Question], str | None] = lambda question: None
     register: Callable[[Dash], None] = lambda dash: None

@@ -132,21 +132,21 @@ async def test_changes_compare_the_halves_of_the_range(snapshot: Snapshot) -> No
         replace(snapshot.services.total, calls=100, rate_per_s=rate, errors=errors, p50_s=p50, p95_s=0.1)
         for rate, errors, p50 in ((10.0, 1, 0.1), (12.5, 6, 5.0))
     )
-    changes = {kpi.name: kpi.change for kpi in kpis_of(replace(snapshot, halves=(earlier, later)))}
+    changes = {kpi.name: kpi.change for kpi in kpis_of(replace(snapshot, pair=(earlier, later)))}
     assert {name: change and change.text.replace("\u00a0", " ") for name, change in changes.items()} == {
         "requests": "▲ +25.0 %",
         "p50": "▲ ×50.0",
-        "p95": "● +0.0 %",
-        "p99": "● +0.0 %",
-        "apdex": "● +0.00",
+        "p95": "● 0.0 %",
+        "p99": "● 0.0 %",
+        "apdex": "● 0.00",
         "error-rate": "▲ +5.00 pp",
-        "client-errors": "● +0.00 pp",
+        "client-errors": "● 0.00 pp",
         "unhealthy": "2 critical",
     }
     assert changes["requests"].tone == "neutral"
     assert changes["p50"].tone == changes["error-rate"].tone == "bad"
     silent = replace(earlier, calls=0, rate_per_s=0.0, p50_s=None)
-    assert kpis_of(replace(snapshot, halves=(silent, later)))[0].change is None
+    assert kpis_of(replace(snapshot, pair=(silent, later)))[0].change is None
 
 
 async def test_rows_follow_the_answer(snapshot: Snapshot) -> None:
@@ -285,5 +285,8 @@ async def test_all_services_are_compared_with_what_was_before(world: World) -> N
     assert set(ghosts["throughput"]["y"][5:-5]) == {9.0}
     assert set(ghosts["errors"]["y"][5:-5]) == {0.0}
     assert shown.filling["latency-subtitle"] == {"children": "dashed: yesterday"}
+    cards = await take_snapshot(world.query, world.resources, View(), "day")
+    assert [total.calls for total in cards.pair] == [9 * 297, cards.services.total.calls], "not the halves of the range"
+    assert to_json(shown.filling["kpis"]).count("Against yesterday") == 7
     now = answer_of(await take_snapshot(world.query, world.resources, View()))
     assert len(now.figures["latency"]["data"]) == 3

@@ -162,6 +162,12 @@ async def test_filters_go_along_from_page_to_page(served: ServedPage, new_tab: A
     await tab.until("#filter-note:text-is('')")
     assert urlsplit(tab.page.url).query == "model=iris&version=7"
     assert await tab.page.input_value("#filter-model") == "iris"
+    await tab.open(f"{served.url}service?service=shop")
+    await tab.until("#service-title:text-is('shop')")
+    assert not await tab.page.is_disabled("#filter-service"), "it is what chooses the service that is shown"
+    assert await tab.text("#filter-note") == ""
+    await tab.page.evaluate("modelwatch.address.go('/service?service=shop&name=shop')")
+    await tab.until("#filter-note:has-text('Service does not filter this page')")
     assert tab.complaints == []
 
 

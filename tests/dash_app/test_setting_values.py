@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dash_app.configuration.actions import _sentence
 from dash_app.configuration.values import text_of, value_of
 from tuning.tunable import BadValueError
 
@@ -63,3 +64,16 @@ def test_what_is_no_value_is_refused(name: str, kind: str, text: str) -> None:
     """In words that say how to write one."""
     with pytest.raises(BadValueError, match=name):
         value_of(name, kind, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("query.apdex_targets_s: must be above 0", "query.apdex_targets_s: must be above 0."),
+        ("p95_critical_s must not be below p95_degraded_s", "p95_critical_s must not be below p95_degraded_s."),
+        ("only editors may do this.", "Only editors may do this."),
+    ],
+)
+def test_names_of_settings_are_said_as_they_are(text: str, said: str) -> None:
+    """A sentence begins with a capital letter, unless with a name that would not exist then."""
+    assert _sentence(text) == said

@@ -114,7 +114,7 @@ async def test_an_editor_changes_a_setting_while_it_runs_and_a_viewer_cannot(
     row = "[data-setting='query.p95_degraded_s'].settings-live"
     await tab.page.fill(f"{row} input", "2s")
     await tab.page.keyboard.press("Enter")
-    await tab.until("#settings-outcome.is-bad:has-text('P95_critical_s must not be below p95_degraded_s.')")
+    await tab.until("#settings-outcome.is-bad:has-text('p95_critical_s must not be below p95_degraded_s.')")
     assert await tab.page.input_value(f"{row} input") == "2s"
     await tab.page.fill(f"{row} input", "0.75")
     await tab.page.click(f"{row} >> text=Save")

@@ -90,7 +90,7 @@ async def test_figures_begin_where_the_chosen_time_does(world: World) -> None:
     noting: Any = Noting(world)
     shown = await take_snapshot(world.query, noting, UNFINISHED, "day")
     assert [item.service for item in shown.services.items] == ["shop"]
-    assert shown.services.total.calls == sum(half.calls for half in shown.halves) == 198
+    assert shown.services.total.calls == shown.pair[1].calls == 198
     assert (shown.overall.start_s, shown.overall.end_s) == (START_S, NOW_S - 2)
     assert shown.before is not None
     assert shown.before.start_s == START_S - 86_400
