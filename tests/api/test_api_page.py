@@ -74,6 +74,22 @@ async def test_every_route_has_its_example(openapi: dict[str, Any]) -> None:
         assert (f"-X {method} " in command) == (method not in ("GET", ""))
 
 
+async def test_every_list_is_paged_or_named_as_one_that_is_not(openapi: dict[str, Any]) -> None:
+    """Whatever answers with `items` has `limit` and `cursor`, but for the few that the page names."""
+    unpaged = set()
+    for path, methods in openapi["paths"].items():
+        content = methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        shape = json.dumps(content.get("application/json", {}).get("schema", {}))
+        models = [openapi["components"]["schemas"][name] for name in re.findall(r"schemas/(\w+)\"", shape)]
+        if any("items" in model.get("properties", {}) for model in models):
+            names = {parameter["name"] for parameter in methods["get"].get("parameters", [])}
+            if not {"limit", "cursor"} <= names:
+                unpaged.add(path)
+    exceptions = re.search(r"Not paged are (.+?):", PAGE, re.DOTALL)
+    assert exceptions
+    assert unpaged == set(re.findall(r"`GET ([^`]+)`", exceptions[1]))
+
+
 def _run(system: System) -> list[str]:
     """Run all commands in one shell; return what each printed."""
     script = "".join(f"{example.command}\necho '{MARK}' $?\n" for example in examples())
