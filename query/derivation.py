@@ -6,6 +6,7 @@ Between the sources and the answers; a page that asks every second makes it deri
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -21,7 +22,10 @@ from query.question import check_point_count
 from query.settings import QuerySettings
 from query.sources import Part, Source
 from storage.ports import SeriesFilter
+from storage.sanitising import clean_filter
 
+_UNCUT: Final = sys.maxsize
+"""What is asked for may be any name; where long ones are cut is the stores' own affair."""
 _INLINE_POINTS: Final = 2_000
 """More points than these, about 5 ms of work, are added up in a worker thread."""
 
@@ -94,8 +98,11 @@ class Derivation:
     ) -> list[Cells]:
         """Return the cells of each of the sorted `blocks`.
 
+        A name is found by what it was sent as, though both sources keep it without what no database takes.
+
         Raises `QuestionError` when too many points would have to be read, `StorageUnavailableError` as the source does.
         """
+        where = clean_filter(where, _UNCUT)
         known: dict[Block, Cells] = {}
         for block in blocks:
             found = self.cache.get((source.identity, group_by, where, block))

@@ -5,21 +5,16 @@ Pure; used when points become cells and when cells become the items of an answer
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Final
 
 from query.answers import GroupBy
 from storage.ports import SeriesFilter
-from storage.sanitising import clean_filter
 from telemetry import SeriesKey
 
 GroupKey = tuple[str, ...]
 """The values of the `group_by` fields of one group, in their order."""
-
-_UNCUT: Final = sys.maxsize
-"""What is asked for may be any name; where long ones are cut is the stores' own affair."""
 
 FIELD_OF: Final[Mapping[GroupBy, str]] = {
     "service": "service_name",
@@ -40,10 +35,8 @@ FIELD_OF: Final[Mapping[GroupBy, str]] = {
 def grouper(group_by: Sequence[GroupBy], where: SeriesFilter) -> Callable[[SeriesKey], GroupKey | None]:
     """Return the function from a series to its group, `None` if the filter keeps it out; it remembers what it said.
 
-    Without `group_by` all series are one group. For one question: what it remembers is not bounded. A name is found by
-    what it was sent as, though both sources keep it without what no database takes.
+    Without `group_by` all series are one group. For one question: what it remembers is not bounded.
     """
-    where = clean_filter(where, _UNCUT)
     positions = [SeriesKey._fields.index(FIELD_OF[field]) for field in group_by]
 
     @cache
