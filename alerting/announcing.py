@@ -109,6 +109,7 @@ def notification_of(
         unit=rule.unit if rule else "",
         comparison=rule.comparison if rule else "above",
         group_labels=announcement.labels,
+        scope_labels=rule.exact_scope if rule else {},
         state=max((one.told for _, one in news), key=_GRAVITY.__getitem__),
         severity=max((one.severity for _, one in news), key=rank),
         items=tuple([_item(alert, one, watch, settings, now_s) for alert, one in news]),

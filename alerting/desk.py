@@ -201,7 +201,7 @@ class AlertDesk:
         now_s: float,
     ) -> OpenAlert:
         rule, ack, severity = rules.get(alert.rule_id), acks.get(alert.alert_id), alert.state.severity
-        threshold = None
+        threshold, scope = None, rule.rule.exact_scope if rule is not None else {}
         if rule is not None:
             wanted = rule.rule.critical if severity == Severity.CRITICAL else rule.rule.warning
             threshold = wanted if wanted is not None else rule.rule.critical
@@ -210,7 +210,7 @@ class AlertDesk:
             rule,
             threshold,
             ack if ack is not None and ack.holds_for(alert.state) else None,
-            silenced_by(silences, now_s, alert.rule_id, alert.labels, severity),
+            silenced_by(silences, now_s, alert.rule_id, {**scope, **alert.labels}, severity),
             links_of(alert, self._settings),
         )
 

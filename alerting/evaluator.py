@@ -26,6 +26,7 @@ from alerting.questions import LagQuestion, Question
 from alerting.reading import Reader
 from alerting.report import Report, report_of
 from alerting.rulebook import RuleBook
+from alerting.rules import Rule
 from alerting.settings import AlertingSettings
 from alerting.silences import Silence, Silences, silenced_by
 from alerting.states import OPEN
@@ -219,7 +220,7 @@ class Evaluator:
             watch, alerts = watches[rule_id], draft.alerts[rule_id]
             if not alerts:
                 continue
-            silenced = _silenced(silences, alerts.values(), now_s)
+            silenced = _silenced(silences, watch.rule, alerts.values(), now_s)
             found = announcements_of(watch.rule, alerts, now_s, self._settings, silenced, acked)
             told += [(announcement, watch) for announcement in found]
         for rule_id, closing in by_rule(draft.closing.values(), {}).items():
@@ -315,14 +316,15 @@ def _carries_on(before: Watch | None, watch: Watch | None, alert: Alert) -> bool
     return watch is not None and (before is None or before.is_of_same_thing(watch)) and watch.is_about(alert.labels)
 
 
-def _silenced(silences: Sequence[Silence], alerts: Collection[Alert], now_s: float) -> set[str]:
+def _silenced(silences: Sequence[Silence], rule: Rule, alerts: Collection[Alert], now_s: float) -> set[str]:
     if not silences:
         return set()
+    scope = rule.exact_scope
     return {
         alert.alert_id
         for alert in alerts
         if alert.state.phase in OPEN
-        and silenced_by(silences, now_s, alert.rule_id, alert.labels, alert.state.severity) is not None
+        and silenced_by(silences, now_s, alert.rule_id, {**scope, **alert.labels}, alert.state.severity) is not None
     }
 
 

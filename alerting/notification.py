@@ -111,6 +111,9 @@ class Notification(_Value):
     unit: str = Field(description="`s`, `1` for ratios, `/s`, or the metric's own.")
     comparison: Literal["above", "below"]
     group_labels: Mapping[str, str] = Field(description="What all items have in common; empty for the whole rule.")
+    scope_labels: Mapping[str, str] = Field(
+        {}, description="What the rule's scope says of all of its alerts; channels are chosen by it too."
+    )
     state: Told
     severity: Severity
     items: tuple[AlertItem, ...]

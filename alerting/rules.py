@@ -203,6 +203,11 @@ class Rule(BaseModel):
         return () if self.signal == Signal.PIPELINE_LAG else ("service",)
 
     @property
+    def exact_scope(self) -> dict[str, str]:
+        """The labels that all of its alerts have by its scope, whether it groups by them or not."""
+        return {label: value for label, value in self.scope.items() if "*" not in value}
+
+    @property
     def notify_labels(self) -> tuple[str, ...]:
         """What alerts that are told together have in common."""
         if self.notify_by is not None:

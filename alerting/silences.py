@@ -45,7 +45,8 @@ class Silence(BaseModel):
     labels: Mapping[str, str] = Field(
         {},
         max_length=20,
-        description="Labels of the alert and the values that they must have; `*` stands for anything.",
+        description="Labels of the alert and the values that they must have; `*` stands for anything. An alert has "
+        "those that its rule groups by, and those that its scope gives without `*`.",
         examples=[{"service": "churn-*"}],
     )
     severity: Literal["warning", "critical"] | None = Field(None, description="Only of this severity.")

@@ -41,7 +41,8 @@ def narrowed(settings: ChannelSettings, notification: Notification) -> Notificat
 
 
 def _is_for(settings: ChannelSettings, notification: Notification, item: AlertItem) -> bool:
-    labels = {"rule": notification.rule_id, **notification.group_labels, **item.labels}
+    known = {**notification.scope_labels, **notification.group_labels, **item.labels}
+    labels = {"rule": notification.rule_id, **known}
     return (
         _RANK[item.severity] >= _RANK[settings.min_severity]
         and item.state in settings.states

@@ -199,8 +199,8 @@ def _silences() -> Component:
                     dmc.TextInput(
                         id="alerts-silence-labels",
                         label="Labels",
-                        placeholder="service=churn-*, environment=production",
-                        description="* stands for anything",
+                        placeholder="service=churn-*",
+                        description="That the rule groups by, or its scope names; * stands for anything",
                         size="xs",
                     ),
                     dmc.TextInput(

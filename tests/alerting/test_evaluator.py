@@ -362,6 +362,22 @@ async def test_a_silence_keeps_quiet_and_forgets_nothing(history: SqlHistory, cl
     assert [one.group_labels for one in await world.told()] == [{"service": "shop"}]
 
 
+async def test_what_a_scope_says_counts_for_silences_and_channels(history: SqlHistory, clock: ManualClock) -> None:
+    """An alert of a rule about one environment has it, though the rule groups by service alone."""
+    here = ChannelSettings.model_validate({"name": "here", "url": "x://y", "labels": {"environment": "pro*"}})
+    scoped = rule(scope={"environment": "production", "service": "s*"})
+    told = [Channel("here", RecordingNotifier(), partial(part_for, here))]
+    world = await AlertWorld(history, clock, scoped, channels=told).begin()
+    now_s = clock() / 1e9
+    wanted = {"environment": "production"}
+    await world.silences.add(Silence(labels=wanted, starts_s=now_s, ends_s=now_s + 10, comment="a move"))
+    for after_s in (5, 6):
+        await world.calls(10, errors=10, deployment_environment="production")
+        await world.round(after_s)
+        assert await world.news() == ([] if after_s == 5 else ["firing critical 1"])
+    assert (await world.told())[0].scope_labels == wanted
+
+
 async def test_a_rule_that_is_turned_off_ends_its_alerts(history: SqlHistory, clock: ManualClock) -> None:
     """They are resolved with the reason, told once, and gone."""
     world = await world_of(history, clock)

@@ -198,6 +198,9 @@ def test_a_channel_gets_what_it_is_for_and_no_more() -> None:
     assert not accepts(channel(states=["resolved"]), both)
     assert not accepts(channel(labels={"service": "*", "team": "x*"}), both)
     assert accepts(channel(labels={"rule": "high-*"}), both)
+    in_production = channel(labels={"environment": "prod*"})
+    assert not accepts(in_production, both)
+    assert accepts(in_production, both.model_copy(update={"scope_labels": {"environment": "production"}}))
     assert accepts(channel(states=["resolved"]), told(other, is_test=True))
 
 
