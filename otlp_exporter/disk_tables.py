@@ -86,10 +86,13 @@ class _Line:
 
 
 def read_batch(folder: Path, entry: Entry) -> Batch | None:
-    """Return the batch of an entry with its body, or `None` if that is gone or not what was written."""
+    """Return the batch of an entry with its body, or `None` if that is gone or not what was written.
+
+    Raises `OSError` when it cannot be read now, which says nothing about it.
+    """
     try:
         body = read_body(folder / FOLDER, entry.place)
-    except OSError:
+    except FileNotFoundError:
         return None
     batch = replace(entry.batch, body=body)
     return batch if batch_id_of(batch.signal, body) == batch.batch_id else None

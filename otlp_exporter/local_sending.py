@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from otlp_exporter.delivery import Delivery
 from otlp_exporter.disk_queue import DiskQueue
+from otlp_exporter.disk_reading import read_patiently
 from otlp_exporter.disk_tables import Entry
 
 
@@ -26,7 +28,7 @@ class LocalSending:
 
     async def send(self, target: str, entry: Entry) -> bool:
         """Return when nothing is left to do for an entry; `False` if its body cannot be read."""
-        batch = await self._queue.batch_of(entry)
+        batch = await read_patiently(partial(self._queue.batch_of, entry))
         if batch is None:
             return False
         await self._deliveries[target].deliver(batch)

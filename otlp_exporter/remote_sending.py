@@ -36,6 +36,8 @@ _PAUSE_MIN_S: Final = 0.2
 _PAUSE_MAX_S: Final = 10.0
 _STEADY_S: Final = 30.0
 _STOP_TIMEOUT_S: Final = 3.0
+_SILENCE_S: Final = 30.0
+"""A process says twice a second how it stands; one that does not for so long hangs, and is ended."""
 
 
 def no_preparation() -> None:
@@ -56,6 +58,7 @@ class RemoteSending:
         self._data_dir = data_dir
         self._counters = counters
         self._prepare = prepare
+        self._silence_s = _SILENCE_S
         self._pending: dict[tuple[str, int], tuple[bytes, asyncio.Future[bool]]] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -126,8 +129,11 @@ class RemoteSending:
             for line, _ in self._pending.values():
                 writer.write(line)
             self._writer, self.pid = writer, process.pid
-            while line := await reader.readline():
+            while line := await asyncio.wait_for(reader.readline(), self._silence_s):
                 self._take(News.of_line(line))
+        except TimeoutError:
+            process.kill()
+            return f"it hung: no word for {self._silence_s:g} s"
         except (ConnectionError, ValueError):
             pass  # it was ended in the middle of a line
         finally:

@@ -11,21 +11,22 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from socket import socket
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import uvloop
 
 from otlp_exporter.component import build_deliveries
 from otlp_exporter.delivery import Delivery
+from otlp_exporter.disk_reading import read_patiently
 from otlp_exporter.disk_tables import Entry, read_batch
 from otlp_exporter.sending_lines import LINE_LIMIT_BYTES, News, Series, entry_of
 from otlp_exporter.settings import ExporterSettings
-from telemetry import Counters, StartError
+from telemetry import Batch, Counters, StartError
 
 _log = structlog.get_logger(__name__)
 
@@ -90,11 +91,17 @@ class Sending:
 
     def take(self, target: str, entry: Entry) -> None:
         """Begin to send an entry. Its body is read here and now, so that each target's stay in their order."""
-        batch = read_batch(self._data_dir, entry)
-        if batch is None:
-            self._note(target, entry.number, is_read=False)
-            return
-        task = asyncio.create_task(self._deliveries[target].deliver(batch), name=f"forward a batch to {target}")
+        sending: Coroutine[Any, Any, None]
+        try:
+            batch = read_batch(self._data_dir, entry)
+        except OSError:
+            sending = self._send_later(target, entry)
+        else:
+            if batch is None:
+                self._note(target, entry.number, is_read=False)
+                return
+            sending = self._deliveries[target].deliver(batch)
+        task = asyncio.create_task(sending, name=f"forward a batch to {target}")
         self._tasks.add(task)
         task.add_done_callback(lambda ended: self._end(ended, target, entry.number))
 
@@ -124,6 +131,16 @@ class Sending:
             await asyncio.wait(self._tasks)
         for delivery in self._deliveries.values():
             await delivery.close()
+
+    async def _send_later(self, target: str, entry: Entry) -> None:
+        async def read() -> Batch | None:
+            return read_batch(self._data_dir, entry)
+
+        batch = await read_patiently(read)
+        if batch is None:
+            self._note(target, entry.number, is_read=False)  # and what is noted afterwards finds nobody who waits
+        else:
+            await self._deliveries[target].deliver(batch)
 
     def _end(self, task: asyncio.Task[None], target: str, number: int) -> None:
         self._tasks.discard(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 import time
@@ -119,6 +120,28 @@ async def test_a_damaged_body_is_counted_and_holds_up_nothing(disk: DiskCarrier)
         await eventually(lambda: disk.counters.total("forward_sent_items") == 3)
         assert target.bodies == [one[1].body]
         assert disk.counters.total("forward_dropped_items") == 3
+        await disk.stop()
+
+
+@pytest.mark.parametrize("own_process", [False, True])
+async def test_what_cannot_be_read_now_is_read_later(disk: DiskCarrier, own_process: bool) -> None:
+    """A file that is there and does not open is no reason to drop what is in it."""
+    async with GrpcTarget() as target:
+        tables = DiskTables.open(disk.folder / "forwarding.db", [A])
+        [batch] = numbered(1)
+        tables.write([(batch, ["a"])], [])
+        tables.close()
+        [path] = bodies_in(disk.folder)
+        aside = path.rename(disk.folder / "aside")
+        path.symlink_to(path)  # ELOOP, whoever runs this
+        await disk.start({"name": "a", "endpoint": f"http://localhost:{target.port}"}, own_process=own_process)
+        await eventually(lambda: disk.gauge("forward_backlog_batches", "a") == 1)
+        await asyncio.sleep(0.3)
+        path.unlink()
+        aside.rename(path)
+        await eventually(lambda: disk.counters.total("forward_sent_items") == 1, timeout_s=40)
+        assert target.bodies == [batch.body]
+        assert disk.counters.total("forward_dropped_items") == 0
         await disk.stop()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
@@ -105,3 +106,20 @@ async def test_the_sender_imports_nothing_from_the_working_folder(
         await disk.offer(numbered(1)[0])
         await eventually(lambda: len(target.bodies) == 1, timeout_s=40)
         assert disk.counters.total("forward_process_restarts") == 0
+
+
+async def test_a_sender_that_hangs_is_ended_and_started_again(disk: DiskCarrier) -> None:
+    """It stands still without an end, as when it is stopped: what it had in hand another one sends."""
+    async with GrpcTarget() as target:
+        await disk.start({"name": "t", "endpoint": f"http://localhost:{target.port}"}, own_process=True)
+        await disk.offer(numbered(1)[0])
+        await eventually(lambda: len(target.bodies) == 1, timeout_s=40)
+        sender = sending(disk)
+        assert sender.pid is not None
+        sender._silence_s = 8.0
+        await asyncio.sleep(1.2)  # twice as long as it is ever silent, so that this holds
+        os.kill(sender.pid, signal.SIGSTOP)
+        await disk.offer(numbered(2)[1])
+        await eventually(lambda: len(target.bodies) == 2, timeout_s=60)
+        assert disk.counters.total("forward_process_restarts") >= 1
+        await disk.stop()
