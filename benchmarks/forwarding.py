@@ -79,10 +79,12 @@ async def _drain_disk(name: str, way: Mapping[str, Any]) -> list[Row]:
     settings = ExporterSettings.model_validate({"targets": [{"name": "target", **way}]})
     counters, batches = Counters(), _batches(BACKLOG)
     with tempfile.TemporaryDirectory() as folder:
-        consumer, [queue, feed] = build_disk_feeds(settings, RecordingConsumer(), counters, Path(folder))
+        consumer, [queue, sending, feed] = build_disk_feeds(settings, RecordingConsumer(), counters, Path(folder))
         await queue.start()
+        await sending.start()
         await asyncio.gather(*(consumer.consume(batch) for batch in batches))
         rows = await _drained(f"backlog on disk, {name}", feed, counters, batches)
+        await sending.stop()
         await queue.stop()
     return rows
 

@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
+from google.protobuf.message import DecodeError
 
 from otlp_exporter.derived.course import HOUR_S, Course, Hours, advanced, begun, hours_to_read
 from otlp_exporter.derived.request import FIELDS, OpenAlert, alert_key, request_of
 from otlp_exporter.derived.settings import DerivedSettings
+from otlp_exporter.derived.splitting import parts_of
 from otlp_exporter.derived.tally import Tally
 from otlp_exporter.service_filter import ServiceFilter
 from otlp_exporter.target_settings import TargetSettings
@@ -168,12 +170,13 @@ class DerivedExporter:
         return await asyncio.to_thread(_tallies, totals, self._services)
 
     async def _send(self, fence: int) -> None:
-        try:
-            items = item_count_of(Signal.METRICS, self._pending)
-        except PermanentError:
-            items = 0  # as another version wrote it
-        batch = Batch.of(Signal.METRICS, self._pending, item_count=items, received_unix_nano=self._now_ns())
-        await self._hand_over(batch)
+        # All of it again, if the process ends in between: the queue knows the parts that it has by their content.
+        for part in await asyncio.to_thread(_parts, self._pending):
+            batch = Batch.of(Signal.METRICS, part, item_count=_count(part), received_unix_nano=self._now_ns())
+            try:
+                await self._hand_over(batch)
+            except PermanentError as error:
+                self._note(error)  # it would be the same for ever, and all that follows would wait behind it
         self._pending = b""
         await self._ledger.sent(self._keeper.holder, fence)
 
@@ -195,6 +198,20 @@ class DerivedExporter:
 def _tallies(totals: WindowTotals, services: ServiceFilter) -> dict[tuple[str, ...], Tally]:
     wanted = [key for key in totals.groups() if services.keeps(key[_SERVICE])]
     return {key: Tally.of(totals.durations(key), total.errors) for key, total in totals.select(FIELDS, wanted)}
+
+
+def _parts(body: bytes) -> list[bytes]:
+    try:
+        return list(parts_of(body))
+    except DecodeError:
+        return [body]  # as another version wrote it
+
+
+def _count(body: bytes) -> int:
+    try:
+        return item_count_of(Signal.METRICS, body)
+    except PermanentError:
+        return 0  # as another version wrote it
 
 
 def _made(
