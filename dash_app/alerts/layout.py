@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 
 from dash_app.alerts.firing import OPEN_COLUMNS
 from dash_app.alerts.form import editor
-from dash_app.alerts.lists import HISTORY_COLUMNS, TOLD_COLUMNS
+from dash_app.alerts.lists import HISTORY_COLUMNS, RULE_COLUMNS, SILENCE_COLUMNS, TOLD_COLUMNS
 from dash_app.shared.components import CsvButton, Lasting, PageLink, attributes
 from dash_app.shared.editing import FOR_EDITORS, editors_only, why_disabled
 
@@ -182,7 +182,8 @@ def _history() -> Component:
 
 def _rules() -> Component:
     new = PageLink("/alerts", "New rule", f"act is-link {FOR_EDITORS}", {"tab": "rules", "rule": "_new"})
-    head = html.Div([html.H2(["Rules", html.Small(id="alerts-rules-count")]), new], className="card-head")
+    saved = CsvButton("alerts-rules-list", RULE_COLUMNS)
+    head = html.Div([html.H2(["Rules", html.Small(id="alerts-rules-count")]), saved, new], className="card-head")
     return _panel(
         "rules",
         editors_only(editor(), id="alerts-editor", hidden=True),
@@ -228,7 +229,12 @@ def _silences() -> Component:
     )
     return _panel(
         "silences",
-        _card("Silences", "alerts-silences-count", editors_only(Lasting("alerts-silences-list", "alert-table"))),
+        _card(
+            "Silences",
+            "alerts-silences-count",
+            editors_only(Lasting("alerts-silences-list", "alert-table")),
+            saved=CsvButton("alerts-silences-list", SILENCE_COLUMNS),
+        ),
         form,
     )
 

@@ -23,6 +23,20 @@ from dash_app.shared.names import visible
 from dash_app.shell.filters import words_of
 
 HISTORY_COLUMNS = ("time", "rule", "severity", "state", "value", "reason", "labels", "alert")
+RULE_COLUMNS = (
+    "rule",
+    "name",
+    "is_on",
+    "signal",
+    "comparison",
+    "warning",
+    "critical",
+    "unit",
+    "scope",
+    "group_by",
+    "firing",
+)
+SILENCE_COLUMNS = ("rule", "severity", "labels", "starts", "ends", "comment", "created_by", "silence")
 TOLD_COLUMNS = ("time", "channel", "status", "rule", "state", "labels", "attempts", "detail")
 _STATUSES = {"sent": "healthy", "failed": "critical", "waiting": "no_data"}
 
@@ -161,6 +175,10 @@ def _rule(known: KnownRule, firing: int, snapshot: Snapshot) -> Component:
         ],
         className="table-row rule-row" if rule.is_enabled else "table-row rule-row is-off",
         key=rule.rule_id,
+        **csv_row(
+            *(rule.rule_id, rule.name, rule.is_enabled, rule.signal, rule.comparison, rule.warning, rule.critical),
+            *(rule.unit, dict(rule.scope), list(rule.labels), firing),
+        ),
     )
 
 
@@ -238,6 +256,10 @@ def _silence(one: Silence, snapshot: Snapshot) -> Component:
         ],
         className="table-row silence-row",
         key=one.silence_id,
+        **csv_row(
+            *(one.rule, one.severity, dict(one.labels), round(1e3 * one.starts_s), round(1e3 * one.ends_s)),
+            *(one.comment, one.created_by, one.silence_id),
+        ),
     )
 
 

@@ -48,7 +48,7 @@
   // Of a part of the page: each row carries its values.
   function ofPart(part, columns) {
     const rows = [...part.querySelectorAll("[data-csv]")].map((row) => JSON.parse(row.dataset.csv));
-    const isTime = columns.map((column) => column === "time");
+    const isTime = columns.map((column) => ["time", "starts", "ends"].includes(column));
     return lines([columns, ...rows.map((row) => row.map((value, index) => (isTime[index] && value !== null ? time(value) : plain(value))))]);
   }
   const plain = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : value);

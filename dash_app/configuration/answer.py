@@ -18,11 +18,12 @@ from dash_app.configuration.live import change_list, live_list
 from dash_app.configuration.values import text_of
 from dash_app.configuration.words import with_code
 from dash_app.shared import formatting
-from dash_app.shared.components import attributes
+from dash_app.shared.components import attributes, csv_row
 from dash_app.shared.names import visible
 from dash_app.shell.page import Answer
 from tuning.desk import SettingChange, TunedSetting
 
+SETTING_COLUMNS: Final = ("setting", "value", "default", "from", "meaning")
 _PACE_S: Final = 2.0
 _LONGEST_VALUE: Final = 200
 
@@ -103,6 +104,7 @@ def _row(one: KnownSetting, changed: TunedSetting | None) -> Component:
         ],
         key=one.path,
         **attributes(data_setting=one.path),
+        **csv_row(one.variable, one.value, one.default if not one.is_secret else "", one.source, one.description),
     )
 
 

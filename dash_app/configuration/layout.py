@@ -11,6 +11,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dash_app.configuration.answer import SETTING_COLUMNS
 from dash_app.configuration.live import CHANGES_COLUMNS, STORE
 from dash_app.shared.components import CsvButton, Lasting, PageLink, attributes
 from dash_app.shared.editing import editors_only, why_disabled
@@ -127,6 +128,7 @@ def _all() -> Component:
                 size="xs",
                 **attributes(aria_label="Which settings"),
             ),
+            CsvButton("settings-list", SETTING_COLUMNS),
         ],
         className="card-head services-head",
     )

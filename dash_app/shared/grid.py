@@ -83,6 +83,7 @@ OPTIONS: Final[dict[str, Any]] = {
     "animateRows": False,
     "domLayout": "autoHeight",
     "suppressCellFocus": True,
+    "suppressColumnMoveAnimation": True,
     "enableCellTextSelection": True,
     "suppressColumnVirtualisation": True,
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from dash.development.base_component import Component
 
 from alerting.alerts import Alert
 from alerting.backtest import Backtest, Episode, Replayed
@@ -24,12 +26,15 @@ from dash_app.alerts.firing import firing_list
 from dash_app.alerts.form import FIELDS, FormError, labels_of, rule_of, values_of
 from dash_app.alerts.layout import layout
 from dash_app.alerts.lists import (
+    RULE_COLUMNS,
+    SILENCE_COLUMNS,
     counted,
     history_more,
     history_note,
     rule_list,
     rules_in_view,
     sentence,
+    silence_list,
     silences_in_view,
 )
 from dash_app.alerts.snapshot import HISTORY_LENGTH, AlertsView, Snapshot, take_snapshot
@@ -421,7 +426,35 @@ def test_nothing_fires_is_told_only_where_rules_are_evaluated() -> None:
     assert "Nothing fires" in told(Report(at_s=999.0), known)
 
 
-def test_what_fires_what_was_and_who_was_told_can_be_saved() -> None:
-    """Each of the three lists has its button: a component without children counts as nothing in a condition."""
+def test_every_list_but_the_channels_can_be_saved() -> None:
+    """Each has its button: a component without children counts as nothing in a condition."""
     buttons = [part.of for part in layout()._traverse() if getattr(part, "_type", "") == "CsvButton"]  # type: ignore[no-untyped-call]
-    assert buttons == ["alerts-list", "alerts-history-list", "alerts-told-list"]
+    lists = ["alerts-list", "alerts-history-list", "alerts-rules-list", "alerts-silences-list", "alerts-told-list"]
+    assert buttons == lists
+
+
+def test_rules_and_silences_are_saved_with_a_value_for_each_column() -> None:
+    """Thresholds in the unit of the rule, labels as they are matched, times in milliseconds."""
+    silence = Silence(
+        rule="queue", labels={"service": "a*"}, starts_s=10, ends_s=20.5, comment="quiet", created_by="ann"
+    )
+    snapshot = Snapshot(AlertsView(), 15.0, Report(), [], [KnownRule(FULL, 1, False, 0)], silences=[silence])
+
+    def saved(rows: list[Component], columns: tuple[str, ...]) -> dict[str, Any]:
+        [row] = rows
+        return dict(zip(columns, json.loads(getattr(row, "data-csv")), strict=True))
+
+    of_rule = saved(rule_list(snapshot), RULE_COLUMNS)
+    assert (of_rule["rule"], of_rule["is_on"], of_rule["warning"], of_rule["critical"]) == ("queue", False, -1.5, -20)
+    assert (of_rule["unit"], of_rule["scope"]) == ("{item}", {"service": "a,b-*", "queue": "x"})
+    of_silence = saved(silence_list(snapshot), SILENCE_COLUMNS)
+    assert of_silence | {"silence": ""} == {
+        "rule": "queue",
+        "severity": None,
+        "labels": {"service": "a*"},
+        "starts": 10_000,
+        "ends": 20_500,
+        "comment": "quiet",
+        "created_by": "ann",
+        "silence": "",
+    }
