@@ -92,7 +92,7 @@ class RecordForm:
         if not batch.forwarded_by:
             return b""
         ids = bytes.fromhex("".join(batch.forwarded_by))
-        return ids + self._checksum(ids, _TAIL_CHECKSUM_BYTES)
+        return ids + self._tail_checksum(batch.batch_id, ids)
 
     def read_head(self, raw: bytes) -> Head | None:
         """Return the head that `raw` begins with, or `None` if a bit of it is wrong or missing."""
@@ -108,10 +108,14 @@ class RecordForm:
         if len(content) != head.content_bytes or self._checksum(body, _BODY_CHECKSUM_BYTES) != head.body_checksum:
             return None
         ids = tail[: head.forwarders * ID_BYTES]
-        if head.forwarders and tail[len(ids) :] != self._checksum(ids, _TAIL_CHECKSUM_BYTES):
+        if head.forwarders and tail[len(ids) :] != self._tail_checksum(head.batch_id, ids):
             return None
         trail = tuple(ids[at : at + ID_BYTES].hex() for at in range(0, len(ids), ID_BYTES))
         return Batch(head.signal, body, head.batch_id, head.item_count, head.received_unix_nano, trail)
+
+    def _tail_checksum(self, batch_id: bytes, ids: bytes) -> bytes:
+        # With the batch's id, so that a damaged file does not give a batch the tail of another.
+        return self._checksum(batch_id + ids, _TAIL_CHECKSUM_BYTES)
 
     def _checksum(self, data: bytes, size: int) -> bytes:
         return hashlib.blake2b(data, digest_size=size, key=self._salt).digest()

@@ -357,3 +357,16 @@ def test_records_of_earlier_versions_are_read(tmp_path: Path) -> None:
     with path.open("rb") as file:
         found = SegmentReader(file.fileno(), salt).find(0, len(record))
     assert found == Found(0, len(record), batch)
+
+
+def test_the_tail_of_another_batch_is_no_tail() -> None:
+    """A damaged file may put an intact tail behind an intact body that came another way."""
+    form = RecordForm(bytes(16))
+    ours, other = (
+        Batch.of(Signal.LOGS, body, item_count=1, received_unix_nano=3, forwarded_by=(trail,))
+        for body, trail in ((b"ours", "0123456789abcdef"), (b"other", "fedcba9876543210"))
+    )
+    head = form.read_head(form.head_of(ours))
+    assert head is not None
+    assert form.batch_of(head, ours.body + form.tail_of(ours)) == ours
+    assert form.batch_of(head, ours.body + form.tail_of(other)) is None
