@@ -25,13 +25,13 @@
     }
     const columns = figure.data.map((trace) => new Map(trace.x.map((x, index) => [x, inUnit(trace, trace.y[index])])));
     const times = [...new Set(figure.data.flatMap((trace) => trace.x))].sort((a, b) => a - b);
-    const names = figure.data.map((trace) => modelwatch.unescaped(trace.name) + " (" + trace.meta.unit + ")");
+    const names = figure.data.map((trace) => modelwatch.unescaped(trace.name) + " (" + trace.measured.unit + ")");
     return lines([["time", ...names], ...times.map((x) => [time(x), ...columns.map((column) => column.get(x))])]);
   }
 
   // Charts are drawn in what reads well, such as GiB. The digits beyond these are those of multiplying.
-  const inUnit = ({ meta }, value) =>
-    value === null || value === undefined || meta.size === 1 ? value : Number((value * meta.size).toPrecision(12));
+  const inUnit = ({ measured }, value) =>
+    value === null || value === undefined || measured.size === 1 ? value : Number((value * measured.size).toPrecision(12));
 
   modelwatch.unescaped = (name) => name.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 

@@ -66,7 +66,7 @@ def in_unit(trace: Figure, hover: str, unit: str, size: float = 1) -> Figure:
 
     So a file has bytes and shares where a chart has GiB and per cent.
     """
-    return trace | {"hovertemplate": hover, "meta": {"unit": unit, "size": size}}
+    return trace | {"hovertemplate": hover, "measured": {"unit": unit, "size": size}}
 
 
 def line(name: str, times: list[int], values: list[float | None], style: dict[str, Any], decimals: int = 6) -> Figure:
