@@ -12,6 +12,8 @@ from collections.abc import Collection, Hashable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from telemetry.durable_files import sync_folder, write_all
+
 FOLDER: Final = "forwarding"
 _SUFFIX: Final = ".bodies"
 _FILE_BYTES: Final = 16 * 1024**2
@@ -64,7 +66,7 @@ class DiskBodies:
             places.append(Place(file.number, at, len(body)))
             at += len(body)
         try:
-            _write_all(file.descriptor, bodies)
+            write_all(file.descriptor, bodies)
             os.fdatasync(file.descriptor)
         except OSError:
             # The kernel may have dropped the pages and told only once: no later sync of this file proves anything.
@@ -98,7 +100,7 @@ class DiskBodies:
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
             file = _Open(number, os.open(path_of(self._folder, number), flags, _FILE_MODE))
             self._open[targets] = file
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         return file
 
     def _close(self, targets: Hashable) -> None:
@@ -119,22 +121,3 @@ def read_body(folder: Path, place: Place) -> bytes:
         return os.pread(descriptor, place.size, place.at)
     finally:
         os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, bodies: Sequence[bytes]) -> None:
-    for first in range(0, len(bodies), 512):
-        left = [memoryview(body) for body in bodies[first : first + 512] if body]
-        while left:
-            count = os.writev(descriptor, left)
-            while left and count >= len(left[0]):
-                count -= len(left.pop(0))
-            if count:
-                left[0] = left[0][count:]

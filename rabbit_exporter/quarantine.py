@@ -12,9 +12,9 @@ from typing import Final
 import structlog
 
 from rabbit_exporter.segment_name import Position
-from rabbit_exporter.segment_writer import sync_folder
 from rabbit_exporter.spill_slot import FOLDER_MODE
 from telemetry import Batch
+from telemetry.durable_files import sync_folder
 
 _log = structlog.get_logger(__name__)
 

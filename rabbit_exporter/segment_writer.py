@@ -15,12 +15,12 @@ from typing import Final
 from rabbit_exporter.segment_name import Position, SegmentName
 from rabbit_exporter.spill_record import RecordForm, record_bytes_of
 from telemetry import Batch
+from telemetry.durable_files import sync_folder, write_all
 
 Sync = Callable[[int], None]
 """Like `os.fdatasync`: returns when what was written to the descriptor is on the disk."""
 
 FILE_MODE: Final = 0o600
-_BUFFERS_PER_WRITE: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class SegmentWriter:
             buffers += (self._form.head_of(batch), batch.body, self._form.tail_of(batch))
             end += record_bytes_of(batch)
         try:
-            _write_all(descriptor, buffers)
+            write_all(descriptor, buffers)
         except OSError:
             self._cut_back(descriptor)
             raise
@@ -117,23 +117,3 @@ class SegmentWriter:
         except OSError:
             # What stays is a record in its own right, or is skipped as torn. Nothing may be added behind it.
             self.close()
-
-
-def sync_folder(folder: Path) -> None:
-    """Return when the files made in and removed from `folder` are so on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, buffers: Sequence[bytes]) -> None:
-    for first in range(0, len(buffers), _BUFFERS_PER_WRITE):
-        left = [memoryview(buffer) for buffer in buffers[first : first + _BUFFERS_PER_WRITE] if buffer]
-        while left:
-            count = os.writev(descriptor, left)
-            while left and count >= len(left[0]):
-                count -= len(left.pop(0))
-            if count:
-                left[0] = left[0][count:]

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from rabbit_exporter.segment_name import segments_in
-from rabbit_exporter.segment_writer import FILE_MODE, sync_folder
+from rabbit_exporter.segment_writer import FILE_MODE
 from telemetry import StartError
+from telemetry.durable_files import sync_folder
 
 FOLDER_MODE: Final = 0o700
 _LOCK: Final = "lock"

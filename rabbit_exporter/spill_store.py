@@ -17,9 +17,10 @@ import structlog
 from rabbit_exporter.quarantine import Quarantine
 from rabbit_exporter.segment_name import Position, SegmentName, segments_in
 from rabbit_exporter.segment_reader import PositionalRead, SegmentReader
-from rabbit_exporter.segment_writer import SegmentWriter, sync_folder
+from rabbit_exporter.segment_writer import SegmentWriter
 from rabbit_exporter.spill_cursor import load_cursor, save_cursor
 from telemetry import Batch, Signal
+from telemetry.durable_files import sync_folder
 
 _log = structlog.get_logger(__name__)
 
