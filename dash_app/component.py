@@ -67,9 +67,10 @@ def mount(
     )
     _keep_to_the_pages(dash)
     dash.init_app(app)
-    dash.layout = Layout(pages, settings, base_path, sources.refresh_interval_s)
+    refresh_interval_s = sources.refresh_interval_s or (lambda: settings.refresh_interval_s)
+    dash.layout = Layout(pages, settings, base_path, refresh_interval_s)
     bar = _bar(FilterChoices(sources.query), news)
-    answering = Answering(pages, settings, sources.now_ns, bar, sources.refresh_interval_s)
+    answering = Answering(pages, refresh_interval_s, sources.now_ns, bar)
     callbacks.register(dash, pages, answering)
     if settings.is_push_enabled:
         push = PushRoute(answering, settings, sources.counters, sources.now_ns, may_connect)

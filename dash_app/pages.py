@@ -42,7 +42,7 @@ class Sources:
     tuning: TuningDesk | None = None
     """Without it no setting can be changed on the page."""
     refresh_interval_s: Callable[[], float] | None = None
-    """How often open pages are updated now, where that may change."""
+    """How often open pages are updated now, where that may change; else as the settings say."""
 
 
 def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...]:

@@ -72,7 +72,7 @@ def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Ask
         traces=traces,
         dead_letters=_dead_letters(settings),
         tuning=tuning,
-        refresh_interval_s=lambda: made.tuning.current.dash.refresh_interval_s if made.tuning else 1.0,
+        refresh_interval_s=lambda: (made.tuning.current if made.tuning else settings).dash.refresh_interval_s,
         settings=known_settings(settings, os.environ),
     )
     api = settings.api

@@ -12,7 +12,6 @@ from typing import Any
 
 import structlog
 
-from dash_app.settings import DashSettings
 from dash_app.shell.filters import filter_of
 from dash_app.shell.page import Answer, Filling, Page, Question
 from dash_app.shell.receipt import Receipt, receipt_of, receipt_of_failure
@@ -38,19 +37,18 @@ class Answering:
     """Answers questions to any of the pages.
 
     `bar` is what the bar shows of a view on every page, whatever comes of the page. `refresh_interval_s` is asked each
-    time, where that may change; else it is the settings'.
+    time, as it may change.
     """
 
     def __init__(
         self,
         pages: Sequence[Page],
-        settings: DashSettings,
+        refresh_interval_s: Callable[[], float],
         now_ns: NowNs,
         bar: Callable[[View], Awaitable[Filling]] | None = None,
-        refresh_interval_s: Callable[[], float] | None = None,
     ) -> None:
         self._pages = {page.name: page for page in pages}
-        self._refresh_interval_s = refresh_interval_s or (lambda: settings.refresh_interval_s)
+        self._refresh_interval_s = refresh_interval_s
         self._now_ns = now_ns
         self._bar = bar
 

@@ -42,13 +42,13 @@ class Layout:
         self,
         pages: Sequence[Page],
         settings: DashSettings,
-        base_path: str = "",
-        refresh_interval_s: Callable[[], float] | None = None,
+        base_path: str,
+        refresh_interval_s: Callable[[], float],
     ) -> None:
         self._pages = pages
         self._settings = settings
         self._base_path = base_path
-        self._refresh_interval_s = refresh_interval_s or (lambda: settings.refresh_interval_s)
+        self._refresh_interval_s = refresh_interval_s
         self._skeletons = {page.name: below(base_path, html.Div(page.layout, id=f"page-{page.name}")) for page in pages}
         self._viewers_skeletons = {name: for_viewers(skeleton) for name, skeleton in self._skeletons.items()}
 

@@ -11,7 +11,6 @@ from dash_app.overview.kpis import kpis_of
 from dash_app.overview.snapshot import take_snapshot
 from dash_app.service.snapshot import ServiceView
 from dash_app.service.snapshot import take_snapshot as take_service_snapshot
-from dash_app.settings import DashSettings
 from dash_app.shell.answering import Answering
 from dash_app.shell.filter_choices import FilterChoices
 from dash_app.shell.view import search_of, view_of
@@ -75,7 +74,7 @@ def answering(world: World, noting: Any) -> Answering:
         traces.page(noting, world.query),
         pipeline.page(PipelineQuery(Nothing(), Nothing(), ManualClock(NOW_S + 0.5))),
     )
-    return Answering(pages, DashSettings(), world.clock)
+    return Answering(pages, lambda: 1.0, world.clock)
 
 
 async def receipt(world: World, page: str, search: str) -> Any:
