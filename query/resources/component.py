@@ -64,15 +64,22 @@ _RECENT_S: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class ResourceFilter:
-    """Which resources a question is about. A field that is `None` lets every value through."""
+    """Which resources a question is about. A field that is `None` lets every value through.
+
+    A name is found by what it was sent as: the fields are as the stores keep them.
+    """
 
     service: str | None = None
     environment: str | None = None
 
+    def __post_init__(self) -> None:
+        for field in self.__slots__:
+            if (name := getattr(self, field)) is not None:
+                object.__setattr__(self, field, clean_text(name, sys.maxsize))
+
     def matches(self, owner: Owner) -> bool:
-        """Tell whether a resource of this owner passes; a name is found by what it was sent as."""
-        wanted = ((self.service, owner.service), (self.environment, owner.environment))
-        return all(name is None or clean_text(name, sys.maxsize) == kept for name, kept in wanted)
+        """Tell whether a resource of this owner passes."""
+        return self.service in (None, owner.service) and self.environment in (None, owner.environment)
 
 
 class ResourceHistory(MetricHistory, InstanceHistory, Protocol):
