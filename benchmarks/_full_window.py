@@ -25,9 +25,8 @@ from storage.component import build_sqlite_history
 from storage.settings import StorageSettings
 from storage.tiers import COARSE, MEDIUM
 from telemetry import ExponentialHistogram, RedPoint, SeriesKey
-from tests.support.ports import free_port
 from tests.support.processes import RunningProcess, answers
-from tests.support.systems import System
+from tests.support.systems import System, system_in
 from tests.support.waiting import eventually
 
 SERVICES: Final = 50
@@ -87,16 +86,9 @@ def _points(start_s: int, calls: int) -> Iterator[RedPoint]:
 
 
 async def _started(folder: Path) -> System:
-    grpc_port, http_port, web_port = free_port(), free_port(), free_port()
-    environment = {
-        "MODELWATCH_DATA_DIR": str(folder),
-        "MODELWATCH_RECEIVER__GRPC_PORT": str(grpc_port),
-        "MODELWATCH_RECEIVER__HTTP_PORT": str(http_port),
-        "MODELWATCH_API__PORT": str(web_port),
-    }
-    system = System(grpc_port, http_port, web_port, folder, environment)
+    system = system_in(folder, {})
     command = [sys.executable, "-m", "benchmarks._begun_earlier", "up"]
-    system.roles["up"] = RunningProcess(command, environment, folder / "up.log")
+    system.roles["up"] = RunningProcess(command, system.environment, folder / "up.log")
     try:
         await eventually(lambda: answers(f"{system.url}/readyz"), timeout_s=_READY_WITHIN_S, interval_s=0.2)
     except BaseException:

@@ -31,6 +31,7 @@ _GAUGES: Final = (
     "forward_last_success_unix_s",
     "forward_last_failure_unix_s",
 )
+_COUNTERS: Final = frozenset(get_args(CounterName))
 _PROGRAM: Final = "from otlp_exporter.sending_process import main; main()"
 _PAUSE_MIN_S: Final = 0.2
 _PAUSE_MAX_S: Final = 10.0
@@ -161,7 +162,7 @@ class RemoteSending:
 
     def _take(self, news: News) -> None:
         for (name, labels), amount in news.counted.items():
-            if name in get_args(CounterName):
+            if name in _COUNTERS:
                 self._counters.add(name, amount, **dict(labels))
         self._gauges = dict(news.gauges)
         for target, number, is_read in news.done:

@@ -6,9 +6,9 @@ Names are in `telemetry/queues.py`; docs/adr/002 says why the arguments are what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -33,7 +33,7 @@ async def declare_topology(connection: Connection, settings: RabbitSettings) -> 
     version = connection.broker_version
     try:
         # Whoever comes while another one waits finds the queues, but no exchange.
-        is_young = not await _exchange_exists(connection, EXCHANGE)
+        is_young = not await _exists(connection, "exchange", EXCHANGE)
         await _declare_exchange(connection, DEAD_LETTER_EXCHANGE, "fanout")
         is_young |= await declare_queue(connection, DEAD_LETTER_QUEUE, dead_letter_arguments(settings, version))
         await bind(connection, DEAD_LETTER_QUEUE, DEAD_LETTER_EXCHANGE, [""])
@@ -74,16 +74,12 @@ async def _declare_exchange(connection: Connection, name: str, kind: str) -> Non
         await channel.call(channel.raw.exchange_declare, name, kind, durable=True)
 
 
-async def _exchange_exists(connection: Connection, name: str) -> bool:
-    return await _exists(connection, lambda raw: raw.exchange_declare, exchange=name)
-
-
 async def declare_queue(connection: Connection, name: str, arguments: Mapping[str, Any]) -> bool:
     """Declare a durable queue, and tell whether it is new: RabbitMQ may lose a new quorum queue for a second yet.
 
     Raises `BrokerUnavailableError` with the broker's code when it exists otherwise.
     """
-    is_new = not await _exists(connection, lambda raw: raw.queue_declare, queue=name)
+    is_new = not await _exists(connection, "queue", name)
     try:
         async with channel_of(connection) as channel:
             await channel.call(channel.raw.queue_declare, name, durable=True, arguments=dict(arguments))
@@ -100,10 +96,10 @@ async def declare_queue(connection: Connection, name: str, arguments: Mapping[st
     return is_new
 
 
-async def _exists(connection: Connection, declare_of: Callable[[Any], Any], **name: str) -> bool:
+async def _exists(connection: Connection, kind: Literal["exchange", "queue"], name: str) -> bool:
     try:
         async with channel_of(connection) as channel:
-            await channel.call(declare_of(channel.raw), **name, passive=True)
+            await channel.call(getattr(channel.raw, f"{kind}_declare"), name, passive=True)
     except BrokerUnavailableError as error:
         if error.code != NOT_FOUND:
             raise

@@ -20,16 +20,13 @@ def parts_of(body: bytes, part_bytes: int = PART_BYTES) -> Iterator[bytes]:
         yield body
         return
     request = ExportMetricsServiceRequest.FromString(body)
-    count = len(_widest(request))
-    if count < 2:
+    middle = len(_widest(request)) // 2
+    if not middle:
         yield body
         return
-    for half in (slice(count // 2), slice(count // 2, count)):
+    for other_half in (slice(middle, None), slice(middle)):
         part = ExportMetricsServiceRequest.FromString(body)
-        entries = _widest(part)
-        kept = [type(entry).FromString(entry.SerializeToString()) for entry in entries[half]]
-        del entries[:]
-        entries.extend(kept)
+        del _widest(part)[other_half]
         yield from parts_of(part.SerializeToString(), part_bytes)
 
 
