@@ -16,7 +16,7 @@ from alerting.notifier import trouble_with
 from alerting.rule_file import RuleFileError, rules_of, text_of
 from alerting.rulebook import RuleBook, TooManyRulesError
 from alerting.rules import Rule
-from modelwatch.assembly import build_history
+from modelwatch.assembled import build_history
 from modelwatch.settings import Settings
 from storage.component import build_alert_store
 from telemetry import RetryableError, StartError

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from modelwatch import logs
-from modelwatch.assembly import Assembly, build_history, connected
+from modelwatch.assembled import Assembly, build_history, connected
 from modelwatch.settings import Settings
 from modelwatch.urls import broker_url_of
 from otlp_exporter.component import build_disk_feeds, build_rabbit_feeds, refuse_own_ports

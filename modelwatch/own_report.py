@@ -12,7 +12,7 @@ from api.health import CHECK_TIMEOUT_S, run_checks
 from api.health_app import build_health_app
 from api.web_server import WebServer
 from modelwatch import __version__
-from modelwatch.assembly import Assembly
+from modelwatch.assembled import Assembly
 from modelwatch.settings import Settings
 from self_watch.own_report import Identity, OwnReport
 

@@ -18,7 +18,7 @@ from typing import Final, TextIO, TypeVar
 
 from access.passwords import hashed, mistake_in
 from access.secret import digest_of_token, new_token
-from modelwatch.assembly import build_history
+from modelwatch.assembled import build_history
 from modelwatch.settings import Settings
 from storage.access_store import AccessStore, TokenRow, UserRow
 from storage.component import build_access_store

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modelwatch.assembly import Assembly, Part, assemble, assemble_workers
+from modelwatch.assembled import Assembly
+from modelwatch.assembly import Part, assemble, assemble_workers
 from modelwatch.garbage import calm_garbage_collection
 from modelwatch.lifecycle import run_until_signal
 from modelwatch.settings import Settings

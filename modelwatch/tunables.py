@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from modelwatch.assembly import Assembly
+from modelwatch.assembled import Assembly
 from modelwatch.logs import set_level
 from modelwatch.settings import Settings
 from modelwatch.settings_sources import variable_of

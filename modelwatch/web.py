@@ -19,7 +19,7 @@ from dash_app.component import mount as mount_pages
 from dash_app.pages import Sources
 from dash_app.pipeline.dead_letters import DeadLetterDesk
 from dash_app.settings import DashSettings
-from modelwatch.assembly import Assembly
+from modelwatch.assembled import Assembly
 from modelwatch.canary import build_canary
 from modelwatch.known_settings import known_settings
 from modelwatch.settings import Settings
