@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import structlog
+
 from modelwatch.assembled import Assembly
 from modelwatch.assembly import Part, assemble, assemble_workers
 from modelwatch.garbage import calm_garbage_collection
 from modelwatch.lifecycle import run_until_signal
 from modelwatch.settings import Settings
 from telemetry import StartError
+
+log = structlog.get_logger(__name__)
 
 ROLES: Mapping[str, frozenset[Part]] = {
     "up": frozenset({"receiver", "processor", "web", "alerts", "containers", "exporter"}),
@@ -39,7 +43,7 @@ def assemble_role(role: str, settings: Settings) -> Assembly:
         parts -= {"alerts"}
     if not settings.exporter.targets:
         if parts == {"exporter"}:
-            raise StartError("there is nothing to forward to: set MODELWATCH_EXPORTER__TARGETS (docs/forwarding.md)")
+            _accept_no_targets(settings)
         parts -= {"exporter"}
     if settings.receiver.workers == 1 or "receiver" not in parts:
         return assemble(parts, settings, role)
@@ -48,3 +52,16 @@ def assemble_role(role: str, settings: Settings) -> Assembly:
     from modelwatch.workers import Workers  # late: no other role starts processes
 
     return assemble_workers(settings, Workers)
+
+
+def _accept_no_targets(settings: Settings) -> None:
+    """Let an exporter be idle where its list of targets is empty; one without a list was forgotten, and is refused.
+
+    Compose files give an empty list by default, and start again whatever ends.
+    """
+    if "targets" not in settings.exporter.model_fields_set:
+        raise StartError("there is nothing to forward to: set MODELWATCH_EXPORTER__TARGETS (docs/forwarding.md)")
+    log.warning(
+        "nothing is forwarded: the list of targets is empty; name some in MODELWATCH_EXPORTER__TARGETS, "
+        "with Compose in MODELWATCH_EXPORT_TARGETS of .env, and start this again (docs/forwarding.md)"
+    )

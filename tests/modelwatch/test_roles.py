@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from modelwatch.assembly import assemble
 from modelwatch.lifecycle import start_all, stop_all
@@ -66,6 +67,29 @@ async def test_a_role_without_pages_shows_its_figures_on_its_health_port(tmp_pat
     assert [item for item in (accepted, in_flight) if item not in document["items"]] == []
     assert 'modelwatch_receiver_accepted_items_total{signal="logs",transport="http"} 0\n' in text
     assert 'modelwatch_receiver_in_flight_bytes{signal="logs",transport="http"} 0\n' in text
+
+
+async def test_an_exporter_with_an_empty_list_of_targets_is_ready_and_idle(tmp_path: Path) -> None:
+    """It needs no broker, says once what is missing and how to give it, and answers that it is well."""
+    port = free_port()
+    settings = settings_for(tmp_path, MODELWATCH_EXPORTER__TARGETS="[]", MODELWATCH_HEALTH__PORT=str(port))
+    with capture_logs() as logs:
+        made = assemble_role("exporter", settings)
+        await start_all(made.components)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz", "/metrics")] == [200] * 3
+    finally:
+        await stop_all(made.components)
+    told = [line["event"] for line in logs if line["log_level"] == "warning"]
+    assert len(told) == 1
+    assert "MODELWATCH_EXPORTER__TARGETS" in told[0]
+
+
+def test_an_exporter_without_a_list_of_targets_is_refused(tmp_path: Path) -> None:
+    """Somebody forgot it; the line says what to set."""
+    with pytest.raises(StartError, match="MODELWATCH_EXPORTER__TARGETS"):
+        assemble_role("exporter", settings_for(tmp_path))
 
 
 def test_only_the_receiver_alone_has_workers(tmp_path: Path) -> None:
