@@ -30,7 +30,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
         "alerts-wanted": {"data": snapshot.view.rule_id if shown == "rules" else ""},
         "alerts-editor": {"hidden": shown != "rules" or not snapshot.view.rule_id},
     }
-    return Answer({**filling, **_tab(snapshot)}, {}, int(snapshot.now_s), None, pace_s=_PACE_S)
+    return Answer({**filling, **_tab(snapshot)}, {}, int(snapshot.now_s), None, pace_s=_PACE_S, is_of_now=True)
 
 
 def _tab(snapshot: Snapshot) -> Filling:

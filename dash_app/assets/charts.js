@@ -78,12 +78,12 @@
   const moment = (text) =>
     typeof text === "number" ? text : new Date(String(text).replace(" ", "T") + (isShownLocal ? "" : "Z")).getTime();
 
-  // The time and the least duration of a cell of a heatmap, whose edges are known.
+  // The time and the durations of a cell of a heatmap, whose edges are known.
   function cellAt(figure, point) {
     const heat = figure.data.find((trace) => trace.type === "heatmap");
     const before = (edges, value) => edges.findLastIndex((edge) => edge <= value);
     const [column, row] = [before(heat.x, moment(point.x)), before(heat.y, point.y)];
-    return { from: heat.x[column], to: heat.x[column + 1], min: heat.y[row] };
+    return { from: heat.x[column], to: heat.x[column + 1], min: heat.y[row], max: heat.y[row + 1] };
   }
 
   // A click on a cell leads to its requests. A double click, which begins with a click, leads back to now.
@@ -95,10 +95,11 @@
       clearTimeout(leaving);
       const figure = latest && latest["service-heatmap"];
       if (!click || !figure) return;
-      const { from, to, min } = cellAt(figure, click.points[0]);
+      const { from, to, min, max } = cellAt(figure, click.points[0]);
       const { address } = modelwatch;
       const { name, service } = address.current.fields;
-      const fields = { name: name || service, min: String(min), sort: "duration", ...address.timeFields(from, to) };
+      const span = { min: String(min), max: String(max), sort: "duration" };
+      const fields = { name: name || service, ...span, ...address.timeFields(from, to) };
       leaving = setTimeout(() => address.go(address.href("/traces", fields)), DOUBLE_CLICK_MS);
     },
 

@@ -166,7 +166,7 @@
     if (!receipt) return ["loading", "Loading", ""];
     if (receipt.state === "failed") return ["failed", "Error", receipt.message + " Trying again." + figures];
     if (isPaused) return ["paused", "Paused", ""];
-    if (receipt.state === "empty") return receipt.message ? ["empty", "Live", ""] : ["unused", "Waiting", ""];
+    if (receipt.state === "empty") return receipt.message ? ["empty", receipt.is_past ? "Past" : "Live", ""] : ["unused", "Waiting", ""];
     if (receipt.is_past) return ["past", "Past", ""];
     const silence = receipt.newest_s === null ? 0 : receipt.now_s - receipt.newest_s;
     if (silence >= modelwatch.facts.staleAfterS) {

@@ -53,6 +53,7 @@ def answer_of(standing: Standing, wanted: str, now_s: int, *, is_all: bool) -> A
         },
         end_s=now_s,
         pace_s=_PACE_S,
+        is_of_now=True,
     )
 
 

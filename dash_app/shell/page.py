@@ -72,6 +72,8 @@ class Answer:
     """The reason why there is nothing to show, for people; empty text when there never was any data at all."""
     pace_s: float | None = None
     """Seconds to the next question, if they have nothing to do with the range."""
+    is_of_now: bool = False
+    """Whatever the range, it moves with the clock."""
     subject: str | None = None
     """The one service that the charts are about, where the question does not tell it; empty text if it is none."""
 

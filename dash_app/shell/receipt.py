@@ -39,7 +39,7 @@ def receipt_of(ask: int, answer: Answer, view: View, now_s: float, refresh_inter
         end_s=answer.end_s,
         newest_s=answer.newest_s,
         pace_s=max((answer.pace_s or range_pace_s) * refresh_interval_s, refresh_interval_s),
-        is_past=answer.pace_s is None and is_over,
+        is_past=is_over and not answer.is_of_now,
     )
 
 

@@ -14,6 +14,7 @@ CONTROLS = (
     Control("name", "traces-service", default=""),
     Control("route", "traces-route", default=""),
     Control("min", "traces-min", default=""),
+    Control("max", "traces-max", default=""),
     Control("show", "traces-show", default="all", choices=("all", "errors")),
     Control("sort", "traces-sort", default="time", choices=("time", "duration")),
     Control("kind", "traces-kind", default="request", choices=tuple(KINDS)),

@@ -5,6 +5,7 @@ Asked for by the shell once a beat.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from dash import html
@@ -26,12 +27,13 @@ def answer_of(snapshot: Snapshot) -> Answer:
     if snapshot.found is None:
         filling = _one(snapshot.trace)
         return Answer(filling, {}, snapshot.end_s, None, pace_s=_TRACE_PACE_S)
+    shown = choice.view.range
     revision = f"{search_of(choice.view)} {choice.where} {choice.order} {choice.after}"
     return Answer(
         filling=_list(choice, snapshot.found),
         figures={"traces-spread": figures.spread(snapshot.found, revision)},
         end_s=snapshot.end_s,
-        pace_s=max(_LIST_PACE_S, choice.view.range.pace_s),
+        pace_s=max(_LIST_PACE_S, (shown if shown.is_over(snapshot.end_s) else replace(shown, end_s=None)).pace_s),
     )
 
 

@@ -64,6 +64,7 @@ def choice_of(question: Question) -> Choice:
         status_class=status if _STATUS.fullmatch(status) else None,
         is_error=True if fields.get("show") == "errors" else None,
         min_duration_s=_seconds(fields.get("min", "")),
+        max_duration_s=_seconds(fields.get("max", "")),
         span_kinds=KINDS[kind][1],
     )
     is_cursor = _CURSOR.fullmatch(after) and after[0] == order[0]

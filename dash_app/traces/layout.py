@@ -32,6 +32,7 @@ def _list() -> Component:
                             _text("traces-service", "Service"),
                             _text("traces-route", "Route"),
                             _text("traces-min", "At least, s"),
+                            _text("traces-max", "Below, s"),
                             _choice("traces-kind", "What", [(name, title) for name, (title, _) in KINDS.items()]),
                             _choice("traces-show", "Outcome", [("all", "All"), ("errors", "Errors")]),
                             _choice("traces-sort", "Order", [("time", "Latest"), ("duration", "Longest")]),

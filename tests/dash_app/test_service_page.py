@@ -232,7 +232,7 @@ async def test_pages_are_changed_without_a_reload_and_late_answers_are_dropped(b
 
 
 async def test_rows_and_cells_lead_to_their_requests(busy: ServedPage, new_tab: Any) -> None:
-    """A row to the slowest of its group, a cell of the heatmap to those of its time that took as long."""
+    """A row to the slowest of its group, a cell of the heatmap to those of its time and durations."""
     tab = await new_tab()
     await tab.open(busy.url + "service?name=ctr-ranker&range=15m")
     await tab.until("#service-breakdown .ag-row a.service")
@@ -244,13 +244,13 @@ async def test_rows_and_cells_lead_to_their_requests(busy: ServedPage, new_tab: 
     await tab.page.go_back()
     await tab.until("#page-service #service-heatmap .heatmaplayer image")
     await eventually(lambda: tab.page.evaluate(_LAST_CELL), timeout_s=30)
-    x, y, start_ms, low_s = await tab.page.evaluate(_LAST_CELL)
+    x, y, start_ms, low_s, high_s = await tab.page.evaluate(_LAST_CELL)
     await tab.page.mouse.move(x, y)
     await tab.page.mouse.click(x, y)
     await tab.until("#page-traces")
     fields = {name: found[0] for name, found in parse_qs(urlsplit(tab.page.url).query).items()}
     assert fields["name"] == "ctr-ranker"
-    assert float(fields["min"]) == low_s
+    assert (float(fields["min"]), float(fields["max"])) == (low_s, high_s)
     assert datetime.fromisoformat(fields["from"]).timestamp() == start_ms / 1_000
     assert datetime.fromisoformat(fields["to"]).timestamp() >= start_ms / 1_000 + 10
     assert tab.complaints == []
@@ -266,6 +266,7 @@ _LAST_CELL = """() => {
     const box = plot.getBoundingClientRect();
     const middle = (x[c] + x[c + 1]) / 2;
     const height = Math.sqrt(y[r] * y[r + 1]);
-    return [box.left + xaxis._offset + xaxis.d2p(middle), box.top + yaxis._offset + yaxis.d2p(height), x[c], y[r]];
+    const place = [box.left + xaxis._offset + xaxis.d2p(middle), box.top + yaxis._offset + yaxis.d2p(height)];
+    return [...place, x[c], y[r], y[r + 1]];
 }"""
-"""Where the middle of the last cell with calls is, when it begins in milliseconds, and its least duration."""
+"""Where the middle of the last cell with calls is, when it begins in milliseconds, and its durations."""

@@ -83,17 +83,20 @@ def test_the_address_chooses_and_takes_nothing_unknown() -> None:
         "name": "shop",
         "show": "errors",
         "min": "250ms",
+        "max": "2s",
         "kind": "?",
         "after": "d.1.2",
         "trace": " ABC",
         "status": "9",
     }
     choice = choice_of(Question(View(), fields))
-    assert (choice.where.service, choice.where.is_error, choice.where.min_duration_s) == ("shop", True, 0.25)
+    assert (choice.where.service, choice.where.is_error) == ("shop", True)
+    assert (choice.where.min_duration_s, choice.where.max_duration_s) == (0.25, 2.0)
     assert (choice.kind, choice.after, choice.where.status_class) == ("request", "", None)
     assert choice.trace == "0" * 32
     for text in ("nan", "inf", "-1", "", "x"):
         assert choice_of(Question(View(), {"min": text})).where.min_duration_s is None
+        assert choice_of(Question(View(), {"max": text})).where.max_duration_s is None
 
 
 def test_the_list_says_how_many_of_how_many() -> None:

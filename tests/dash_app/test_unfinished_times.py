@@ -131,6 +131,14 @@ async def test_what_is_not_over_moves_on(world: World) -> None:
     """It is updated as often as a range up to now of its length, and not called past before it is."""
     unfinished = await receipt(world, "overview", search_of(UNFINISHED))
     assert (unfinished["is_past"], unfinished["pace_s"]) == (False, 5)
+    assert (await receipt(world, "traces", search_of(UNFINISHED)))["pace_s"] == 5
     world.advance(3_600)
     over = await receipt(world, "overview", search_of(UNFINISHED))
     assert (over["is_past"], over["pace_s"]) == (True, 60)
+
+
+@pytest.mark.parametrize("page", ["overview", "service", "containers", "traces", "pipeline"])
+async def test_what_is_over_is_called_past_on_every_page_of_a_range(world: World, page: str) -> None:
+    """Also where the page is asked at a pace of its own."""
+    world.advance(3_600)
+    assert (await receipt(world, page, search_of(UNFINISHED)))["is_past"]
