@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
-from alerting.desk import DeliveryKey, HistoryKey
 from alerting.notification import Severity
 from alerting.states import Phase
 from api.paging import PageParameters
 from api.parameters import Time
 from query import QuestionError
+
+if TYPE_CHECKING:
+    from alerting.desk import DeliveryKey, HistoryKey
 
 _LABEL: Final = 256
 _TEXT: Final = r"^[^\x00]*$"

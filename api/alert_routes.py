@@ -42,7 +42,8 @@ from api.alert_parameters import (
 )
 from api.documents import Json, json_response
 from api.paging import PageParameters, page_of, place_of
-from api.parameters import NoParameters, refuse_repeats
+from api.parameters import NoParameters
+from api.repeats import refuse_repeats
 from api.responses import CHANGE_ERRORS, PAGE_ERRORS, QUESTION_ERRORS, answers
 from query import QuestionError
 from telemetry import NowNs

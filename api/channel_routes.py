@@ -18,7 +18,8 @@ from api.alert_documents import moment
 from api.documents import Json, json_response
 from api.examples import NEXT_CURSOR
 from api.paging import PageParameters, page_of, place_of
-from api.parameters import NoParameters, refuse_repeats
+from api.parameters import NoParameters
+from api.repeats import refuse_repeats
 from api.responses import CHANGE_ERRORS, PAGE_ERRORS, Responses, answers
 
 CHANNELS_EXAMPLE: Final[dict[str, Any]] = {

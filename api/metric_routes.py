@@ -19,7 +19,7 @@ from api.metric_documents import metric_document, metrics_document
 from api.metric_examples import METRIC_EXAMPLE
 from api.metric_parameters import MetricsParameters
 from api.paging import Key, page_of, place_of
-from api.parameters import refuse_repeats
+from api.repeats import refuse_repeats
 from api.responses import PAGE_ERRORS, answers
 from query import MetricInfo, MetricQuery, nice_step_s
 from telemetry import NowNs

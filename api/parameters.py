@@ -5,18 +5,15 @@ Query parameters of `api/routes.py`; every field's description and examples end 
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, get_args
 
-from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from api.paging import PageParameters
-from query import GroupBy, QuestionError, SeriesFilter
+from query import GroupBy, SeriesFilter
 
 _UNIT_S: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"(\d{1,9})([smhdw]?)")
@@ -24,7 +21,6 @@ _UNIX_S: Final = re.compile(r"\d{1,12}(\.\d{1,9})?")
 _RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
 _LATEST_S: Final = 253_402_300_799
 _LABEL: Final = 1_024
-REPEATABLE: Final = frozenset({"group_by", "span_kind", "where"})
 
 
 def duration_s(text: Any) -> int:
@@ -130,29 +126,6 @@ class FilterParameters(BaseModel, extra="forbid"):
             service_version=self.version,
             http_route=self.route,
         )
-
-
-async def refuse_repeats(request: Request) -> None:
-    """Raise `QuestionError` if what has one value is given several times, of which only one would count.
-
-    Parameters of the address, and the fields of a body, also those inside others.
-    """
-    counts = Counter(name for name, _ in request.query_params.multi_items())
-    for name, count in counts.items():
-        if count > 1 and name not in REPEATABLE:
-            raise QuestionError(name, f"given {count} times; once is allowed")
-    if request.method in ("POST", "PUT"):
-        try:
-            json.loads(await request.body(), object_pairs_hook=_each_once)
-        except (ValueError, RecursionError):
-            return  # no JSON: told by whoever reads it
-
-
-def _each_once(fields: list[tuple[str, object]]) -> None:
-    counts = Counter(name for name, _ in fields)
-    for name, count in counts.items():
-        if count > 1:
-            raise QuestionError(name, f"given {count} times; once is allowed")
 
 
 class PipelineParameters(BaseModel, extra="forbid"):

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from api import resource_models
 from api.documents import json_response
 from api.paging import Key, page_of, place_of
-from api.parameters import refuse_repeats
+from api.repeats import refuse_repeats
 from api.resource_documents import ResourcePage, instances_document, resources_document
 from api.resource_examples import INSTANCES_EXAMPLE, RESOURCES_EXAMPLE
 from api.resource_parameters import InstancesParameters, ResourcesParameters

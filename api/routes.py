@@ -17,8 +17,9 @@ from api import documents, models
 from api.examples import PIPELINE_EXAMPLE, RED_EXAMPLE, SERVICES_EXAMPLE
 from api.figures import pipeline_document
 from api.paging import Key, page_of, place_of
-from api.parameters import PipelineParameters, RedParameters, ServicesParameters, refuse_repeats
+from api.parameters import PipelineParameters, RedParameters, ServicesParameters
 from api.pipeline_documents import system_document
+from api.repeats import refuse_repeats
 from api.responses import PAGE_ERRORS, QUESTION_ERRORS, answers
 from query import Query, ResourceQuery, ServiceSummary, nice_step_s, severity_rank, with_bottlenecks
 from query.pipeline import PipelineQuery

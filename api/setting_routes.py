@@ -20,7 +20,8 @@ from api import setting_models as models
 from api.alert_documents import moment
 from api.documents import Json, json_response
 from api.paging import PageParameters
-from api.parameters import NoParameters, refuse_repeats
+from api.parameters import NoParameters
+from api.repeats import refuse_repeats
 from api.responses import CHANGE_ERRORS, PAGE_ERRORS, QUESTION_ERRORS, Responses, answers
 from query import QuestionError
 from tuning.desk import SettingChange, TunedSetting, TuningDesk, value_of

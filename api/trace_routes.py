@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from api import trace_models
 from api.documents import json_response
-from api.parameters import NoParameters, refuse_repeats
+from api.parameters import NoParameters
 from api.problems import problem
+from api.repeats import refuse_repeats
 from api.responses import CHANGE_ERRORS, PAGE_ERRORS, QUESTION_ERRORS, answers
 from api.trace_documents import trace_document, traces_document
 from api.trace_examples import TRACE_EXAMPLE, TRACES_EXAMPLE

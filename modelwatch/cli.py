@@ -1,26 +1,15 @@
 """The command line: one command a role, `demo` to see it all, `doctor` when something is amiss.
 
-Reads the settings, sets up the logs, and hands over; whatever cannot start ends as one line and a non-zero code.
+Knows the words and loads nothing else, so that help and a slip are answered at once; `commands.py` does what they say.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
-import uvloop
-
-from modelwatch import __version__, logs
-from modelwatch.settings import Settings
-from modelwatch.settings_sources import CONFIG_VARIABLE, load, variable_of
-from telemetry import StartError
-
-EXIT_CANNOT_START = 2
-WORKERS_VARIABLE = variable_of(("receiver", "workers"))
+from modelwatch import __version__
 
 DESCRIPTION = "ModelWatch watches machine-learning model APIs live, on OpenTelemetry."
 EPILOG = (
@@ -43,32 +32,14 @@ COMMANDS: dict[str, str] = {
     "doctor": "check the settings, the ports and every server that is configured, and say what to do",
 }
 
-FOR_PEOPLE = frozenset({"query", "deadletters"})
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the process's exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser("query" in arguments).parse_args(arguments)
-    if options.config:
-        os.environ[CONFIG_VARIABLE] = options.config  # where the demo's own ModelWatch finds it too
-    if options.workers is not None:
-        os.environ[WORKERS_VARIABLE] = options.workers
-    try:
-        settings = load(Settings, os.environ)
-        # Who reads an answer, not a log.
-        is_for_people = options.command in FOR_PEOPLE or getattr(options, "action", None) or options.server
-        logs.configure(settings.log.model_copy(update={"level": "error"}) if is_for_people else settings.log)
-        code = _command(options)(settings)
-        sys.stdout.flush()
-        return code
-    except StartError as error:
-        print(f"modelwatch: {error}", file=sys.stderr)
-        return EXIT_CANNOT_START
-    except BrokenPipeError:
-        # Whoever read has enough, as `head` does; nothing is left to be flushed into the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    from modelwatch.commands import run_command  # late: `--help` and a mistaken argument need no settings
+
+    return run_command(options)
 
 
 def _parser(is_with_topics: bool = True) -> argparse.ArgumentParser:
@@ -175,44 +146,3 @@ def _add_token_actions(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--days", type=int, default=365, metavar="N", help="days until it ends; 0: never (default: 365)")
     revoke = actions.add_parser("revoke", help="let nobody in with it any more")
     revoke.add_argument("name", help="its name")
-
-
-def _command(options: argparse.Namespace) -> Callable[[Settings], int]:
-    # Imported late: `--help` and a mistaken setting should answer at once, and a role loads only what it runs.
-    name = options.command
-    if name == "demo":
-        from modelwatch.demo import run_demo
-
-        return partial(run_demo, incidents=options.incident)
-    if name == "doctor" and options.server:
-        from modelwatch.doctor.command import run_command_doctor
-
-        return partial(run_command_doctor, command=options.server)
-    if name == "doctor":
-        from modelwatch.doctor.configuration import run_doctor
-
-        return run_doctor
-    if name == "query":
-        from modelwatch.query_command.command import run_query
-
-        return partial(run_query, options=options)
-    if name == "deadletters":
-        from modelwatch.dead_letters import run as run_dead_letters
-
-        return partial(run_dead_letters, options=options)
-    if name in ("users", "tokens"):
-        from modelwatch.people import run_tokens, run_users
-
-        return partial(run_users if name == "users" else run_tokens, options=options)
-    if name == "alerts" and options.action is not None:
-        from modelwatch.alert_rules import run as run_alert_rules
-
-        return partial(run_alert_rules, options=options)
-    from modelwatch.roles import run_role
-
-    def run(settings: Settings) -> int:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run_role(name, settings))
-        return 0
-
-    return run

@@ -6,7 +6,7 @@ Beside `assembly.py`, which asks for it in roles that forward.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelwatch import logs
 from modelwatch.assembled import Assembly, build_history, connected
@@ -14,8 +14,10 @@ from modelwatch.settings import Settings
 from modelwatch.urls import broker_url_of
 from otlp_exporter.component import build_disk_feeds, build_rabbit_feeds, refuse_own_ports
 from otlp_exporter.together import Together
-from storage.history import SqlHistory
 from telemetry import Consumer
+
+if TYPE_CHECKING:
+    from storage.history import SqlHistory
 
 
 def with_forwarding(made: Assembly, settings: Settings, history: SqlHistory | None, consumer: Consumer) -> Consumer:

@@ -1,39 +1,14 @@
 """What everyone who speaks with RabbitMQ shares: the connection, the topology, the form of a message.
 
 Below the exporter and the processor, which use it from the two ends of the queue; it knows neither of them.
+Its settings are read by every process, so that all else is loaded only where it is used.
 """
 
-from rabbitmq.backoff import pause_s
-from rabbitmq.confirms import Verdict
-from rabbitmq.connection import Channel, Connection
-from rabbitmq.export_queue import ExportQueueLimits, declare_export_queue, drop_of, export_queue_of, waiting_in
-from rabbitmq.link import RabbitLink
-from rabbitmq.message import Message, batch_of, dead_letter_of, message_of, returns_of, signal_of
-from rabbitmq.publisher import ConfirmedPublisher, PublishLimits
-from rabbitmq.settings import RabbitSettings
-from rabbitmq.subscription import Subscription
-from rabbitmq.topology import declare_topology
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Channel",
-    "ConfirmedPublisher",
-    "Connection",
-    "ExportQueueLimits",
-    "Message",
-    "PublishLimits",
-    "RabbitLink",
-    "RabbitSettings",
-    "Subscription",
-    "Verdict",
-    "batch_of",
-    "dead_letter_of",
-    "declare_export_queue",
-    "declare_topology",
-    "drop_of",
-    "export_queue_of",
-    "message_of",
-    "pause_s",
-    "returns_of",
-    "signal_of",
-    "waiting_in",
-]
+from telemetry.late_names import late_names
+
+if TYPE_CHECKING:
+    from rabbitmq.names import *  # noqa: F403 (which names, that module says)
+
+__getattr__ = late_names(__name__, lambda _name: "rabbitmq.names")

@@ -54,6 +54,19 @@ def test_every_command_has_help(command: str) -> None:
     assert COMMANDS[command][1:20] in " ".join(done.stdout.split())
 
 
+def test_help_loads_neither_settings_nor_libraries() -> None:
+    """What cannot be understood, and what only asks for help, is answered before anything is loaded."""
+    program = (
+        "import sys, modelwatch.cli\n"
+        "try: modelwatch.cli.main(['receiver', '--help'])\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "argparse" in loaded
+    assert not loaded & {"modelwatch.settings", "telemetry", "pydantic", "yaml", "numpy", "asyncio", "structlog"}
+
+
 def test_the_version_is_told() -> None:
     """`modelwatch --version` prints it."""
     assert run("--version").stdout.strip() == f"modelwatch {__version__}"

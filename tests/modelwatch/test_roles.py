@@ -123,19 +123,29 @@ def test_an_unknown_scheme_is_refused_without_the_password(variable: str, value:
 
 
 NOT_LOADED = {
-    "receiver": {"dash", "plotly", "fastapi", "sqlalchemy", "redis", "storage.history", "processor.intake"},
-    "processor": {"dash", "plotly", "fastapi", "grpc", "otlp_receiver.component"},
+    "receiver": {"dash", "plotly", "fastapi", "sqlalchemy", "redis", "numpy", "storage.history", "processor.intake"},
+    "processor": {"dash", "plotly", "fastapi", "grpc", "otlp_receiver.component", "query.component"},
+    "exporter": {"dash", "plotly", "fastapi", "sqlalchemy", "redis", "numpy", "storage.history", "query.component"},
+    "containers": {"dash", "plotly", "fastapi", "sqlalchemy", "redis", "numpy", "pika", "grpc", "query.component"},
     "dashboard": {"grpc", "otlp_receiver.component", "processor.intake"},
 }
-LOADED = {"receiver": "otlp_receiver.component", "processor": "processor.intake", "dashboard": "dash_app.component"}
+LOADED = {
+    "receiver": "otlp_receiver.component",
+    "processor": "processor.intake",
+    "exporter": "otlp_exporter.component",
+    "containers": "container_stats.component",
+    "dashboard": "dash_app.component",
+}
 
 
 @pytest.mark.parametrize("role", NOT_LOADED)
 def test_a_role_loads_only_what_it_runs(role: str, tmp_path: Path) -> None:
     """A process of its own holds its own room, and neither the libraries nor the rooms of the other roles."""
-    settings = f"Settings(data_dir={str(tmp_path)!r}, broker_url='amqp://localhost')"
+    targets = "ExporterSettings(targets=[{'name': 'a', 'endpoint': 'http://h:1'}])"
+    settings = f"Settings(data_dir={str(tmp_path)!r}, broker_url='amqp://localhost', exporter={targets})"
     program = (
-        "import sys, modelwatch.cli\n"
+        "import sys, modelwatch.commands\n"
+        "from otlp_exporter.settings import ExporterSettings\n"
         "from modelwatch.assembly import assemble\n"
         "from modelwatch.roles import ROLES\n"
         "from modelwatch.settings import Settings\n"

@@ -16,7 +16,8 @@ import pytest
 
 from processor.rabbit_source import RabbitSource
 from processor.rabbit_source_settings import RabbitSourceSettings
-from rabbit_exporter import RabbitExporterSettings, build
+from rabbit_exporter.component import build
+from rabbit_exporter.settings import RabbitExporterSettings
 from rabbitmq import Message, batch_of
 from telemetry import Batch, Consumer, Counters, PermanentError, RetryableError, Signal
 from telemetry.queues import DEAD_LETTER_QUEUE, PROCESSOR_QUEUE, REASON_HEADER

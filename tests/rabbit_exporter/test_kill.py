@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from rabbit_exporter import RabbitExporterSettings, build
+from rabbit_exporter.component import build
+from rabbit_exporter.settings import RabbitExporterSettings
 from rabbitmq import Message, batch_of
 from telemetry import Counters
 from tests.support.doubles import ManualClock

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from rabbit_exporter import RabbitExporter, RabbitExporterSettings, build
+from rabbit_exporter.component import RabbitExporter, build
+from rabbit_exporter.settings import RabbitExporterSettings
 from rabbit_exporter.spill import Spill
 from rabbit_exporter.spill_record import record_bytes_of
 from rabbitmq import Message, RabbitSettings, batch_of

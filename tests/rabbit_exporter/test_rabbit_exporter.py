@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rabbit_exporter import RabbitExporter, RabbitExporterSettings, build
+from rabbit_exporter.component import RabbitExporter, build
+from rabbit_exporter.settings import RabbitExporterSettings
 from rabbitmq import Message, RabbitSettings, batch_of
 from telemetry import Batch, Counters, PermanentError, RetryableError, Signal
 from telemetry.queues import EXCHANGE, PROCESSOR_QUEUE

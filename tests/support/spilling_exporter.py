@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from rabbit_exporter import RabbitExporterSettings, build
+from rabbit_exporter.component import build
+from rabbit_exporter.settings import RabbitExporterSettings
 from telemetry import Counters
 from tests.support.rabbit import QUICK, batch_number
 
