@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
 
-from alerting.dispatcher import Dispatcher
+from alerting.dispatcher import Dispatcher, no_others
 from alerting.evaluator import Evaluator
 from alerting.notifier import Channels
 from alerting.reading import Asking, Reader
@@ -60,6 +60,7 @@ class Alerting:
         channels: Channels,
         counters: Counters,
         now_ns: NowNs = time.time_ns,
+        renew_channels: Callable[[], Awaitable[None]] = no_others,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -67,7 +68,9 @@ class Alerting:
         self._keeper = keeper
         self._counters = counters
         self._now_ns = now_ns
-        self._dispatcher = Dispatcher(settings, store.outbox, channels, lambda: keeper.leader, counters, now_ns)
+        self._dispatcher = Dispatcher(
+            settings, store.outbox, channels, lambda: keeper.leader, counters, now_ns, renew_channels=renew_channels
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._expire_at = 0.0
         self._trouble = ""
@@ -81,6 +84,11 @@ class Alerting:
     def use(self, settings: AlertingSettings) -> None:
         """Tell as often as these settings say from now on."""
         self._evaluator.use(settings)
+
+    def use_channels(self, channels: Channels) -> None:
+        """Tell and send to these from now on; what is under way to another ends as it began."""
+        self._evaluator.use_channels(channels)
+        self._dispatcher.use_channels(channels)
 
     async def start(self) -> None:
         """Begin to evaluate, or to wait for one's turn."""
@@ -190,8 +198,12 @@ def build(
     *,
     now_ns: NowNs = time.time_ns,
     monotonic_s: Callable[[], float] = time.monotonic,
+    renew_channels: Callable[[], Awaitable[None]] = no_others,
 ) -> Alerting:
-    """Return the component on a store that somebody else opens and closes."""
+    """Return the component on a store that somebody else opens and closes.
+
+    `renew_channels` has `use_channels` called with what was changed a moment ago.
+    """
     pipeline = Pipeline(settings, progress, monotonic_s)
     evaluator = Evaluator(
         settings,
@@ -205,4 +217,4 @@ def build(
         now_ns,
     )
     keeper = LeaseKeeper(settings.lease_s, store.rounds, holder_name(), monotonic_s, duty="evaluates the alerts")
-    return Alerting(settings, store, evaluator, keeper, channels, counters, now_ns)
+    return Alerting(settings, store, evaluator, keeper, channels, counters, now_ns, renew_channels)

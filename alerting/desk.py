@@ -100,9 +100,10 @@ class AlertDesk:
         self.backtester = Backtester(settings, asking)
         self._evidence = EvidenceFinder(settings, Reader(settings, asking, None, now_ns))
 
-    def channel_trouble(self, rule: Rule) -> str:
+    async def channel_trouble(self, rule: Rule) -> str:
         """Return what is amiss with the channels that a rule names; nothing if all is well."""
-        return trouble_with(rule.channels, [channel.name for channel in self._settings.channels])
+        made = [row.name for row in await self._store.channels.rows()] if rule.channels else []
+        return trouble_with(rule.channels, [*(channel.name for channel in self._settings.channels), *made])
 
     async def report(self) -> Report:
         """Return what the evaluator says of its last round."""

@@ -11,12 +11,12 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
 
-from alerting.notifier import Channels
+from alerting.notifier import Channel, Channels
 from alerting.parcel import Parcel, parcels_of
 from alerting.settings import AlertingSettings
 from storage.alert_outbox import AlertOutbox
@@ -48,6 +48,10 @@ def jitter() -> float:
     return random.uniform(1.0, 1.25)
 
 
+async def no_others() -> None:
+    """Do nothing: there are no channels but those of the start."""
+
+
 class Dispatcher:
     """Sends what is due while `leadership` is ours, one message at a time to each channel."""
 
@@ -60,21 +64,30 @@ class Dispatcher:
         counters: Counters,
         now_ns: NowNs = time.time_ns,
         jitter: Callable[[], float] = jitter,
+        renew_channels: Callable[[], Awaitable[None]] = no_others,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
-        self._channels = {channel.name: channel for channel in channels}
+        self._channels: dict[str, Channel] = {}
+        self._renew_channels = renew_channels
         self._leadership = leadership
         self._counters = counters
         self._now_ns = now_ns
         self._jitter = jitter
         self._sending: dict[str, asyncio.Task[None]] = {}
-        self._sent_ms: dict[str, deque[int]] = {name: deque() for name in self._channels}
+        self._sent_ms: dict[str, deque[int]] = {}
         self._alone: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
         self._looked_ms = 0
+        self.use_channels(channels)
+
+    def use_channels(self, channels: Channels) -> None:
+        """Send to these from now on; what waits for one that is gone is given up."""
+        self._channels = {channel.name: channel for channel in channels}
+        # How many left in the last minute counts on, so that a change is no way around `max_per_minute`.
+        self._sent_ms = {name: self._sent_ms.get(name, deque()) for name in self._channels}
         for name in _COUNTED:
-            counters.declare(name, channel=sorted(self._channels))
+            self._counters.declare(name, channel=sorted(self._channels))
 
     def wake(self) -> None:
         """Look at once: something was put into the outbox."""
@@ -178,6 +191,8 @@ class Dispatcher:
         return unread + [row._replace(status="sent", detail="", finished_ms=finished_ms) for row in rows]
 
     async def _deliver(self, name: str, parcel: Parcel) -> None:
+        if parcel.is_test or name not in self._channels:
+            await self._renew_channels()  # it may have been made or changed a moment ago
         channel = self._channels.get(name)
         if channel is None:
             raise PermanentError("there is no such channel any more")

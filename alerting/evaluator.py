@@ -81,6 +81,10 @@ class Evaluator:
         """Tell as often as these settings say from the next round on."""
         self._settings = settings
 
+    def use_channels(self, channels: Channels) -> None:
+        """Tell these from the next round on."""
+        self._channels = channels
+
     def forget(self) -> None:
         """Read everything from the database again in the next round: another process may have changed it."""
         self._is_loaded = False

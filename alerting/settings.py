@@ -95,6 +95,11 @@ class AlertingSettings(BaseModel, frozen=True, extra="forbid"):
         description="Where notifications go, as YAML: `[{name: oncall, url: 'slack://…', min_severity: critical}]`; "
         "[alert-channels.md](alert-channels.md) has the fields of a channel.",
     )
+    channel_files_dir: Path | None = Field(
+        None,
+        description="Folder of files with URLs and secrets that channels made on the page may name; no other file can "
+        "be. Unset: none can. Where evaluator and dashboard are processes of their own, both need it.",
+    )
     allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(networks_from_text)] = Field(
         (),
         description="Networks besides the public ones that notifications may be sent to, separated by commas, such as "

@@ -6,7 +6,6 @@ the page uses as well.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,17 +39,17 @@ from api.alert_parameters import (
     delivery_key,
     history_key,
 )
-from api.documents import Json, json_response
+from api.documents import json_response
 from api.paging import PageParameters, page_of, place_of
 from api.parameters import NoParameters
 from api.repeats import refuse_repeats
 from api.responses import CHANGE_ERRORS, PAGE_ERRORS, QUESTION_ERRORS, answers
+from api.revisions import conflict_status, expected_revision, revised_response
 from query import QuestionError
 from telemetry import NowNs
 
 _NS_PER_S: Final = 1_000_000_000
 _DAY_S: Final = 86_400
-_ETAG: Final = re.compile(r'(W/)?"(\d{1,18})"')
 _STATUSES: Final = {
     UnknownRuleError: 404,
     UnknownAlertError: 404,
@@ -177,7 +176,7 @@ def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
         """Refused with 409 if there is a rule of its id."""
         with _as_statuses():
             known = await desk.rules.create(rule)
-        answer = _rule_response(documents.rule_document(known, await desk.report()), 201)
+        answer = revised_response(documents.rule_document(known, await desk.report()), 201)
         answer.headers["Location"] = f"/api/v1/alert-rules/{rule.rule_id}"
         return answer
 
@@ -209,7 +208,7 @@ def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
         """With its revision as the ETag."""
         with _as_statuses():
             known = await desk.rules.rule(rule_id)
-        return _rule_response(documents.rule_document(known, await desk.report()))
+        return revised_response(documents.rule_document(known, await desk.report()))
 
     @router.put("/alert-rules/{rule_id}", response_model=models.AlertRule, summary="Change a rule", **changes)
     async def replace(
@@ -219,8 +218,8 @@ def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
         if rule.rule_id != rule_id:
             raise QuestionError("rule_id", f"must be {rule_id!r}, as in the address: an id cannot be changed")
         with _as_statuses(), _precondition(request):
-            known = await desk.rules.replace(rule, _expected(request))
-        return _rule_response(documents.rule_document(known, await desk.report()))
+            known = await desk.rules.replace(rule, expected_revision(request))
+        return revised_response(documents.rule_document(known, await desk.report()))
 
     @router.delete("/alert-rules/{rule_id}", status_code=204, summary="Delete a rule", **changes)
     async def delete(
@@ -228,7 +227,7 @@ def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
     ) -> Response:
         """A built-in rule becomes what it was at first; to be rid of it, turn it off."""
         with _as_statuses(), _precondition(request):
-            await desk.rules.delete(rule_id, _expected(request))
+            await desk.rules.delete(rule_id, expected_revision(request))
         return Response(status_code=204)
 
 
@@ -286,26 +285,9 @@ def _silence_of(request: models.SilenceRequest, now_s: float) -> Silence:
         raise QuestionError(field if text else "silence", text or message) from None
 
 
-def _rule_response(document: Json, status: int = 200) -> Response:
-    answer = json_response(document, status)
-    answer.headers["ETag"] = f'"{document["revision"]}"'
-    return answer
-
-
-def _expected(request: Request) -> int | None:
-    """Return the revision that `If-Match` names, `None` if it names any."""
-    text = request.headers.get("if-match", "*").strip()
-    if text == "*":
-        return None
-    match = _ETAG.fullmatch(text)
-    if match is None:
-        raise HTTPException(412, 'If-Match: give the ETag that was read, such as "3"')
-    return int(match[2])
-
-
 @contextmanager
 def _precondition(request: Request) -> Iterator[None]:
     try:
         yield
     except RuleConflictError as error:
-        raise HTTPException(412 if "if-match" in request.headers else 409, str(error)) from error
+        raise HTTPException(conflict_status(request), str(error)) from error

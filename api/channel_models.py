@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from alerting.channels.given import GivenChannel
+from alerting.channels.settings import CHANNEL_NAME
 from alerting.notification import Severity, Told
 from api.models import Count, Document, NextCursor, Seconds, Time
 
@@ -19,6 +21,15 @@ class AlertChannel(Document):
         examples=["slack"],
     )
     is_configured: bool = Field(description="False for a channel that is gone while something still waits for it.")
+    is_editable: bool = Field(
+        description="Whether it was made here, and can be changed and removed here; others stand in the configuration."
+    )
+    revision: Count = Field(description="Changes with every change; 0 for a channel of the configuration.")
+    failure: str = Field(description="Why it cannot be used as it is; what goes there waits. Empty if all is well.")
+    secrets: list[Literal["url", "signing_secret", "authorization"]] = Field(
+        description="Which of its secrets are kept; none is ever told."
+    )
+    files: dict[str, str] = Field(description="Files that are read in the place of secrets, without their folder.")
     min_severity: Severity | None
     states: list[Told]
     labels: dict[str, str] = Field(description="What an alert's labels must match to go there.")
@@ -31,10 +42,16 @@ class AlertChannel(Document):
 
 
 class AlertChannels(Document):
-    """All channels, in the order of the settings."""
+    """All channels: those of the configuration in its order, then those that were made here, by name."""
 
     items: list[AlertChannel]
     next_cursor: NextCursor
+
+
+class NewChannel(GivenChannel):
+    """A channel, with its name."""
+
+    name: str = Field(pattern=CHANNEL_NAME, description="What rules and the API call it.", examples=["on-call"])
 
 
 class AlertChannelTest(Document):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, TextIO, TypeVar
 
@@ -18,6 +18,7 @@ from alerting.rulebook import RuleBook, TooManyRulesError
 from alerting.rules import Rule
 from modelwatch.assembled import build_history
 from modelwatch.settings import Settings
+from storage.alert_store import AlertStore
 from storage.component import build_alert_store
 from telemetry import RetryableError, StartError
 
@@ -38,42 +39,52 @@ def run(settings: Settings, options: argparse.Namespace, out: TextIO = sys.stdou
         for mistake in error.mistakes:
             print(f"{options.file}: {mistake}", file=sys.stderr)
         return EXIT_MISTAKES
-    _warn(settings, options.file, rules)
     if options.action == "check":
+        _warn(_configured(settings), options.file, rules)
         print(f"{len(rules)} rules, no mistakes", file=out)
         return 0
-    changed, same, deleted = asyncio.run(_import(settings, rules, prune=options.prune))
+    (changed, same, deleted), made = asyncio.run(_import(settings, rules, prune=options.prune))
+    _warn([*_configured(settings), *made], options.file, rules)
     print(f"{changed} written, {same} were so already, {deleted} deleted", file=out)
     return 0
 
 
-def _warn(settings: Settings, file: str, rules: list[Rule]) -> None:
-    """Say which rules name channels that are not there, if any is known here; it keeps nothing from being written."""
-    known = [channel.name for channel in settings.alerts.channels]
+def _configured(settings: Settings) -> list[str]:
+    return [channel.name for channel in settings.alerts.channels]
+
+
+def _warn(known: Sequence[str], file: str, rules: list[Rule]) -> None:
+    """Say which rules name channels that are not there, if any is known here; it keeps nothing from being written.
+
+    A check asks no database, so that it knows none that were made while running.
+    """
     for rule in rules:
         if trouble := trouble_with(rule.channels, known):
             print(f"{file}: warning: {rule.rule_id}: channels: {trouble}", file=sys.stderr)
 
 
 async def _export(settings: Settings) -> list[Rule]:
-    async def work(book: RuleBook) -> list[Rule]:
+    async def work(book: RuleBook, _: AlertStore) -> list[Rule]:
         return [known.rule for known in await book.rules()]
 
     return await _with_rules(settings, work)
 
 
-async def _import(settings: Settings, rules: list[Rule], *, prune: bool) -> tuple[int, int, int]:
-    async def work(book: RuleBook) -> tuple[int, int, int]:
-        return await book.import_rules(rules, prune=prune)
+async def _import(settings: Settings, rules: list[Rule], *, prune: bool) -> tuple[tuple[int, int, int], list[str]]:
+    """Return how many were written, and the channels that were made while running."""
+
+    async def work(book: RuleBook, store: AlertStore) -> tuple[tuple[int, int, int], list[str]]:
+        return await book.import_rules(rules, prune=prune), [row.name for row in await store.channels.rows()]
 
     return await _with_rules(settings, work)
 
 
-async def _with_rules(settings: Settings, work: Callable[[RuleBook], Awaitable[Result]]) -> Result:
+async def _with_rules(settings: Settings, work: Callable[[RuleBook, AlertStore], Awaitable[Result]]) -> Result:
     history = build_history(settings)
     await history.start()
     try:
-        return await work(RuleBook(settings.alerts, build_alert_store(history).documents))
+        store = build_alert_store(history)
+        return await work(RuleBook(settings.alerts, store.documents), store)
     except RetryableError as error:
         raise StartError(f"{error}: see to the database, or set MODELWATCH_DATABASE_URL") from error
     except TooManyRulesError as error:

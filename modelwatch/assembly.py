@@ -218,7 +218,9 @@ def _questions(settings: Settings, history: SqlHistory, live: LiveFeed) -> Askin
 
 
 def _add_alerts(made: Assembly, settings: Settings, history: SqlHistory, asking: Asking) -> None:
+    from alerting.channels.book import ChannelBook
     from alerting.channels.component import ChannelCheck, build_channels
+    from alerting.channels.following import ChannelFollower
     from alerting.component import build as build_alerting
     from storage.component import build_alert_store, build_ingest_progress
 
@@ -226,6 +228,11 @@ def _add_alerts(made: Assembly, settings: Settings, history: SqlHistory, asking:
     made.add(ChannelCheck(channels))
     store, progress = build_alert_store(history), build_ingest_progress(history)
     told = alerting_settings_of(settings)
-    alerting = made.add(build_alerting(told, store, progress, asking, channels, made.counters))
+    book = ChannelBook(told, store.channels)
+    follower = made.add(ChannelFollower(told, channels, book, settings.tuning.refresh_interval_s))
+    alerting = made.add(
+        build_alerting(told, store, progress, asking, channels, made.counters, renew_channels=follower.refresh)
+    )
+    follower.listen(alerting.use_channels)
     made.tune(alerting_settings_of, alerting.use)
     made.checks["alerts"] = alerting.check

@@ -1,6 +1,6 @@
-"""The step of the schema that makes the tables of alerts; `migrations.py` applies it in its turn.
+"""The steps of the schema that make the tables of alerts; `migrations.py` applies them in their turn.
 
-Never changes once released, like every step.
+They never change once released, like every step.
 """
 
 from __future__ import annotations
@@ -70,5 +70,14 @@ ALERT_STEP: Final[Sequence[str]] = (
         noted_ms BIGINT NOT NULL,
         lag_ms BIGINT NOT NULL,
         trouble TEXT NOT NULL
+    )""",
+)
+
+ALERT_CHANNELS_STEP: Final[Sequence[str]] = (
+    """CREATE TABLE alert_channels (
+        name TEXT NOT NULL PRIMARY KEY,
+        revision BIGINT NOT NULL,
+        changed_ms BIGINT NOT NULL,
+        document TEXT NOT NULL
     )""",
 )

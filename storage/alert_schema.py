@@ -1,7 +1,8 @@
-"""The tables of alerts: rules, silences, acknowledgements, states, their history, the outbox, and who evaluates.
+"""The tables of alerts: rules, channels, silences, acknowledgements, states, history, outbox, and who evaluates.
 
-Beside `storage/schema.py`; `alert_documents.py`, `alert_rounds.py` and `alert_outbox.py` speak of them. What a document
-holds is known to `alerting/` alone: JSON text, opaque to the store. Times are Unix milliseconds.
+Beside `storage/schema.py`; `alert_documents.py`, `alert_channels.py`, `alert_rounds.py` and `alert_outbox.py` speak of
+them. What a document holds is known to `alerting/` alone: JSON text, opaque to the store. Times are Unix
+milliseconds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ alert_rules: Final = Table(
     Column("changed_ms", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
 )
+
+alert_channels: Final = Table(
+    "alert_channels",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+)
+"""Channels that were made while ModelWatch runs, with their secrets."""
 
 alert_silences: Final = Table(
     "alert_silences",

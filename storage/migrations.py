@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Connection, func, insert, inspect, select, update
 
 from storage.access_migration import ACCESS_STEP
-from storage.alert_migration import ALERT_STEP
+from storage.alert_migration import ALERT_CHANNELS_STEP, ALERT_STEP
 from storage.export_migration import EXPORT_STEP
 from storage.migration_words import OnPostgres
 from storage.pipeline_migration import PIPELINE_STEP
@@ -193,6 +193,7 @@ STEPS: Final[Sequence[Step]] = (
     EXPORT_STEP,
     SQL_VIEWS_STEP,
     TUNING_STEP,
+    ALERT_CHANNELS_STEP,
 )
 """Step n brings the schema to version n. Words in braces differ between the databases (`Dialect.ddl_words`)."""
 

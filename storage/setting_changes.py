@@ -18,6 +18,8 @@ from telemetry import RetryableError
 
 KEPT_CHANGES: Final = 1_000
 """Of more, the oldest are deleted, but never the latest of a setting."""
+CHANNELS: Final = "alerts.channels"
+"""Channels of alerts are kept in a table of their own; here is only noted who changed them, without their secrets."""
 _ATTEMPTS: Final = 5
 _LONGEST: Final = 200
 
@@ -54,6 +56,15 @@ class SettingChange(NamedTuple):
     changed_ms: int
 
 
+class Change(NamedTuple):
+    """What is to be noted; see `SettingChange`."""
+
+    value: str | None
+    before: str
+    changed_by: str
+    changed_ms: int
+
+
 class SettingChanges:
     """Everything raises `StorageUnavailableError`."""
 
@@ -75,20 +86,22 @@ class SettingChanges:
 
     async def add(self, name: str, value: str | None, before: str, changed_by: str, changed_ms: int) -> None:
         """Note a change."""
-        values = {"name": name, "value": value, "before": before, "changed_ms": changed_ms}
-        values["changed_by"] = clean_text(changed_by, _LONGEST)
-
-        def add(connection: Connection) -> bool:
-            change_id = (connection.scalar(_LATEST_ID) or 0) + 1
-            if not connection.execute(_ADD, {**values, "change_id": change_id}).rowcount:
-                return False
-            connection.execute(_FORGET, {"gone_id": change_id - KEPT_CHANGES})
-            return True
-
+        change = Change(value, before, changed_by, changed_ms)
         for _ in range(_ATTEMPTS):
-            if await self._database.write(add):
+            if await self._database.write(lambda connection: note(connection, name, change)):
                 return
         raise RetryableError("others change settings at the same moment: try again")
+
+
+def note(connection: Connection, name: str, change: Change) -> bool:
+    """Note a change in a transaction; tell whether nobody else did so at the same moment."""
+    change_id = (connection.scalar(_LATEST_ID) or 0) + 1
+    changed_by = clean_text(change.changed_by, _LONGEST)
+    values = {**change._asdict(), "changed_by": changed_by, "name": name, "change_id": change_id}
+    if not connection.execute(_ADD, values).rowcount:
+        return False
+    connection.execute(_FORGET, {"gone_id": change_id - KEPT_CHANGES})
+    return True
 
 
 def _changes(statement: Any, values: dict[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 import orjson
 import structlog
 
-from storage.setting_changes import SettingChange, SettingChanges
+from storage.setting_changes import CHANNELS, SettingChange, SettingChanges
 from telemetry import ModelWatchError, StartError
 from tuning.settings import TuningSettings
 from tuning.tunable import BadValueError, Tree, Tunable, with_values
@@ -77,7 +77,7 @@ class Tuning(Generic[Tree]):
                 return
             found = await self._changes.holding()
             self._latest_id = latest_id
-            self._take({one.name: one for one in found})
+            self._take({one.name: one for one in found if one.name != CHANNELS})
 
     async def _run(self) -> None:
         while True:

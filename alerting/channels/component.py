@@ -28,24 +28,31 @@ log = structlog.get_logger(__name__)
 
 def build_channels(settings: AlertingSettings) -> list[Channel]:
     """Return the channels. Raises `StartError` for a URL that is none, or a file that cannot be read."""
-    make_webhook = _webhooks(settings) if any(_is_webhook(channel) for channel in settings.channels) else None
-    return [_channel(settings, one, make_webhook) for one in settings.channels]
+    maker = ChannelMaker(settings)
+    return [maker.make(channel) for channel in settings.channels]
 
 
-def _channel(
-    settings: AlertingSettings, channel: ChannelSettings, make_webhook: Callable[[ChannelSettings], Notifier] | None
-) -> Channel:
-    notifier: Notifier
-    if _is_webhook(channel) and make_webhook is not None:
-        notifier, kind = make_webhook(channel), "webhook"
-    else:
-        if channel.secret("signing_secret") is not None or channel.secret("authorization") is not None:
-            raise StartError(f"channel {channel.name!r}: signing_secret and authorization are for webhooks only")
-        kind = scheme_of(channel.target())
-        allowed = [str(network) for network in settings.allowed_networks]
-        notifier = AppriseNotifier(channel, allowed, settings.send_timeout_s)
-    together = _PAGED_TOGETHER if isinstance(notifier, AppriseNotifier) and notifier.is_pager else _TOGETHER
-    return Channel(channel.name, notifier, partial(part_for, channel), kind, channel.max_per_minute, together)
+class ChannelMaker:
+    """Makes channels by their settings; what webhooks have in common is made with the first of them."""
+
+    def __init__(self, settings: AlertingSettings) -> None:
+        self._settings = settings
+        self._make_webhook: Callable[[ChannelSettings], Notifier] | None = None
+
+    def make(self, channel: ChannelSettings) -> Channel:
+        """Return a channel. Raises `StartError` for a URL that is none, or a file that cannot be read."""
+        notifier: Notifier
+        if _is_webhook(channel):
+            self._make_webhook = self._make_webhook or _webhooks(self._settings)
+            notifier, kind = self._make_webhook(channel), "webhook"
+        else:
+            if channel.secret("signing_secret") is not None or channel.secret("authorization") is not None:
+                raise StartError(f"channel {channel.name!r}: signing_secret and authorization are for webhooks only")
+            kind = scheme_of(channel.target())
+            allowed = [str(network) for network in self._settings.allowed_networks]
+            notifier = AppriseNotifier(channel, allowed, self._settings.send_timeout_s)
+        together = _PAGED_TOGETHER if isinstance(notifier, AppriseNotifier) and notifier.is_pager else _TOGETHER
+        return Channel(channel.name, notifier, partial(part_for, channel), kind, channel.max_per_minute, together)
 
 
 def _is_webhook(channel: ChannelSettings) -> bool:
@@ -90,11 +97,15 @@ class ChannelCheck:
         """Do nothing: what was started has ended."""
 
     async def _check(self, channel: Channel) -> None:
-        if not isinstance(channel.notifier, AppriseNotifier):
-            return
         try:
-            await channel.notifier.check()
+            await check_channel(channel)
         except ModelWatchError as error:
             if "Apprise can read" in str(error):
                 raise StartError(f"channel {channel.name!r}: {error}") from None
             log.warning("channel not looked at", channel=channel.name, reason=str(error))
+
+
+async def check_channel(channel: Channel) -> None:
+    """Return if Apprise can read the URL of a channel of its own. Raises `RetryableError` and `PermanentError`."""
+    if isinstance(channel.notifier, AppriseNotifier):
+        await channel.notifier.check()

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from alerting.channels.settings import WEBHOOK_SCHEMES, ChannelSettings, scheme_of
+from alerting.channels.book import ChannelBook, KnownChannel, kind_of
+from alerting.channels.settings import ChannelSettings
 from alerting.notification import AlertItem, Links, Notification, Severity, Told
 from alerting.settings import AlertingSettings
-from storage.alert_outbox import TEST_PREFIX, AlertOutbox, ChannelCount, Trouble
+from storage.alert_outbox import TEST_PREFIX, ChannelCount, Trouble
 from storage.alert_rounds import OutboxRow
-from telemetry import NowNs, PermanentError, RetryableError, StartError
+from storage.alert_store import AlertStore
+from telemetry import NowNs, RetryableError
 
 _NS_PER_MS: Final = 1_000_000
 _MS_PER_S: Final = 1_000
@@ -26,16 +28,16 @@ _BETWEEN_TESTS_S: Final = 5.0
 _NOT_TAKEN_UP: Final = "not sent yet: it waits for the process that evaluates alerts, or for its turn"
 
 
-class UnknownChannelError(PermanentError):
-    """There is no channel of this name."""
-
-
 class TooManyTestsError(RetryableError):
     """The channel was tested a moment ago."""
 
 
 class ChannelState(NamedTuple):
-    """A channel and how its deliveries stand; times are Unix seconds, `None` if there was none."""
+    """A channel and how its deliveries stand; times are Unix seconds, `None` if there was none.
+
+    One that is not `is_known` any more is there for what waits. `revision` is 0 for one that cannot be changed here;
+    `failure` says why it cannot be used as it is.
+    """
 
     name: str
     kind: str
@@ -45,6 +47,9 @@ class ChannelState(NamedTuple):
     last_sent_s: float | None
     last_failed_s: float | None
     last_failed_reason: str
+    is_known: bool
+    revision: int = 0
+    failure: str = ""
 
 
 class ChannelTest(NamedTuple):
@@ -62,34 +67,36 @@ class ChannelDesk:
     def __init__(
         self,
         settings: AlertingSettings,
-        outbox: AlertOutbox,
+        store: AlertStore,
         now_ns: NowNs = time.time_ns,
         monotonic_s: Callable[[], float] = time.monotonic,
         wait_s: float | None = None,
     ) -> None:
         """`wait_s` is how long a test is waited for: as long as an attempt may take, and a little, without it."""
         self._settings = settings
-        self._channels: Mapping[str, ChannelSettings] = {channel.name: channel for channel in settings.channels}
-        self._outbox = outbox
+        self.book = ChannelBook(settings, store.channels, now_ns)
+        self._outbox = store.outbox
         self._now_ns = now_ns
         self._monotonic_s = monotonic_s
         self._wait_s = settings.send_timeout_s + _BETWEEN_TESTS_S if wait_s is None else wait_s
         self._tested: dict[str, float] = {}
 
     async def channels(self) -> list[ChannelState]:
-        """Return all channels, in the order of the settings, and after them those for which something still waits."""
+        """Return all channels as the book has them, and after them those for which something still waits."""
         counts = {count.channel: count for count in await self._outbox.counts()}
-        gone = [name for name, count in counts.items() if name not in self._channels and count.waiting]
-        found = []
-        for name in (*self._channels, *gone):
-            count = counts.get(name, ChannelCount(name, 0, 0, 0))
-            found.append(self._state(count, await self._outbox.trouble(name)))
-        return found
+        known = {one.name: one for one in await self.book.channels()}
+        gone = [name for name, count in counts.items() if name not in known and count.waiting]
+        return [await self._state(name, known.get(name), counts.get(name)) for name in (*known, *gone)]
+
+    async def channel(self, name: str) -> ChannelState:
+        """Return one that the book has. Raises `UnknownChannelError`."""
+        known = await self.book.channel(name)
+        counts = {count.channel: count for count in await self._outbox.counts()}
+        return await self._state(name, known, counts.get(name))
 
     async def test(self, name: str) -> ChannelTest:
         """Send a test and wait until it is known how that ended. Raises `UnknownChannelError`, `TooManyTestsError`."""
-        if name not in self._channels:
-            raise UnknownChannelError(f"there is no channel {name!r}")
+        await self.book.channel(name)
         began = self._monotonic_s()
         wait_for_s = _BETWEEN_TESTS_S - (began - self._tested.get(name, -_BETWEEN_TESTS_S))
         if wait_for_s > 0:
@@ -112,17 +119,22 @@ class ChannelDesk:
                 return ChannelTest(row.notification_id, "waiting", _NOT_TAKEN_UP, took_s)
             await asyncio.sleep(_POLL_S)
 
-    def _state(self, count: ChannelCount, trouble: Trouble) -> ChannelState:
-        settings = self._channels.get(count.channel)
+    async def _state(self, name: str, known: KnownChannel | None, found: ChannelCount | None) -> ChannelState:
+        count = found or ChannelCount(name, 0, 0, 0)
+        trouble: Trouble = await self._outbox.trouble(name)
+        settings = known.settings if known else None
         return ChannelState(
-            count.channel,
-            _kind_of(settings),
+            name,
+            kind_of(settings),
             settings,
             count.waiting,
             trouble.waiting if count.waiting else "",
             count.last_sent_ms / _MS_PER_S or None,
             count.last_failed_ms / _MS_PER_S or None,
             trouble.failed if count.last_failed_ms else "",
+            known is not None,
+            known.revision if known else 0,
+            known.failure if known else "",
         )
 
     def _row(self, channel: str) -> OutboxRow:
@@ -161,14 +173,3 @@ def notification_of_test(channel: str, now_s: float, page_url: str) -> Notificat
         items=(item,),
         is_test=True,
     )
-
-
-def _kind_of(settings: ChannelSettings | None) -> str:
-    """Return the kind of a channel; empty where this process cannot tell, as another holds the file."""
-    if settings is None:
-        return ""
-    try:
-        scheme = scheme_of(settings.target())
-    except StartError:
-        return ""
-    return "webhook" if scheme in WEBHOOK_SCHEMES else scheme

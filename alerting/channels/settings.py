@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from alerting.notification import Severity, Told
 from telemetry import StartError
 
+CHANNEL_NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 WEBHOOK_SCHEMES: Final = frozenset({"http", "https"})
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9.+-]{0,40})://\S+")
 _MAX_SECRET_BYTES: Final = 16_384
@@ -28,7 +29,7 @@ class ChannelSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="What rules and the API call it.")
+    name: str = Field(pattern=CHANNEL_NAME, description="What rules and the API call it.")
     url: SecretStr | None = Field(None, description="`https://…` for a webhook, else an Apprise URL.")
     url_file: Path | None = None
     signing_secret: SecretStr | None = Field(None, description="Signs the body of a webhook.")

@@ -45,7 +45,7 @@ def register(dash: Dash, desk: AlertDesk, now_ns: NowNs) -> None:
             end_s = now_ns() // 1_000_000_000
             tested = await desk.backtester.backtest(rule, end_s - _DAY_S, end_s)
             found.append((rule, tested))
-            return headline(tested, rule.grace_s) + _but(desk.channel_trouble(rule))
+            return headline(tested, rule.grace_s) + _but(await desk.channel_trouble(rule))
 
         (note, kind), errors = await _checked(replay)
         figure: Figure | None = backtest_figure(*found[0]) if found else None
@@ -64,7 +64,7 @@ def register(dash: Dash, desk: AlertDesk, now_ns: NowNs) -> None:
                 if rule.rule_id != opened.get("rule"):
                     raise FormError({"rule_id": "the id of a rule cannot be changed"})
                 await desk.rules.replace(rule, opened.get("revision"))
-            return f"{rule.name} is saved and counts within two seconds." + _but(desk.channel_trouble(rule))
+            return f"{rule.name} is saved and counts within two seconds." + _but(await desk.channel_trouble(rule))
 
         (note, kind), errors = await _checked(put, outcome_of)
         is_saved = kind.endswith("is-good")

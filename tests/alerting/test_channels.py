@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from alerting.channels.book import UnknownChannelError
 from alerting.channels.component import build_channels
-from alerting.channels.desk import ChannelDesk, TooManyTestsError, UnknownChannelError
+from alerting.channels.desk import ChannelDesk, TooManyTestsError
 from alerting.dispatcher import Dispatcher
 from alerting.settings import AlertingSettings
 from modelwatch.settings import Settings
@@ -82,7 +83,7 @@ async def test_each_channel_gets_its_own_and_a_dead_one_delays_none(store: Alert
         await dispatcher.look()
         await dispatcher.drained()
     assert len(sink.posted) == 2
-    hook, chat, dead = await ChannelDesk(post.settings, store.outbox, clock).channels()
+    hook, chat, dead = await ChannelDesk(post.settings, store, clock).channels()
     assert (hook.kind, hook.waiting, hook.last_sent_s) == ("webhook", 0, clock.now_s)
     assert (chat.kind, chat.waiting, chat.last_sent_s) == ("json", 0, clock.now_s)
     assert (dead.waiting, dead.last_sent_s) == (1, None)
@@ -112,7 +113,7 @@ async def test_no_secret_is_told_anywhere(
         assert all(secret in secrets_sent for secret in (SECRETS[1], SECRETS[3])), "the test would prove nothing"
         told += [repr(settings), str(settings), repr(build_channels(settings))]
     told += [str(row) for row in await store.outbox.latest(99)]
-    told += [str(await ChannelDesk(settings, store.outbox, clock).channels()), str(post.counters.figures())]
+    told += [str(await ChannelDesk(settings, store, clock).channels()), str(post.counters.figures())]
     told += [caplog.text, *capfd.readouterr()]
     for wrong in ({"url": f"x://{SECRETS[1]} y"}, {"url": f"x://{SECRETS[1]}", "extra": SECRETS[0]}, {}):
         with pytest.raises(StartError) as caught:
@@ -127,7 +128,7 @@ async def test_a_test_goes_the_way_of_every_notification(store: AlertStore, cloc
     async with HttpSink(answers=[answer(503)]) as sink:
         post = Post(settings_for(sink.port, free_port()), store, clock)
         await post.lead()
-        desk = ChannelDesk(post.settings, store.outbox, clock)
+        desk = ChannelDesk(post.settings, store, clock)
         dispatcher = post.dispatcher()
         running = asyncio.create_task(dispatcher.run())
         failed = await desk.test("hook")
@@ -136,7 +137,7 @@ async def test_a_test_goes_the_way_of_every_notification(store: AlertStore, cloc
             await desk.test("hook")
         with pytest.raises(UnknownChannelError):
             await desk.test("elsewhere")
-        again = await ChannelDesk(post.settings, store.outbox, clock).test("hook")
+        again = await ChannelDesk(post.settings, store, clock).test("hook")
         assert (again.status, again.detail) == ("sent", "")
         running.cancel()
         await asyncio.wait([running])
@@ -148,7 +149,7 @@ async def test_a_test_waits_for_nothing_that_is_tried_again(store: AlertStore, c
     """Whether a channel works again is known at once; and without an evaluator it is said that nobody sends."""
     async with HttpSink(answers=[answer(503)]) as sink:
         post = Post(settings_for(sink.port), store, clock)
-        desk = ChannelDesk(post.settings, store.outbox, clock, wait_s=0)
+        desk = ChannelDesk(post.settings, store, clock, wait_s=0)
         nobody = await desk.test("hook")
         assert nobody.status == "waiting"
         assert "evaluates alerts" in nobody.detail
@@ -161,7 +162,7 @@ async def test_a_test_waits_for_nothing_that_is_tried_again(store: AlertStore, c
         await dispatcher.look()
         await dispatcher.drained()
         running = asyncio.create_task(dispatcher.run())
-        found = await ChannelDesk(post.settings, store.outbox, clock).test("hook")
+        found = await ChannelDesk(post.settings, store, clock).test("hook")
         running.cancel()
         await asyncio.wait([running])
     assert found.status == "sent"

@@ -46,7 +46,7 @@ async def store(tmp_path: Path) -> AsyncIterator[AlertStore]:
 @pytest.fixture
 async def client(store: AlertStore) -> AsyncIterator[httpx.AsyncClient]:
     world = make_world()
-    desk = ChannelDesk(SETTINGS, store.outbox, ManualClock(), wait_s=0)
+    desk = ChannelDesk(SETTINGS, store, ManualClock(), wait_s=0)
     questions = world.query, world.metrics, world.resources
     app = build(ApiSettings(), *questions, Counters(), {}, world.clock, channels=desk)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -120,3 +120,42 @@ async def test_the_document_is_true(client: httpx.AsyncClient, store: AlertStore
         ((await client.post("/api/v1/alert-channels/hook/test")).json(), tested),
     ):
         json_schema.check(one, of, document)
+
+
+async def test_a_channel_is_made_changed_and_removed(client: httpx.AsyncClient) -> None:
+    """Each answer has the shape that is promised and no secret; a revision that is old is refused."""
+    document: dict[str, Any] = (await client.get("/openapi.json")).json()
+    path = "/api/v1/alert-channels/mine"
+
+    def check(answer: httpx.Response, of: str, method: str, status: int) -> Any:
+        assert answer.status_code == status, answer.text
+        assert "s3cr3t" not in answer.text
+        said = document["paths"][of][method]["responses"][str(status)]["content"]["application/json"]["schema"]
+        json_schema.check(answer.json(), said, document)
+        return answer.json()
+
+    one, every = "/api/v1/alert-channels/{name}", "/api/v1/alert-channels"
+    body = {"name": "mine", "url": "https://h/s3cr3t", "authorization": "s3cr3t"}
+    made = await client.post(every, json=body)
+    item = check(made, every, "post", 201)
+    assert (item["kind"], item["is_editable"], item["secrets"]) == ("webhook", True, ["url", "authorization"])
+    assert made.headers["location"] == path
+    assert (await client.post(every, json=body)).status_code == 409
+    read = await client.get(path)
+    assert check(read, one, "get", 200) == item
+    changed = await client.put(path, json={"min_severity": "critical"}, headers={"If-Match": read.headers["etag"]})
+    assert check(changed, one, "put", 200)["min_severity"] == "critical"
+    stale = await client.put(path, json={}, headers={"If-Match": '"1"'})
+    assert stale.status_code == 412
+    refused = await client.put(path, json={"url": "s3cr3t"})
+    assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "url")
+    assert "s3cr3t" not in refused.text
+    wrong = await client.put(path, json={"url": ["s3cr3t"], "s3cr3t": 1})
+    assert wrong.status_code == 422
+    assert (await client.put("/api/v1/alert-channels/hook", json={})).status_code == 409
+    assert (await client.delete("/api/v1/alert-channels/hook")).status_code == 409
+    names = [item["name"] for item in (await client.get(every)).json()["items"] if item["is_editable"]]
+    assert names == ["mine"]
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.delete(path)).status_code == 404
+    assert (await client.get(path)).status_code == 404
