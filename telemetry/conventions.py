@@ -37,6 +37,8 @@ HTTP_ROUTE: Final = "http.route"
 HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
 HTTP_STATUS_CODE_OLD: Final = "http.status_code"
 ERROR_TYPE: Final = "error.type"
+HTTP_DURATION_BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""The bounds of buckets that are advised for durations, in seconds (HTTP metrics conventions)."""
 URL_PATH: Final = "url.path"
 URL_TEMPLATE: Final = "url.template"
 HTTP_TARGET_OLD: Final = "http.target"

@@ -19,10 +19,9 @@ from api.exposition.families import Buckets, Family
 from api.settings import ApiSettings
 from query import GroupBy, Query, Resource, ResourceQuery, ResourceState, WindowTotals
 from telemetry import ExponentialHistogram, ModelWatchError, NowNs
+from telemetry.conventions import HTTP_DURATION_BOUNDS_S
 from telemetry.exponential_histogram import counts_between
 
-BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Those that OpenTelemetry's HTTP conventions advise for durations, in seconds."""
 _LABELS: Final[dict[GroupBy, str]] = {
     "service": "service_name",
     "version": "service_version",
@@ -109,7 +108,7 @@ def red_families(totals: WindowTotals) -> list[Family]:
     client_errors = Family("modelwatch_request_client_errors", "counter", "Requests refused with a status of 4xx.")
     for key, total in totals.select(_FIELDS, totals.groups()):
         labels = {_LABELS[field]: value for field, value in zip(_FIELDS, key, strict=True)}
-        durations.add(buckets_of(totals.durations(key), BOUNDS_S), **labels)
+        durations.add(buckets_of(totals.durations(key), HTTP_DURATION_BOUNDS_S), **labels)
         errors.add(total.errors, **labels)
         client_errors.add(total.client_errors, **labels)
     return [durations, errors, client_errors]

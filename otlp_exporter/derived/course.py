@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from otlp_exporter.derived.tally import NOTHING, Tally
+from otlp_exporter.derived.tally import NO_CALLS, NOTHING, Outcomes, Tally
 from telemetry.conventions import METRIC_OVERFLOW
 
 Group = tuple[str, ...]
@@ -25,7 +25,8 @@ CLOSED_HOURS: Final = 2
 _CAUGHT_UP_HOURS: Final = 48
 """Of a stop that was longer than these, only so much is told."""
 _FORGOTTEN_AFTER_S: Final = 86_400
-_FORM: Final = 1
+_FORM: Final = 2
+_FORM_WITHOUT_OUTCOMES: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Told:
 
     since_s: int
     moved_s: int
-    total: Tally
+    total: Outcomes
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Course:
         return cls(
             found["until_s"],
             {hour_s: {tuple(row[:-4]): Tally.of_document(row[-4:]) for row in rows} for hour_s, rows in found["seen"]},
-            {tuple(row[:-6]): Told(row[-6], row[-5], Tally.of_document(row[-4:])) for row in found["told"]},
+            dict(map(_told_of_row if found["form"] != _FORM_WITHOUT_OUTCOMES else _told_of_first_form, found["told"])),
             frozenset(tuple((name, value) for name, value in pairs) for pairs in found["alerts"]),
         )
 
@@ -82,7 +83,7 @@ def hours_to_read(course: Course, now_s: int) -> list[int]:
     return list(range(first_s, current_s + 1, HOUR_S))
 
 
-def advanced(course: Course, hours: Hours, now_s: int, max_groups: int) -> tuple[Course, Mapping[Group, Tally]]:
+def advanced(course: Course, hours: Hours, now_s: int, max_groups: int) -> tuple[Course, Mapping[Group, Outcomes]]:
     """Return the course after what was read now, and what is new in it by group.
 
     A group beyond `max_groups` is part of the one that is named otel.metric.overflow in all its fields, and stays so
@@ -92,7 +93,7 @@ def advanced(course: Course, hours: Hours, now_s: int, max_groups: int) -> tuple
     told = {key: one for key, one in course.told.items() if now_s - one.moved_s < _FORGOTTEN_AFTER_S}
     places = _Places({key: one.since_s for key, one in told.items()}, max_groups)
     seen: dict[int, Mapping[Group, Tally]] = {}
-    news: dict[Group, Tally] = {}
+    news: dict[Group, Outcomes] = {}
     for hour_s, tallies in hours.items():
         before = course.seen.get(hour_s, {})
         after = dict(before)
@@ -100,15 +101,15 @@ def advanced(course: Course, hours: Hours, now_s: int, max_groups: int) -> tuple
             new = tally.beyond(before.get(key, NOTHING))
             if new.buckets:
                 after[key] = before.get(key, NOTHING).plus(new)
-                news[key] = news.get(key, NOTHING).plus(new)
+                news[key] = news.get(key, NO_CALLS).plus(Outcomes.of(new))
         if hour_s >= _hour_of(now_s) - CLOSED_HOURS * HOUR_S:
             seen[hour_s] = after
-    folded: dict[Group, Tally] = {}
-    for key, new in news.items():
+    folded: dict[Group, Outcomes] = {}
+    for key, come in news.items():
         place = key if places.has(key) else _overflow(key)
-        old = told.get(place, Told(course.until_s, now_s, NOTHING))
-        told[place] = Told(old.since_s, now_s, old.total.plus(new))
-        folded[place] = folded.get(place, NOTHING).plus(new)
+        old = told.get(place, Told(course.until_s, now_s, NO_CALLS))
+        told[place] = Told(old.since_s, now_s, old.total.plus(come))
+        folded[place] = folded.get(place, NO_CALLS).plus(come)
     return Course(now_s, seen, told, course.alerts), folded
 
 
@@ -155,6 +156,15 @@ def _overflow(key: Group) -> Group:
 
 def _hour_of(now_s: int) -> int:
     return now_s - now_s % HOUR_S
+
+
+def _told_of_row(row: list[Any]) -> tuple[Group, Told]:
+    return tuple(row[:-14]), Told(row[-14], row[-13], Outcomes.of_document(row[-12:]))
+
+
+def _told_of_first_form(row: list[Any]) -> tuple[Group, Told]:
+    """Of what was told before outcomes were kept, durations have gone on without one, and go on so."""
+    return tuple(row[:-6]), Told(row[-6], row[-5], Outcomes(mixed=Tally.of_document(row[-4:])))
 
 
 def _rows(tallies: Mapping[Group, Tally]) -> list[list[Any]]:

@@ -22,7 +22,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 from otlp_exporter.derived.course import Course, Group
 from otlp_exporter.derived.settings import DerivedSettings
-from otlp_exporter.derived.tally import Tally
+from otlp_exporter.derived.tally import Outcomes, Tally
 from query import GroupBy
 from telemetry import conventions
 from telemetry.conventions import METRIC_OVERFLOW
@@ -43,6 +43,9 @@ FIELDS: Final[tuple[GroupBy, ...]] = (
 SCOPE: Final = "modelwatch"
 STATUS_CLASS: Final = "modelwatch.http.response.status_class"
 ALERT_STATE: Final = "modelwatch.alert.state"
+_STATUS_CODE: Final = "status.code"
+_FAILED: Final = "STATUS_CODE_ERROR"
+_GOOD: Final = "STATUS_CODE_UNSET"
 _MAX_BUCKETS: Final = 160
 """What OpenTelemetry's SDKs and most backends take at most."""
 _NS_PER_S: Final = 1_000_000_000
@@ -60,23 +63,27 @@ class OpenAlert:
 @dataclass(frozen=True, slots=True)
 class _Point:
     group: Mapping[str, str]
-    tally: Tally
+    calls: Outcomes
     start_s: int
 
 
 def request_of(
-    settings: DerivedSettings, before: Course, course: Course, news: Mapping[Group, Tally], alerts: Sequence[OpenAlert]
+    settings: DerivedSettings,
+    before: Course,
+    course: Course,
+    news: Mapping[Group, Outcomes],
+    alerts: Sequence[OpenAlert],
 ) -> tuple[bytes, int]:
     """Return the request that takes a target from one course to the next, and how many points it has."""
     made: dict[_Resource, list[Metric]] = defaultdict(list)
     if settings.temporality == "delta":
-        points = [(key, tally, before.until_s) for key, tally in news.items()]
+        points = [(key, new, before.until_s) for key, new in news.items()]
     else:
         points = [(key, told.total, told.since_s) for key, told in course.told.items()]
     by_resource: dict[_Resource, list[_Point]] = defaultdict(list)
-    for key, tally, start_s in points:
+    for key, calls, start_s in points:
         group: dict[str, str] = dict(zip(FIELDS, key, strict=True))
-        by_resource[group["service"], group["version"], group["environment"]].append(_Point(group, tally, start_s))
+        by_resource[group["service"], group["version"], group["environment"]].append(_Point(group, calls, start_s))
     for resource, ours in by_resource.items():
         made[resource] += _metrics(settings, ours, course.until_s)
     if "alerts" in settings.metrics:
@@ -102,46 +109,57 @@ def _metrics(settings: DerivedSettings, points: Sequence[_Point], end_s: int) ->
     http = [point for point in points if _is_http(point.group)]
     if "http" in settings.metrics and http:
         metric = Metric(name="http.server.request.duration", unit="s", description="Duration of HTTP server requests.")
-        _fill(metric, settings, [(point, _http_attributes(point.group)) for point in http], end_s, temporality)
+        whole = [(point, point.calls.total, _http_attributes(settings, point.group)) for point in http]
+        _fill(metric, settings, whole, end_s, temporality)
         yield metric
     if "spans" in settings.metrics:
         calls = Metric(name="traces.span.metrics.calls", unit="{call}", description="Number of spans.")
         calls.sum.is_monotonic = True
         calls.sum.aggregation_temporality = temporality
         for point in points:
-            failed, attributes = min(point.tally.errors, point.tally.calls), _span_attributes(point.group)
-            for status, count in (("STATUS_CODE_ERROR", failed), ("STATUS_CODE_UNSET", point.tally.calls - failed)):
+            total, attributes = point.calls.total, _span_attributes(point.group)
+            failed = min(total.errors, total.calls)
+            for status, count in ((_FAILED, failed), (_GOOD, total.calls - failed)):
                 if count:
                     calls.sum.data_points.add(
-                        attributes=_attributes({**attributes, "status.code": status}),
+                        attributes=_attributes({**attributes, _STATUS_CODE: status}),
                         start_time_unix_nano=point.start_s * _NS_PER_S,
                         time_unix_nano=end_s * _NS_PER_S,
                         as_int=count,
                     )
         duration = Metric(name="traces.span.metrics.duration", unit="s", description="Duration of spans.")
-        _fill(duration, settings, [(point, _span_attributes(point.group)) for point in points], end_s, temporality)
+        parts = [(point, *part) for point in points for part in _by_outcome(point)]
+        _fill(duration, settings, parts, end_s, temporality)
         yield from (calls, duration)
+
+
+def _by_outcome(point: _Point) -> Iterator[tuple[Tally, Mapping[str, str]]]:
+    """Yield the calls whose outcome is known with its name, and those of which it is not without one."""
+    attributes = _span_attributes(point.group)
+    for tally, status in ((point.calls.good, _GOOD), (point.calls.failed, _FAILED), (point.calls.mixed, "")):
+        if tally.buckets:
+            yield tally, {**attributes, _STATUS_CODE: status}
 
 
 def _fill(
     metric: Metric,
     settings: DerivedSettings,
-    points: Iterable[tuple[_Point, Mapping[str, str]]],
+    points: Iterable[tuple[_Point, Tally, Mapping[str, str]]],
     end_s: int,
     temporality: Any,
 ) -> None:
     is_explicit = settings.histogram == "explicit"
     data: Any = metric.histogram if is_explicit else metric.exponential_histogram
     data.aggregation_temporality = temporality
-    for point, attributes in points:
+    for point, tally, attributes in points:
         common: dict[str, Any] = {
             "attributes": _attributes(attributes),
             "start_time_unix_nano": point.start_s * _NS_PER_S,
             "time_unix_nano": end_s * _NS_PER_S,
-            "count": point.tally.calls,
-            "sum": point.tally.sum_ns / _NS_PER_S,
+            "count": tally.calls,
+            "sum": tally.sum_ns / _NS_PER_S,
         }
-        made = _explicit(point.tally, settings.bounds_s, common) if is_explicit else _exponential(point.tally, common)
+        made = _explicit(tally, settings.bounds_s, common) if is_explicit else _exponential(tally, common)
         data.data_points.append(made)
 
 
@@ -195,7 +213,7 @@ def _is_http(group: Mapping[str, str]) -> bool:
     return group["span_kind"] == "SERVER" and bool(group["method"])
 
 
-def _http_attributes(group: Mapping[str, str]) -> dict[str, str]:
+def _http_attributes(settings: DerivedSettings, group: Mapping[str, str]) -> dict[str, str]:
     if group["span_kind"] == METRIC_OVERFLOW:
         return {METRIC_OVERFLOW: "true"}
     failed = {conventions.ERROR_TYPE: group["status_class"]} if group["status_class"] == "5xx" else {}
@@ -203,6 +221,7 @@ def _http_attributes(group: Mapping[str, str]) -> dict[str, str]:
         conventions.HTTP_REQUEST_METHOD: group["method"],
         conventions.HTTP_ROUTE: group["route"],
         STATUS_CLASS: group["status_class"],
+        conventions.HTTP_RESPONSE_STATUS_CODE: group["status_class"] if settings.status_code == "class" else "",
         **failed,
         **_model_attributes(group),
     }

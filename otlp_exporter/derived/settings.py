@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Those that OpenTelemetry's HTTP conventions advise for durations, in seconds."""
+from telemetry.conventions import HTTP_DURATION_BOUNDS_S
 
 Derived = Literal["http", "spans", "alerts"]
 
@@ -25,7 +24,11 @@ class DerivedSettings(BaseModel, frozen=True, extra="forbid"):
     temporality: Literal["cumulative", "delta"] = Field("cumulative", description="Of counts and histograms.")
     histogram: Literal["explicit", "exponential"] = Field("explicit", description="The kind of histogram.")
     bounds_s: tuple[float, ...] = Field(
-        BOUNDS_S, min_length=1, max_length=200, description="Bounds of explicit buckets in seconds."
+        HTTP_DURATION_BOUNDS_S, min_length=1, max_length=200, description="Bounds of explicit buckets in seconds."
+    )
+    status_code: Literal["class", "none"] = Field(
+        "class",
+        description="What `http` has as `http.response.status_code`: the class as text, such as `5xx`, or nothing.",
     )
     interval_s: int = Field(60, ge=5, le=3600, description="Seconds between two exports.")
     max_groups: int = Field(1000, ge=1, le=20_000, description="Series; what is beyond is added up into one.")

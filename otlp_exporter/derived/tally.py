@@ -1,5 +1,7 @@
 """What was counted of one group: calls by bucket of duration, how many failed, and the sum of durations.
 
+Of calls that came together it is known how many failed, not which: where all did, or none, durations have an outcome.
+
 Pure. Whole numbers without a limit, as they add up for as long as a group lives.
 """
 
@@ -58,3 +60,40 @@ class Tally:
 
 
 NOTHING = Tally()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Calls by what became of them; `mixed` are those that came with others which ended otherwise."""
+
+    good: Tally = NOTHING
+    failed: Tally = NOTHING
+    mixed: Tally = NOTHING
+
+    @classmethod
+    def of(cls, tally: Tally) -> Outcomes:
+        """Return calls that came together."""
+        if not tally.errors:
+            return cls(good=tally)
+        return cls(failed=tally) if tally.errors >= tally.calls else cls(mixed=tally)
+
+    @property
+    def total(self) -> Tally:
+        """All calls."""
+        return self.good.plus(self.failed).plus(self.mixed)
+
+    def plus(self, other: Outcomes) -> Outcomes:
+        """Return the calls of both."""
+        return Outcomes(self.good.plus(other.good), self.failed.plus(other.failed), self.mixed.plus(other.mixed))
+
+    def document(self) -> list[Any]:
+        """Return a form for JSON."""
+        return [*self.good.document(), *self.failed.document(), *self.mixed.document()]
+
+    @classmethod
+    def of_document(cls, document: list[Any]) -> Outcomes:
+        """Read what `document` wrote."""
+        return cls(*(Tally.of_document(document[first : first + 4]) for first in (0, 4, 8)))
+
+
+NO_CALLS = Outcomes()

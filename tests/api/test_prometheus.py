@@ -7,8 +7,9 @@ import re
 import pytest
 
 from api.exposition.families import Buckets, Family, open_metrics_of, text_of
-from api.exposition.watched import BOUNDS_S, buckets_of
+from api.exposition.watched import buckets_of
 from telemetry import ExponentialHistogram, SeriesKey
+from telemetry.conventions import HTTP_DURATION_BOUNDS_S
 from tests.api.conftest import Served
 from tests.support.calls import point
 from tests.support.query_world import NOW_S
@@ -88,8 +89,8 @@ async def test_a_history_that_does_not_answer_takes_nothing_else_along(served: S
 def test_bounds_are_met_to_one_percent() -> None:
     """No duration that is further than a bucket's width from a bound is on its wrong side."""
     durations = [0.001, 0.0049, 0.0051, 0.074, 0.076, 0.99, 1.02, 7.4, 7.6, 40.0]
-    found = buckets_of(ExponentialHistogram.of([int(one * 1e9) for one in durations]), BOUNDS_S)
-    assert list(found.counts) == [sum(one <= bound for one in durations) for bound in BOUNDS_S]
+    found = buckets_of(ExponentialHistogram.of([int(one * 1e9) for one in durations]), HTTP_DURATION_BOUNDS_S)
+    assert list(found.counts) == [sum(one <= bound for one in durations) for bound in HTTP_DURATION_BOUNDS_S]
     assert (found.count, found.sum) == (10, pytest.approx(sum(durations)))
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import re
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
+from operator import ge
 from pathlib import Path
 from typing import Any
 
@@ -147,11 +151,13 @@ async def test_calls_and_durations_are_told_by_both_conventions(world: World) ->
     assert attributes(good) == {
         "http.request.method": "POST",
         "http.route": "/predict",
+        "http.response.status_code": "2xx",
         "modelwatch.http.response.status_class": "2xx",
         "ml.model.name": "churn",
         "ml.model.version": "7",
     }
     assert attributes(bad)["error.type"] == "5xx"
+    assert re.fullmatch("5..", attributes(bad)["http.response.status_code"]), "as dashboards look for errors"
     assert (good.count, bad.count, good.sum) == (3, 2, pytest.approx(20.32))
     assert [bound for bound, count in zip((*good.explicit_bounds, 99), good.bucket_counts, strict=True) if count] == [
         0.025,
@@ -161,7 +167,8 @@ async def test_calls_and_durations_are_told_by_both_conventions(world: World) ->
     calls = {attributes(one)["status.code"]: one.as_int for _, one in found["traces.span.metrics.calls"]}
     assert calls == {"STATUS_CODE_UNSET": 3, "STATUS_CODE_ERROR": 2}
     spans = found["traces.span.metrics.duration"]
-    assert sum(one.count for _, one in spans) == 5
+    outcomes = {attributes(one)["status.code"]: one.count for _, one in spans}
+    assert outcomes == {"STATUS_CODE_UNSET": 3, "STATUS_CODE_ERROR": 2}
     assert {attributes(one)["span.name"] for _, one in spans} == {"POST /predict"}
     assert {attributes(one)["span.kind"] for _, one in spans} == {"SPAN_KIND_SERVER"}
     for points in (found["traces.span.metrics.calls"], spans):
@@ -173,6 +180,49 @@ async def test_calls_and_durations_are_told_by_both_conventions(world: World) ->
     assert sorted(one.count for one in later) == [2, 4], "late calls count as well"
     assert {one.start_time_unix_nano for one in later} == {start_ns}
     assert {one.time_unix_nano for one in later} == {(NOW_S + 60) * 10**9}
+
+
+@pytest.mark.parametrize("temporality", ["cumulative", "delta"])
+async def test_durations_have_an_outcome_where_it_is_known(world: World, temporality: str) -> None:
+    """Calls that all failed, or of which none did since the last export; of others it is left out, and none is lost."""
+    await world.commit(point(OK, NOW_S - 5, [0.1] * 3))
+    await world.exporter(metrics=["spans"], temporality=temporality).start()
+    await world.told(1)
+    for errors in (2, 1):
+        await world.commit(point(OK, NOW_S - 5, [0.1] * 2, errors=errors))
+        await world.next_round()
+    told = [
+        {attributes(one).get("status.code", ""): one.count for _, one in found["traces.span.metrics.duration"]}
+        for found in world.requests()
+    ]
+    good, failed = "STATUS_CODE_UNSET", "STATUS_CODE_ERROR"
+    assert told == (
+        [{good: 3}, {failed: 2}, {"": 2}]
+        if temporality == "delta"
+        else [{good: 3}, {good: 3, failed: 2}, {good: 3, failed: 2, "": 2}]
+    )
+
+
+async def test_the_class_as_a_code_can_be_left_out(world: World) -> None:
+    """For backends that take nothing but a number there; the class has its own name still."""
+    await world.commit(point(FAILED, NOW_S - 5, [0.3], errors=1))
+    await world.exporter(metrics=["http"], status_code="none").start()
+    await world.told(1)
+    [(_, one)] = world.requests()[0]["http.server.request.duration"]
+    assert "http.response.status_code" not in attributes(one)
+    assert attributes(one)["modelwatch.http.response.status_class"] == "5xx"
+
+
+def test_a_course_from_before_outcomes_goes_on() -> None:
+    """What an earlier version told of a group is in its totals, without an outcome; what comes has one."""
+    key = ("g",)
+    document = {"form": 1, "until_s": NOW_S, "seen": [], "told": [[*key, NOW_S, NOW_S, [5], [4], 1, 9]], "alerts": []}
+    course = Course.from_bytes(zlib.compress(json.dumps(document).encode()))
+    hours = {NOW_S - NOW_S % HOUR_S: {key: Tally({7: 2}, 0, 20)}}
+    after, _ = advanced(course, hours, NOW_S + 60, max_groups=3)
+    told = Course.from_bytes(after.to_bytes()).told[key].total
+    assert (told.mixed, told.good) == (Tally({5: 4}, 1, 9), Tally({7: 2}, 0, 20))
+    assert told.total.calls == 6
 
 
 async def test_deltas_add_up_over_restarts_and_crashes(world: World) -> None:
@@ -304,7 +354,7 @@ def test_every_call_is_told_once_however_late(seed: int) -> None:
     chance = random.Random(seed)
     course, now_s, arrived = begun(NOW_S), NOW_S, []
     told: Counter[tuple[str, ...]] = Counter()
-    last: dict[tuple[str, ...], int] = {}
+    last: dict[tuple[str, ...], tuple[int, ...]] = {}
     for _ in range(60):
         now_s += chance.choice([10, 60, 600, 1800, 3 * HOUR_S])
         for _ in range(chance.randrange(30)):
@@ -318,12 +368,16 @@ def test_every_call_is_told_once_however_late(seed: int) -> None:
                     tallies[key].append(duration_ns)
             if chance.random() < 0.1 and hour_s >= now_s - 2 * HOUR_S:
                 tallies.clear()  # a reader that lags says less than before; it may be asked again
-            hours[hour_s] = {key: Tally.of(ExponentialHistogram.of(ns), 0) for key, ns in tallies.items()}
+            hours[hour_s] = {
+                key: Tally.of(ExponentialHistogram.of(ns), sum(one % 3 == 0 for one in ns))
+                for key, ns in tallies.items()
+            }
         course, news = advanced(Course.from_bytes(course.to_bytes()), hours, now_s, max_groups=3)
-        told.update({key: new.calls for key, new in news.items()})
+        told.update({key: new.total.calls for key, new in news.items()})
         for key, one in course.told.items():
-            assert one.total.calls >= last.get(key, 0) or now_s - one.since_s < 86_400
-            last[key] = one.total.calls
+            parts = (one.total.good.calls, one.total.failed.calls, one.total.mixed.calls)
+            assert now_s - one.since_s < 86_400 or all(map(ge, parts, last.get(key, (0, 0, 0))))
+            last[key] = parts
         assert len(course.told) <= 4, "three, and the overflow"
         assert len(course.seen) <= 3
     now_s += 10
@@ -337,5 +391,5 @@ def test_every_call_is_told_once_however_late(seed: int) -> None:
         for hour_s in hours_to_read(course, now_s)
     }
     _, news = advanced(course, complete, now_s, max_groups=3)
-    told.update({key: new.calls for key, new in news.items()})
+    told.update({key: new.total.calls for key, new in news.items()})
     assert sum(told.values()) == len(arrived)
