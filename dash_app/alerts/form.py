@@ -17,8 +17,7 @@ from dash.development.base_component import Component
 from pydantic import ValidationError
 
 from alerting.rules import Rule
-from dash_app.shared.chart_card import graph
-from dash_app.shared.components import PageLink
+from dash_app.shared.components import Chart, PageLink
 
 _SIGNALS: Final = {
     "latency_p50": "P50 latency, in seconds",
@@ -152,7 +151,7 @@ def editor() -> Component:
                 className="form-foot",
             ),
             html.Div(
-                [html.Div(graph("rule-chart"), className="chart"), html.Div(id="rule-episodes")],
+                [html.Div(Chart("rule-chart"), className="chart"), html.Div(id="rule-episodes")],
                 id="rule-tested",
                 hidden=True,
             ),

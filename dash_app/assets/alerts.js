@@ -6,9 +6,7 @@
   let tested = null;
 
   function drawTested() {
-    if (tested && document.getElementById("rule-chart")) {
-      clientside.set_props("rule-chart", { figure: modelwatch.charts.fit(tested) });
-    }
+    if (tested) modelwatch.drawing.show("rule-chart", modelwatch.charts.fit(tested));
   }
   // What was said of something that somebody did is of no interest elsewhere.
   let isGoing = false;

@@ -13,6 +13,7 @@
 
   let latest = null;
   let isShownLocal = true;
+  let wasUtc = false;
 
   const isOverTime = (figure) => figure.layout.xaxis.type === "date";
 
@@ -37,11 +38,12 @@
       const first = Object.values(latest).find(isOverTime);
       const isLocal = !modelwatch.address.isUtc() && (!first || isSteady(first.layout.xaxis.range));
       const figures = isLocal === isShownLocal ? changed : latest;
-      Object.entries(figures).forEach(([id, figure]) => clientside.set_props(id, { figure: fitted(figure, isLocal) }));
+      Object.entries(figures).forEach(([id, figure]) => modelwatch.drawing.show(id, fitted(figure, isLocal)));
       const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
       const reason = modelwatch.address.isUtc() ? "" : ", since the clocks change within this range";
       clientside.set_props("time-zone", { children: "Times in " + (isLocal ? zone : "UTC" + reason) });
       isShownLocal = isLocal;
+      wasUtc = modelwatch.address.isUtc();
     },
 
     forget: function () {
@@ -60,13 +62,13 @@
     },
   };
 
+  // Another address may be in another zone.
   window.addEventListener("modelwatch-address", () => {
-    if (latest) modelwatch.charts.draw(latest, true);
+    if (latest && modelwatch.address.isUtc() !== wasUtc) modelwatch.charts.draw(latest, true);
   });
 
   // What is dragged over becomes the range of the whole page, in finer steps; a double click leads back to now.
   function follow(event) {
-    if (!event || !latest) return;
     if (event["xaxis.range[0]"] !== undefined) {
       const [from, to] = [moment(event["xaxis.range[0]"]), moment(event["xaxis.range[1]"])];
       modelwatch.address.chooseTime(from, Math.min(to, Date.now()));
@@ -90,22 +92,21 @@
   const DOUBLE_CLICK_MS = 350;
   let leaving = null;
 
-  clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {
-    openCell: function (click) {
-      clearTimeout(leaving);
-      const figure = latest && latest["service-heatmap"];
-      if (!click || !figure) return;
-      const { from, to, min, max } = cellAt(figure, click.points[0]);
-      const { address } = modelwatch;
-      const { name, service } = address.current.fields;
-      const span = { min: String(min), max: String(max), sort: "duration" };
-      const fields = { name: name || service, ...span, ...address.timeFields(from, to) };
-      leaving = setTimeout(() => address.go(address.href("/traces", fields)), DOUBLE_CLICK_MS);
-    },
+  modelwatch.charts.clicked = function (id, { points }) {
+    clearTimeout(leaving);
+    const figure = latest && latest[id];
+    if (!figure || !figure.data.some((trace) => trace.type === "heatmap")) return;
+    const { from, to, min, max } = cellAt(figure, points[0]);
+    const { address } = modelwatch;
+    const { name, service } = address.current.fields;
+    const span = { min: String(min), max: String(max), sort: "duration" };
+    const fields = { name: name || service, ...span, ...address.timeFields(from, to) };
+    leaving = setTimeout(() => address.go(address.href("/traces", fields)), DOUBLE_CLICK_MS);
+  };
 
-    zoom: function () {
-      clearTimeout(leaving);
-      clientside.callback_context.triggered.forEach((change) => follow(change.value));
-    },
-  });
+  // The charts of a page are zoomed together.
+  modelwatch.charts.zoomed = function (id, event) {
+    clearTimeout(leaving);
+    if (latest && modelwatch.address.current.page.charts.includes(id)) follow(event);
+  };
 })();

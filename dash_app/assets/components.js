@@ -189,6 +189,13 @@
     return element("time", { className: "mono" }, window.modelwatch.timeText(1000 * props.second, { day: "numeric", month: "short" }));
   }
 
+  // What is drawn in it comes past React: Plotly keeps it.
+  function Chart(props) {
+    const node = React.useRef(null);
+    React.useLayoutEffect(() => window.modelwatch.drawing.begin(props.id, node.current), [props.id]);
+    return element("div", { id: props.id, className: props.className }, element("div", { ref: node, className: "drawing" }));
+  }
+
   // Redraws a component when it turns out that nobody is signed in any more, so that nothing can be changed.
   function useSignedOut() {
     const [isSignedOut, setSignedOut] = React.useState(() => window.modelwatch.pulse.isSignedOut());
@@ -296,5 +303,5 @@
     return element(props.label ? "section" : "div", outside, drawn(props.content));
   }
 
-  window.modelwatch_components = { Sparkline, Icon, PageLink, Fold, TimePicker, CsvButton, Moment, ActionButton, ValueEditor, Lasting };
+  window.modelwatch_components = { Sparkline, Icon, PageLink, Fold, TimePicker, CsvButton, Chart, Moment, ActionButton, ValueEditor, Lasting };
 })();

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dash import ClientsideFunction, Dash, Input
-
 from alerting.rules import LATENCIES, SHARES, Signal
 from dash_app.service.answer import answer_of
 from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
@@ -63,15 +61,7 @@ def page(query: Query, resources: ResourceQuery) -> Page:
         },
         filters=EVERY_FILTER - {"service"},
         stand_ins={"service": "name"},
-        register=_register,
         subject=_name,
-    )
-
-
-def _register(app: Dash) -> None:
-    open_cell = ClientsideFunction("modelwatch", "openCell")
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        open_cell, Input("service-heatmap", "clickData"), prevent_initial_call=True
     )
 
 

@@ -1,4 +1,4 @@
-"""A chart in its card: title, legend, and an empty graph that answers fill.
+"""A chart in its card: title, legend, and an empty chart that answers fill.
 
 Part of the layouts of pages.
 """
@@ -6,19 +6,17 @@ Part of the layouts of pages.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
-from dash_app.shared import charts
-from dash_app.shared.components import CsvButton, Lasting, attributes
+from dash_app.shared.components import Chart, CsvButton, Lasting, attributes
 
 
 def chart_card(
     name: str, title: str, subtitle: str, legend: Sequence[Component], *, is_tall: bool = False
 ) -> Component:
-    """Return the card of the graph with the id `name`; `-subtitle` and `-legend` after it are ids of the head."""
+    """Return the card of the chart with the id `name`; `-subtitle` and `-legend` after it are ids of the head."""
     return html.Div(
         [
             html.Div(
@@ -30,7 +28,7 @@ def chart_card(
                 className="card-head",
             ),
             html.Div(
-                graph(name),
+                Chart(name),
                 className="chart is-tall" if is_tall else "chart",
                 role="figure",
                 **attributes(aria_label=f"{title}, {subtitle}"),
@@ -39,18 +37,3 @@ def chart_card(
         className="card",
         title="Drag to choose a time, double-click to return",
     )
-
-
-def graph(name: str) -> Component:
-    """Return a graph without anything in it."""
-    chart: Component = dcc.Graph(id=name, figure=_nothing(), config=charts.CONFIG, responsive=True)
-    return chart
-
-
-def _nothing() -> dict[str, Any]:
-    hidden = {"visible": False}
-    transparent = "rgba(0,0,0,0)"
-    return {
-        "data": [],
-        "layout": {"xaxis": hidden, "yaxis": hidden, "paper_bgcolor": transparent, "plot_bgcolor": transparent},
-    }

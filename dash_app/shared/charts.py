@@ -16,13 +16,6 @@ from query import RedAnswer
 
 Figure = dict[str, Any]
 
-CONFIG: Final[Any] = {
-    "displayModeBar": False,
-    "responsive": True,
-    "showTips": False,
-    "doubleClick": "autosize",
-}
-
 PERCENT: Final = 0.01
 _LONGEST_NAME: Final = 48
 

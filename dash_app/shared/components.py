@@ -115,6 +115,16 @@ class TimePicker(_Own):
         super().__init__(className="time-picker")
 
 
+class Chart(_Own):
+    """A chart with the id `name`. The figures of answers are drawn into it by `assets/drawing.js`, past Dash."""
+
+    _namespace = _NAMESPACE
+    _type = "Chart"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(id=name, className="drawn")
+
+
 class CsvButton(_Own):
     """A button that saves what a chart or a table shows as a file of comma-separated values; `of` is the id of it.
 

@@ -38,8 +38,6 @@ def register(app: Dash, pages: Sequence[Page], answering: Answering) -> None:
     for page in pages:
         for arguments in _bindings(page.controls):
             _react(app, *arguments)
-        if page.charts:
-            _react(app, "zoom", [Input(chart, "relayoutData") for chart in page.charts])
         page.register(app)
 
 

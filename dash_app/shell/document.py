@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Final
+
+from dash.fingerprint import build_fingerprint
 
 from dash_app.settings import DashSettings
 from dash_app.shell.filters import FILTERS
@@ -24,6 +27,7 @@ _DOCUMENT: Final = """<!DOCTYPE html>
     <link rel="icon" type="image/svg+xml" href="BASE/assets/logo.svg">
     <script src="BASE/assets/color-scheme.js"></script>
     <script type="application/json" id="facts">FACTS</script>
+    <script defer id="plotly" src="BASE/PLOTLY"></script>
     {%css%}
   </head>
   <body>
@@ -62,7 +66,17 @@ def document(pages: Sequence[Page], settings: DashSettings, push_path: str | Non
         ],
     }
     # A browser ends the element at "</script"; an escaped "<" is the same letter to JSON.
-    return _DOCUMENT.replace("BASE", base_path).replace("FACTS", json.dumps(facts).replace("<", "\\u003c"))
+    text = _DOCUMENT.replace("BASE", base_path).replace("PLOTLY", _plotly())
+    return text.replace("FACTS", json.dumps(facts).replace("<", "\\u003c"))
+
+
+def _plotly() -> str:
+    """Return the path of Plotly, which browsers keep for as long as its version stays.
+
+    Without a graph of its own on the page Dash does not load it, and with one only once the page is drawn.
+    """
+    path = "_dash-component-suites/plotly/package_data/plotly.min.js"
+    return str(build_fingerprint(path, version("plotly"), 0))  # type: ignore[no-untyped-call]
 
 
 def _controls(controls: Sequence[Control]) -> list[dict[str, object]]:
