@@ -20,12 +20,16 @@
   const TABLET = window.matchMedia("(max-width: 980px)");
   const LAPTOP = window.matchMedia("(max-width: 1240px)");
   const PHONE_WIDTHS = { status: 102, p95: 74, errors: 72, time: 66 };
-  const isHidden = (column) => (column.getColDef().context || {}).hiddenBelow >= window.innerWidth;
-  function fit(grid) {
+  const PHONE_ROW_PX = 46; // room for a name on two lines, and for a finger
+  const BESIDE_OTHERS = ["(max-width: 1420px)", "(max-width: 1520px)"].map((width) => window.matchMedia(width));
+  function fit(id, grid) {
     if (grid.isDestroyed()) return;
     const columns = grid.getColumns() || [];
-    grid.setColumnsVisible(columns.filter(isHidden), false);
-    grid.setColumnsVisible(columns.filter((column) => !isHidden(column)), true);
+    const tableWidth = document.getElementById(id).clientWidth;
+    const isHidden = (column) => {
+      const { hiddenBelow, hiddenInTableBelow } = column.getColDef().context || {};
+      return hiddenBelow >= window.innerWidth || hiddenInTableBelow > tableWidth;
+    };
     const numbers = columns.filter((column) => column.getColId() in PHONE_WIDTHS && column.getColDef().width);
     grid.setColumnWidths(
       numbers.map((column) => ({
@@ -33,18 +37,22 @@
         newWidth: PHONE.matches ? PHONE_WIDTHS[column.getColId()] : column.getColDef().width,
       }))
     );
+    // After the widths: what is left is shared out again when columns come or go.
+    grid.setColumnsVisible(columns.filter(isHidden), false);
+    grid.setColumnsVisible(columns.filter((column) => !isHidden(column)), true);
+    grid.setGridOption("rowHeight", PHONE.matches ? PHONE_ROW_PX : undefined);
   }
-  const fitted = new Set();
+  const fitted = new Map(); // the id of each
   // Called with every update that has rows: the table may have been made anew, and its own events come too early.
   window.modelwatch.fitTable = async function (id) {
     const grid = await window.dash_ag_grid.getApiAsync(id);
     if (fitted.has(grid)) return;
-    fitted.forEach((known) => known.isDestroyed() && fitted.delete(known));
-    fitted.add(grid);
-    fit(grid);
+    fitted.forEach((_id, known) => known.isDestroyed() && fitted.delete(known));
+    fitted.set(grid, id);
+    fit(id, grid);
     window.modelwatch.keepOrder(id, grid);
   };
-  [LAPTOP, TABLET, PHONE].forEach((width) => width.addEventListener("change", () => fitted.forEach(fit)));
+  [...BESIDE_OTHERS, LAPTOP, TABLET, PHONE].forEach((width) => width.addEventListener("change", () => fitted.forEach(fit)));
 
   // The filters are fields of the address; the grid may not be there yet.
   window.addEventListener("modelwatch-address", () => {

@@ -149,6 +149,18 @@
     return told.notice;
   }
 
+  // Why there is nothing to show, and below it what to do, which is the last sentence.
+  let reason = "";
+  function reasonOf(receipt) {
+    const message = (receipt && receipt.message) || "";
+    if (message === reason) return clientside.no_update;
+    reason = message;
+    const end = message.lastIndexOf(". ") + 1;
+    if (end === 0) return message;
+    const advice = { className: "empty-advice", children: message.slice(end).trim() };
+    return [message.slice(0, end) + " ", { namespace: "dash_html_components", type: "Span", props: advice }];
+  }
+
   // Returns [class, name of the state, notice].
   function condition(isPaused, now) {
     const silentS = state.waitingSince === null ? 0 : (now - state.waitingSince) / 1000;
@@ -241,7 +253,7 @@
         "live is-" + name,
         title,
         shown ? clockText(shown.end_s) : "",
-        state.receipt && state.receipt.message ? state.receipt.message : "",
+        reasonOf(state.receipt),
       ];
     },
 

@@ -67,6 +67,7 @@ def _subject(choice: Choice, chosen: Resource | None) -> str | None:
 def _why_empty(snapshot: Snapshot) -> str:
     view = snapshot.choice.view
     return (
-        f"No container or process was measured{words_of(view.where)} in {view.range.words}. They are as soon as "
-        "`modelwatch containers`, or a Collector with docker_stats, kubeletstats or hostmetrics, sends some."
+        f"No container or process was measured{words_of(view.where)} in {view.range.words}. Run modelwatch "
+        "containers on their host, or let a Collector send docker_stats, kubeletstats or hostmetrics: "
+        "see docs/containers.md."
     )

@@ -13,7 +13,7 @@ from dash_app.shared.grid import PHONE_PX, TABLET_PX, course_column, grid, hidde
 
 COLUMNS: Final[list[dict[str, Any]]] = [
     named_column("Name"),
-    hidden_below(TABLET_PX, {"field": "owner", "headerName": "Service", "flex": 1.2, "minWidth": 90}),
+    hidden_below(TABLET_PX, {"field": "owner", "headerName": "Service", "flex": 1.7, "minWidth": 90}),
     {"field": "state", "headerName": "State", "cellRenderer": "State", "width": 100},
     hidden_below(PHONE_PX, number_column("cpu", "CPU", 84)),
     number_column("cpu_share", "CPU %", 78, "cpu_tone"),

@@ -10,24 +10,27 @@ from typing import Final
 from dash.development.base_component import Component
 
 from dash_app.shared.grid import (
-    LAPTOP_PX,
     PHONE_PX,
     TABLET_PX,
     Column,
     course_column,
     grid,
     hidden_below,
+    hidden_in_table_below,
     named_column,
     number_column,
 )
 
+_TABLE_OF_ALL_PX: Final = 1_160
+"""From which width on the names of services have room beside all columns."""
+
 COLUMNS: Final[list[Column]] = [
-    named_column("Service"),
+    named_column("Service") | {"flex": 4, "maxWidth": 320},
     {
         "field": "status",
         "headerName": "Status",
         "cellRenderer": "Status",
-        "width": 116,
+        "width": 112,
         "sort": "asc",
         "comparator": {"function": "bySeverity"},
         "sortingOrder": ["asc", "desc", None],
@@ -44,8 +47,8 @@ COLUMNS: Final[list[Column]] = [
     ),
     hidden_below(TABLET_PX, number_column("apdex", "Apdex", 72)),
     number_column("errors", "Errors %", 86, "errors_tone"),
-    hidden_below(
-        LAPTOP_PX,
+    hidden_in_table_below(
+        _TABLE_OF_ALL_PX,
         course_column("failures", "Errors", {"toneField": "errors_tone", "colour": "muted", "isFromZero": True}),
     ),
     hidden_below(
@@ -53,7 +56,7 @@ COLUMNS: Final[list[Column]] = [
         {
             "field": "resources",
             "headerName": "Resources",
-            "width": 112,
+            "width": 100,
             "valueFormatter": {"function": "params.data.resources_text"},
             "tooltipField": "resources_evidence",
             "cellClassRules": {

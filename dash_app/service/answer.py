@@ -30,8 +30,7 @@ from query import ServiceSummary
 
 def answer_of(snapshot: Snapshot) -> Answer:
     """Return everything on the page, the list to choose from, or the reason why it is empty."""
-    newest_s = max((item.last_seen_s for item in snapshot.services.items), default=None)
-    asked, details = snapshot.asked, snapshot.details
+    asked, details, newest_s = snapshot.asked, snapshot.details, snapshot.newest_s
     if asked.name is not None and details is None:
         return Answer({}, {}, snapshot.end_s, newest_s, _why_empty(snapshot))
     names = [item.service for item in snapshot.services.items]
@@ -134,5 +133,8 @@ def _releases(found: tuple[Release, ...]) -> list[Component]:
 
 
 def _why_empty(snapshot: Snapshot) -> str:
+    """Nothing to say when nothing was ever seen: then the shell explains how to send data."""
+    if snapshot.newest_s is None:
+        return ""
     view = snapshot.asked.view
     return why_empty("No calls", view, replace(view.where, service_name=snapshot.asked.name))

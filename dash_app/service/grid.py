@@ -32,7 +32,10 @@ COLUMNS: Final[list[Column]] = [
     hidden_below(TABLET_PX, number_column("apdex", "Apdex", 78)),
     number_column("errors", "Errors %", 88),
     hidden_below(PHONE_PX, number_column("blame", "Of errors %", 98) | {"headerTooltip": "Share of all errors"}),
-    hidden_below(PHONE_PX, course_column("failures", "Errors", {"colour": "critical", "isFromZero": True})),
+    hidden_below(
+        PHONE_PX,
+        course_column("failures", "Errors", {"toneField": "failures_tone", "colour": "muted", "isFromZero": True}),
+    ),
 ]
 
 

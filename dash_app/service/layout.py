@@ -108,7 +108,7 @@ def _resources() -> Component:
     charts = [
         chart_card("service-efficiency", "Efficiency", "requests per CPU-second", []),
         chart_card("service-cpu", "CPU", "cores", []),
-        chart_card("service-throttling", "Throttling", "% of periods, P99", versus),
+        chart_card("service-throttling", "Throttling", "% of periods", versus),
         chart_card("service-memory", "Memory", "in use", []),
     ]
     label = attributes(aria_label="Resources")

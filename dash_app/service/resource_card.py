@@ -126,9 +126,9 @@ def _nothing(service: str, words: str) -> list[Component]:
         html.B("No container or process is known to run this service"),
         html.Div(
             [
-                f"in {words}. They are as soon as ",
+                f"None was measured in {words}. Run ",
                 html.Code("modelwatch containers"),
-                " runs on their host, or a Collector sends docker_stats, kubeletstats or hostmetrics "
+                " on its host, or let a Collector send docker_stats, kubeletstats or hostmetrics "
                 "(docs/containers.md). If they stand under ",
                 PageLink("/containers", "Containers", "link-button", {"of": "service", "only": " "}),
                 " without a service, set ",

@@ -43,6 +43,7 @@ def rows_of(breakdown: Breakdown, totals: BreakdownAnswer, courses: RedAnswer, s
                 "time": time,
                 "time_text": formatting.percent(time).number,
                 "blame": blame,
+                "failures_tone": "critical" if item.total.errors else "healthy",
                 "blame_text": formatting.percent(blame).number,
             }
         )

@@ -31,7 +31,7 @@ from query import (
 )
 
 _LOOK_BACK_S: Final = 7 * 86_400
-"""How far before the range a version is looked for, to tell whether it is new."""
+"""How far before the range a version is looked for, to tell whether it is new; and any call, if it holds none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ class Snapshot:
     """All services that the filter lets through."""
     details: Details | None
     """Nothing when the range holds no call of the service, or none was chosen."""
+    newest_s: int | None
+    """Start of the latest second with a call of any service; in an empty view that of the last seven days."""
 
     @property
     def end_s(self) -> int:
@@ -94,7 +96,8 @@ async def take_snapshot(query: Query, resources: ResourceQuery, asked: ServiceVi
     services = with_bottlenecks(services, verdicts)
     summary = next((item for item in services.items if item.service == asked.name), None)
     details = None if summary is None else await _details(query, resources, asked, summary, bounds)
-    return Snapshot(asked, bounds, services, details)
+    known = services if services.items else await query.services(_LOOK_BACK_S, SeriesFilter(), bounds.end_s)
+    return Snapshot(asked, bounds, services, details, max((item.last_seen_s for item in known.items), default=None))
 
 
 async def _details(

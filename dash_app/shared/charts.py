@@ -20,7 +20,8 @@ PERCENT: Final = 0.01
 _LONGEST_NAME: Final = 48
 
 _TIME_FORMATS: Final = [
-    {"dtickrange": [None, 59_999], "value": "%H:%M:%S"},
+    {"dtickrange": [None, 999], "value": "%H:%M:%S.%L"},
+    {"dtickrange": [1_000, 59_999], "value": "%H:%M:%S"},
     {"dtickrange": [60_000, 43_199_999], "value": "%H:%M"},
     {"dtickrange": [43_200_000, None], "value": "%-d %b"},
 ]

@@ -15,7 +15,6 @@ Column = dict[str, Any]
 
 PHONE_PX: Final = 720
 TABLET_PX: Final = 980
-LAPTOP_PX: Final = 1_240
 _THEME: Final = (
     "themeQuartz.withParams({"
     "backgroundColor:'var(--panel)',foregroundColor:'var(--text)',borderColor:'var(--line)',"
@@ -31,8 +30,16 @@ def hidden_below(width_px: int, column: Column) -> Column:
     return column | {"context": {"hiddenBelow": width_px}}
 
 
+def hidden_in_table_below(width_px: int, column: Column) -> Column:
+    """Return the column so that tables narrower than that leave it out, such as those beside a list."""
+    return column | {"context": {"hiddenInTableBelow": width_px}}
+
+
 def number_column(field: str, title: str, width: int, tone_field: str | None = None) -> Column:
-    """A column sorted by the number and showing its text, coloured and bold where the row has that problem."""
+    """A column sorted by the number and showing its text, coloured and bold where the row has that problem.
+
+    Of a `cpu_tone` the row's `cpu_evidence` is the tooltip, where there is one.
+    """
     column: Column = {
         "field": field,
         "headerName": title,
@@ -43,6 +50,7 @@ def number_column(field: str, title: str, width: int, tone_field: str | None = N
         "sortingOrder": ["desc", "asc", None],
     }
     if tone_field:
+        column["tooltipField"] = tone_field.replace("_tone", "_evidence")
         column["cellClassRules"] = {
             f"is-{tone}": f"params.data.{tone_field} == '{tone}'" for tone in ("critical", "degraded")
         }
@@ -74,7 +82,7 @@ def course_column(field: str, title: str, parameters: dict[str, Any]) -> Column:
         "cellDataType": False,
         "sortable": False,
         "flex": 1,
-        "minWidth": 72,
+        "minWidth": 64,
     }
 
 

@@ -27,6 +27,7 @@ def resource_row(one: Resource, verdicts: Sequence[Verdict], is_chosen: bool = F
     """Return the row of a resource; `verdicts` are those about it."""
     identity, owner = one.identity, one.owner
     tones = {verdict.kind: verdict.status.value for verdict in verdicts}
+    evidence = {verdict.kind: visible(verdict.evidence) for verdict in verdicts}
     return {
         "key": key_of(one),
         "link": {"resource": None if is_chosen else key_of(one)},
@@ -46,6 +47,9 @@ def resource_row(one: Resource, verdicts: Sequence[Verdict], is_chosen: bool = F
         "cpu_tone": tones.get(VerdictKind.CPU_BOUND, "healthy"),
         "throttled_tone": tones.get(VerdictKind.THROTTLED, "healthy"),
         "memory_tone": tones.get(VerdictKind.MEMORY_NEAR_LIMIT, tones.get(VerdictKind.MEMORY_LEAKING, "healthy")),
+        "cpu_evidence": evidence.get(VerdictKind.CPU_BOUND, ""),
+        "throttled_evidence": evidence.get(VerdictKind.THROTTLED, ""),
+        "memory_evidence": evidence.get(VerdictKind.MEMORY_NEAR_LIMIT, evidence.get(VerdictKind.MEMORY_LEAKING, "")),
         "is_chosen": is_chosen,
         **usage_cells(one.now if one.state is ResourceState.LIVE else Usage(), one.steps),
     }

@@ -38,6 +38,8 @@ def kept_words(choice: Choice, answer: TracesAnswer) -> str:
     count = answer.count
     if count is None:
         return "further ones"
+    if not count.kept and not count.calls:
+        return ""
     kept = ("more than " if count.is_more else "") + formatting.count(count.kept)
     if count.calls is None or choice.kind != "request":
         return f"{kept} kept"
@@ -128,7 +130,7 @@ def _row(request: KeptRequest) -> Component:
 
 def _why_none(answer: TracesAnswer) -> str:
     if answer.kept_since_s is None:
-        return "No request is kept: none came yet, or keeping is turned off."
+        return "No request is kept: none came yet, or keeping is turned off (docs/traces.md)."
     if answer.end_s <= answer.kept_since_s:
         return "Requests of that time are not kept any more."
-    return "No request that was kept matches."
+    return "No request that was kept matches. Choose a longer range, or clear filters."

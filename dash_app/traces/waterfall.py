@@ -6,7 +6,7 @@ Pure, from an answer to components.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dash import html
@@ -21,6 +21,7 @@ from query import TraceAnswer, TraceSpan
 _MOST_SPANS = 500
 _DEEPEST = 24
 _LONGEST_VALUE = 2_000
+_MOST_LINES = 200
 _STACK_TRACE = "exception.stacktrace"
 _NS_PER_S = 1_000_000_000
 _THINNEST = 0.3
@@ -135,10 +136,12 @@ def _table(values: Mapping[str, Any]) -> Component:
 
 def _value(key: str, value: Any) -> Component:
     if key == _STACK_TRACE and isinstance(value, str):
-        return html.Pre("\n".join(visible(line) if line.strip() else "" for line in _lines(value)))
+        return html.Pre(_shown(value))
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return html.Bdi(visible(text[:_LONGEST_VALUE]) if text else "(empty)")
+    return html.Bdi(_shown(text[:_LONGEST_VALUE]) if text else "(empty)")
 
 
-def _lines(text: str) -> Sequence[str]:
-    return text.splitlines()[:200]
+def _shown(text: str) -> str:
+    """Return a text of which every letter is seen, line by line."""
+    lines = text.splitlines()[:_MOST_LINES]
+    return "\n".join(visible(line) if line.strip() else "" for line in lines) if len(lines) > 1 else visible(text)

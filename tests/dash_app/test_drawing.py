@@ -17,7 +17,7 @@ from dash_app.overview.snapshot import Snapshot, take_snapshot
 from dash_app.shared import charts, palette, red_charts
 from dash_app.shared.joint_tasks import JointTasks
 from dash_app.shared.kpis import Change
-from dash_app.shared.legend import throughput_legend
+from dash_app.shared.legend import legend, throughput_legend
 from dash_app.shared.problems import problem_count, problem_list
 from dash_app.shared.ranking import UNNAMED, ranked_by
 from dash_app.shell.receipt import receipt_of, receipt_of_failure
@@ -112,11 +112,23 @@ async def test_names_are_escaped_for_plotly() -> None:
 
 
 async def test_legend_names_the_busiest_and_counts_the_rest() -> None:
-    """Three names fit a chart's head; the tooltip has the others."""
+    """Three names fit a chart's head, or two and how many more there are; the tooltip has the others."""
     answer = await answer_about(*(f"service-{number}" for number in range(12)))
     parts = throughput_legend(ranked_by(answer, "service"))
-    assert [part.title for part in parts[:3]] == ["service-11", "service-10", "service-9"]
-    assert parts[3].children == "+9"
+    assert [part.title for part in parts[:2]] == ["service-11", "service-10"]
+    assert (len(parts), parts[2].children) == (3, "+10")
+    assert parts[2].title.startswith("service-9, ")
+    few = throughput_legend(ranked_by(await answer_about("a", "b", "c"), "service"))
+    assert [part.title for part in few] == ["c", "b", "a"]
+
+
+def test_names_in_legends_are_told_apart_where_they_are_cut() -> None:
+    """Short ones are never cut, the end of longer ones is always seen, and letters that belong together stay so."""
+    short, long, other = legend([("throttled", "red"), ("python3.11 31934", "blue"), ("модель-классификатор", "green")])
+    assert short.className == "legend-entry is-short"
+    assert [part.children for part in long.children[1].children] == ["python3.11 3", "1934"]
+    assert (long.className, long.title) == ("legend-entry", "python3.11 31934")
+    assert [part.children for part in other.children[1].children] == ["модель-классификатор"]
 
 
 async def test_cards_show_the_totals_of_the_view(world: World, snapshot: Snapshot) -> None:

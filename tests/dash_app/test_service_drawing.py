@@ -170,6 +170,18 @@ async def test_groups_beyond_the_limit_are_named_for_people() -> None:
     assert name_and_details(BREAKDOWNS["version"], {"version": OVERFLOW}) == (ALL_OTHERS, "")
 
 
+async def test_before_the_first_call_it_is_said_how_to_send_some() -> None:
+    """As on the overview: by no reason at all. When there were calls, though not lately, it is said what to choose."""
+    world = make_world()
+
+    async def reason(name: str | None) -> str | None:
+        return answer_of(await take_snapshot(world.query, world.resources, ServiceView(View(), name))).why_empty
+
+    assert [await reason(None), await reason("fraud")] == ["", ""]
+    await world.commit(calls(SERVICE, NOW_S - 400, [0.1]))
+    assert await reason(None) == "No calls in the last 5 minutes. Choose a longer range."
+
+
 async def test_the_worst_comes_first_where_one_is_chosen() -> None:
     """Without a name the page lists the services; without any calls it says why there are none."""
     world = make_world()

@@ -125,8 +125,8 @@ async def test_without_a_name_there_is_a_choice(busy: ServedPage, new_tab: Any, 
     assert parse_qs(urlsplit(tab.page.url).query) == {"env": ["staging"], "name": ["summarizer-sm"]}
     await tab.open(busy.url + "service?name=unheard-of")
     await tab.until("#page.is-empty")
-    reason = "No calls of the service unheard-of in the last 5 minutes. Choose a longer range."
-    assert await tab.text("#empty-reason") == reason
+    reason = ["No calls of the service unheard-of in the last 5 minutes.", "Choose a longer range."]
+    assert (await tab.text("#empty-reason")).split("\n") == reason
     assert tab.complaints == []
 
 

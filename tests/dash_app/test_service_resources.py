@@ -169,6 +169,17 @@ async def until_drawn(tab: Tab) -> None:
         await tab.until(f"#service-{name} .lines path")
 
 
+_CUT_NAMES = """() => [...document.querySelectorAll('.legend-entry.is-short .legend-name > span')]
+    .filter(name => name.scrollWidth > name.clientWidth || name.getBoundingClientRect().left
+        < name.closest('.legend').getBoundingClientRect().left).map(name => name.textContent)"""
+"""Those of legends that are not seen as a whole."""
+
+_UNUSED_PX = """() => {
+    const width = selector => document.querySelector('#service-breakdown ' + selector).getBoundingClientRect().width;
+    return width('.ag-center-cols-viewport') - width('.ag-row');
+}"""
+
+
 async def test_the_page_shows_what_was_answered(
     served: ServedPage, new_tab: Any, artifacts: Path, model_points: list[RedPoint]
 ) -> None:
@@ -189,6 +200,7 @@ async def test_the_page_shows_what_was_answered(
     assert await tab.text(f"{row} [col-id=matched]") == "container.id"
     await tab.page.screenshot(path=artifacts / "service-resources-dark.png", full_page=True)
     await tab.page.set_viewport_size({"width": 1440, "height": 900})
+    assert await tab.page.evaluate(_CUT_NAMES) == []
     async with tab.page.expect_download() as download:
         await tab.page.click(".card:has(#service-memory) .csv-button")
     head, first, *_ = (await (await download.value).path()).read_text("utf-8-sig").splitlines()
@@ -208,6 +220,7 @@ async def test_the_page_shows_what_was_answered(
     await phone.open(f"{served.url}service?name={CHURN}")
     await until_drawn(phone)
     await phone.until("#service-instances:not(:has([col-id=matched]))")
+    assert await phone.page.evaluate(_UNUSED_PX) <= 1, "names have the room that numbers leave"
     assert await phone.page.evaluate("document.documentElement.scrollWidth") == 390
     await phone.page.screenshot(path=artifacts / "service-resources-phone.png", full_page=True)
     assert phone.complaints == []

@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 from dash_app.shell.page import Question
 from dash_app.shell.view import View
-from dash_app.traces import lists, waterfall
+from dash_app.traces import figures, lists, waterfall
 from dash_app.traces.choice import choice_of
 from query import TraceAnswer, TracesAnswer
 from query.traces.answers import KeptCount
@@ -121,6 +121,28 @@ def test_a_trace_tells_its_gaps_and_shows_names_harmlessly() -> None:
     assert "\u202e" not in text
     assert "[1, 2]" in text
     assert waterfall.gaps(TraceAnswer(TRACE.hex(), spans, 2, [])) == []
+
+
+def test_lines_of_a_text_stay_lines() -> None:
+    """Messages of exceptions often have several."""
+    assert (
+        waterfall._shown("Input X contains NaN.\n\nSee\tbelow\u202e") == "Input X contains NaN.\n\nSee\ufffdbelow\ufffd"
+    )
+    assert waterfall._shown("one") == "one"
+    assert len(waterfall._shown("x\n" * 5_000).splitlines()) == 200
+
+
+def test_the_chart_has_the_axis_of_what_is_listed() -> None:
+    """The whole time where all are listed; where there are more, the time of those that are."""
+    items = [request_of(kept_span(n, end_ns=(NOW_S + n) * 10**9)) for n in (1, 51)]
+
+    def axis(cursor: str | None) -> list[int]:
+        answer = TracesAnswer(NOW_S - 3_600, NOW_S + 60, items, cursor, False, None, 0)
+        found: list[int] = figures.spread(answer, "r")["layout"]["xaxis"]["range"]
+        return found
+
+    assert axis(None) == [1_000 * (NOW_S - 3_600), 1_000 * (NOW_S + 60)]
+    assert axis("t.1.1.0.0") == [1_000 * NOW_S, 1_000 * (NOW_S + 52)]
 
 
 def test_bars_stay_within_the_axis() -> None:
