@@ -25,7 +25,7 @@ _TABLE_OF_ALL_PX: Final = 1_160
 """From which width on the names of services have room beside all columns."""
 
 COLUMNS: Final[list[Column]] = [
-    named_column("Service") | {"flex": 4, "maxWidth": 320},
+    named_column("Service") | {"flex": 3, "maxWidth": 320},
     {
         "field": "status",
         "headerName": "Status",

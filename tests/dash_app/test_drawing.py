@@ -14,6 +14,7 @@ from dash_app.overview.answer import answer_of
 from dash_app.overview.kpis import kpis_of
 from dash_app.overview.rows import rows_of
 from dash_app.overview.snapshot import Snapshot, take_snapshot
+from dash_app.pages import Sources, pages_of
 from dash_app.shared import charts, palette, red_charts
 from dash_app.shared.joint_tasks import JointTasks
 from dash_app.shared.kpis import Change
@@ -22,7 +23,7 @@ from dash_app.shared.problems import problem_count, problem_list
 from dash_app.shared.ranking import UNNAMED, ranked_by
 from dash_app.shell.receipt import receipt_of, receipt_of_failure
 from dash_app.shell.view import RANGES, View
-from query import RedAnswer, SeriesFilter
+from query import QuerySettings, RedAnswer, SeriesFilter, TraceQuery
 from telemetry import RedPoint, SeriesKey
 from tests.support.dash_pages import WatchedQuery, calls
 from tests.support.query_world import NOW_S, World, make_world
@@ -120,6 +121,14 @@ async def test_legend_names_the_busiest_and_counts_the_rest() -> None:
     assert parts[2].title.startswith("service-9, ")
     few = throughput_legend(ranked_by(await answer_about("a", "b", "c"), "service"))
     assert [part.title for part in few] == ["c", "b", "a"]
+
+
+def test_every_table_keeps_its_order_in_the_address(world: World) -> None:
+    """Each that people can sort has a field for it, so that a link shows the same order."""
+    traces = TraceQuery(QuerySettings(), world.query, world.history, world.clock)
+    for page in pages_of(Sources(world.query, world.resources, traces=traces)):
+        tables = {part.id for part in page.layout._traverse() if type(part).__name__ == "AgGrid"}  # type: ignore[no-untyped-call]
+        assert {control.table for control in page.controls if control.table} == tables
 
 
 def test_names_in_legends_are_told_apart_where_they_are_cut() -> None:

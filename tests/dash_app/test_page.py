@@ -115,11 +115,14 @@ _OVERLAPS = """() => [...document.querySelectorAll('.kpi')].filter(card => {
 
 
 async def test_narrow_screens_need_no_sideways_scrolling(busy: ServedPage, new_tab: Any, artifacts: Path) -> None:
-    """Everything fits the width of a phone and of a tablet."""
+    """Everything fits the width of a phone and of a tablet; no column slides over another one to get there."""
     tab = await new_tab(viewport={"width": 390, "height": 844}, timezone_id="UTC", has_touch=True, is_mobile=True)
     await tab.open(busy.url)
     await tab.until_filled()
     table = "document.querySelector('.services .ag-body-horizontal-scroll-viewport')"
+    assert await tab.page.evaluate("document.querySelector('.services .ag-row').clientHeight") >= 44, "for a finger"
+    assert await tab.page.evaluate(_CUT_NAMES) == []
+    await tab.page.evaluate(_WATCH_SLIDING)
     for width, columns in ((390, 4), (820, 7)):
         await tab.page.set_viewport_size({"width": width, "height": 844})
         await eventually(lambda: _is_true(tab, f"{table}.scrollWidth <= {table}.clientWidth"), what=f"{width} px wide")
@@ -130,7 +133,19 @@ async def test_narrow_screens_need_no_sideways_scrolling(busy: ServedPage, new_t
         assert widths[0] <= widths[1] == width
         assert await tab.page.evaluate(_OVERLAPS) == []
         await tab.page.screenshot(path=artifacts / f"overview-{width}.png", full_page=True)
+    assert not await tab.page.evaluate("window.slid")
     assert tab.complaints == []
+
+
+_CUT_NAMES = """[...document.querySelectorAll('.services .service')]
+    .filter(name => name.scrollHeight > name.clientHeight + 1).map(name => name.textContent)"""
+"""Services whose names have no room on their lines."""
+
+_WATCH_SLIDING = """() => {
+    const isSliding = () => document.querySelector('#services .ag-column-moving') !== null;
+    const watch = new MutationObserver(() => (window.slid = window.slid || isSliding()));
+    watch.observe(document.querySelector('#services'), { subtree: true, attributes: true, childList: true });
+}"""
 
 
 async def test_empty_page_says_where_to_export_to(

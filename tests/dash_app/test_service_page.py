@@ -80,6 +80,14 @@ async def test_numbers_equal_the_answers(
     )
     await check_rows(served, tab, "route", SeriesFilter(service_name=NAME))
     await tab.page.screenshot(path=artifacts / "service-dark.png", full_page=True)
+    for chart in ("throughput", "latency", "errors", "heatmap"):
+        assert "5.1" in await tab.page.locator(f"#service-{chart} .annotation-text").all_text_contents()
+    bands = "document.querySelector('#service-latency .js-plotly-plot').data.map(line => [line.name, line.fill || ''])"
+    assert await tab.page.evaluate(bands) == [["P50", ""], ["P95", "tonexty"], ["P99", "tonexty"]]
+    for title, field, name in (("Versions", "version", "5.1"), ("Status", "status_class", "5xx")):
+        await tab.page.click(f"#service-by >> text={title}")
+        await tab.until(f"#service-breakdown .service-name:text-is('{name}')")
+        await check_rows(served, tab, field, SeriesFilter(service_name=NAME))
     await tab.page.click("#service-by >> text=Dependencies")
     await tab.until("#service-breakdown .service-name:text-is('features')")
     await check_rows(served, tab, "peer", SeriesFilter(service_name=NAME, span_kinds=frozenset({"CLIENT"})))
@@ -89,8 +97,8 @@ async def test_numbers_equal_the_answers(
     await tab.page.click("#scheme")
     await tab.until(":root[data-mantine-color-scheme=light]")
     await tab.page.screenshot(path=artifacts / "service-light.png", full_page=True)
-    await tab.page.go_back()
-    await tab.page.go_back()
+    for _ in range(4):
+        await tab.page.go_back()
     await tab.until("#service-breakdown .service-name:text-is('/predict')")
     await tab.page.go_back()
     await tab.until_filled()
