@@ -26,12 +26,14 @@ class Found:
     """A stretch of a segment: a record with its batch, or with `None` what is none.
 
     `is_torn`: the stretch is the beginning of a record that the file ends within, as a kill while writing leaves it.
+    `has_lost_trail`: who forwarded the batch was damaged, and is not known any more.
     """
 
     start: int
     end: int
     batch: Batch | None
     is_torn: bool = False
+    has_lost_trail: bool = False
 
 
 class SegmentReader:
@@ -51,8 +53,12 @@ class SegmentReader:
         head = self._head_at(offset, limit)
         if head is not None and offset + head.record_bytes <= limit:
             batch = self._form.batch_of(head, self._read(offset + HEAD_BYTES, head.content_bytes))
-            if batch is not None:
+            if batch is not None and len(batch.forwarded_by) == head.forwarders:
                 return Found(offset, offset + head.record_bytes, batch)
+            if batch is not None:
+                # If bytes are missing from the tail, the next record begins before this one's end.
+                end = self._next_head(offset + HEAD_BYTES + head.body_bytes, limit)
+                return Found(offset, min(end, offset + head.record_bytes), batch, has_lost_trail=True)
         end = self._next_head(offset + 1, limit)
         is_torn = end == limit and self._is_beginning(offset, limit, head)
         return Found(offset, end, None, is_torn)

@@ -103,13 +103,16 @@ class RecordForm:
         return Head(_SIGNALS[code], *rest)
 
     def batch_of(self, head: Head, content: bytes) -> Batch | None:
-        """Return the batch, or `None` if body or tail are not what was written."""
+        """Return the batch, `None` if the body is not what was written, or without ids if only the tail is not.
+
+        A batch without the ids of who forwarded it may go round once more to those who had it; it is known by then.
+        """
         body, tail = (content[: head.body_bytes], content[head.body_bytes :]) if head.forwarders else (content, b"")
         if len(content) != head.content_bytes or self._checksum(body, _BODY_CHECKSUM_BYTES) != head.body_checksum:
             return None
         ids = tail[: head.forwarders * ID_BYTES]
         if head.forwarders and tail[len(ids) :] != self._tail_checksum(head.batch_id, ids):
-            return None
+            ids = b""
         trail = tuple(ids[at : at + ID_BYTES].hex() for at in range(0, len(ids), ID_BYTES))
         return Batch(head.signal, body, head.batch_id, head.item_count, head.received_unix_nano, trail)
 

@@ -179,6 +179,8 @@ class SpillStore:
                 elif found.batch is None:
                     self.damaged += 1
                     self._quarantine.keep_damaged(Position(number, offset), reader.raw(offset, found.end))
+                elif found.has_lost_trail:
+                    _log.warning("published without the ids of who forwarded it", file=str(path), offset=offset)
                 part.append(Held(Position(number, offset), Position(number, found.end), found.batch))
                 offset = found.end
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,10 @@ def test_a_spill_cut_at_any_byte_keeps_every_record_before_the_cut(tmp_path: Pat
 
 @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
 def test_a_flipped_byte_costs_the_record_that_it_is_in_and_no_other(tmp_path: Path, flip: int) -> None:
-    """Marker, lengths, checksums, body: whichever byte it is, the others arrive in order and the bad one is kept."""
+    """Marker, lengths, checksums, body: whichever byte it is, the others arrive in order and the bad one is kept.
+
+    A batch whose tail alone is bad arrives as well, without it.
+    """
     (segment,) = written(tmp_path / "whole", MIXED)
     content = segment.read_bytes()
     spans = spans_of(MIXED)
@@ -129,6 +133,11 @@ def test_a_flipped_byte_costs_the_record_that_it_is_in_and_no_other(tmp_path: Pa
         (folder / segment.name).write_bytes(content[:at] + bytes([content[at] ^ flip]) + content[at + 1 :])
         store = store_of(folder)
         hit = next(span for span in spans if at in span)
+        struck = MIXED[spans.index(hit)]
+        if struck.forwarded_by and at >= hit.start + HEAD_BYTES + len(struck.body):
+            assert replayed(store) == [replace(one, forwarded_by=()) if one is struck else one for one in MIXED]
+            assert store.damaged == 0
+            continue
         assert replayed(store) == [batch for batch, span in zip(MIXED, spans, strict=True) if span is not hit]
         assert store.damaged == 1
         (kept,) = (folder / "quarantine").iterdir()
@@ -154,8 +163,15 @@ def test_any_damage_leaves_what_it_did_not_touch_and_invents_nothing(
             if span.stop <= begin or span.start >= end:
                 untouched.append(batch)
     got = replayed(store_of(folder))
-    assert is_part_in_order(got, batches), "something was invented, or came out of order"
+    assert is_part_in_order(without_trails(got), without_trails(batches)), (
+        "something was invented, or came out of order"
+    )
+    assert all(one in batches for one in got if one.forwarded_by), "a trail was invented"
     assert is_part_in_order(untouched, got), "something that was intact is missing"
+
+
+def without_trails(batches: list[Batch]) -> list[Batch]:
+    return [replace(batch, forwarded_by=()) for batch in batches]
 
 
 def in_segments(batches: list[Batch], segment_bytes: int) -> list[list[Batch]]:
@@ -369,4 +385,18 @@ def test_the_tail_of_another_batch_is_no_tail() -> None:
     head = form.read_head(form.head_of(ours))
     assert head is not None
     assert form.batch_of(head, ours.body + form.tail_of(ours)) == ours
-    assert form.batch_of(head, ours.body + form.tail_of(other)) is None
+    assert form.batch_of(head, ours.body + form.tail_of(other)) == replace(ours, forwarded_by=())
+
+
+def test_bytes_that_are_missing_from_a_tail_cost_no_other_record(tmp_path: Path) -> None:
+    """The next record begins earlier then; both arrive, the first without its tail."""
+    first, second = (
+        Batch.of(Signal.LOGS, body, item_count=1, received_unix_nano=3, forwarded_by=("0123456789abcdef",))
+        for body in (b"first", b"second")
+    )
+    (segment,) = written(tmp_path / "slot", [first, second])
+    content = segment.read_bytes()
+    end = record_bytes_of(first)
+    for missing in range(1, end - HEAD_BYTES - len(first.body) + 1):
+        segment.write_bytes(content[: end - missing] + content[end:])
+        assert [found.batch for found in found_in(segment, os.pread)] == [replace(first, forwarded_by=()), second]
