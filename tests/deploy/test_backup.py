@@ -67,6 +67,20 @@ class Up:
             what="the spans are taken",
         )
 
+    def refusal(self) -> str:
+        """Return the line that a start ends with at once."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("MODELWATCH_")}
+        done = subprocess.run(
+            [sys.executable, "-m", "modelwatch", "up"],
+            env=clean | self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2, done.stderr
+        return done.stderr.splitlines()[-1]
+
     def calls(self) -> int:
         found = httpx.get(f"http://127.0.0.1:{self._web_port}/api/v1/services?window=1h", timeout=20).json()
         return int(found["total"]["calls"])
@@ -80,8 +94,20 @@ def test_every_command_of_the_guide_is_run_or_says_that_it_is_not() -> None:
         assert is_run or "not run by a test" in line, line
 
 
-async def counted_again(before: Up, after: Up, take: Any, restore: Any) -> None:
-    """Take a back-up while it runs, count on, restore it elsewhere: there is what there was at that moment."""
+def upgrade(database_url: str) -> None:
+    """Leave the database as a version would that knows one more step."""
+    engine = sqlalchemy.create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE schema_version SET version = version + 1"))
+    engine.dispose()
+
+
+async def counted_again(before: Up, after: Up, take: Any, restore: Any, database_url: str) -> None:
+    """Take a back-up while it runs, count on, upgrade, and roll back as the guide says.
+
+    The old version refuses what the new one left, in one line. On the restored back-up it has what there was at that
+    moment, and counts on.
+    """
     running = await before.start()
     try:
         await before.send(7)
@@ -91,6 +117,8 @@ async def counted_again(before: Up, after: Up, take: Any, restore: Any) -> None:
         await eventually(lambda: before.calls() == 12, timeout_s=30, what="and five more")
     finally:
         running.stop()
+    upgrade(database_url)
+    assert "start a newer ModelWatch" in before.refusal()
     restore()
     running = await after.start()
     try:
@@ -105,13 +133,14 @@ async def test_a_copy_of_a_running_sqlite_database_is_whole(tmp_path: Path) -> N
     """As the guide says, with Python alone."""
     (copy,) = commands("python3")
     before, after = Up(tmp_path, None), Up(tmp_path / "restored", None)
+    source = f"sqlite:///{tmp_path / 'modelwatch-data' / 'modelwatch.db'}"
     target = tmp_path / "restored" / "modelwatch-data" / "modelwatch.db"
 
     def restore() -> None:
         target.parent.mkdir(parents=True)
         (tmp_path / "backup.db").rename(target)
 
-    await counted_again(before, after, lambda: run([sys.executable, *copy[1:]], tmp_path), restore)
+    await counted_again(before, after, lambda: run([sys.executable, *copy[1:]], tmp_path), restore, source)
 
 
 async def test_a_dump_of_a_running_postgres_database_is_whole(tmp_path: Path, postgres: Any) -> None:
@@ -136,7 +165,7 @@ async def test_a_dump_of_a_running_postgres_database_is_whole(tmp_path: Path, po
         run(real(create), tmp_path)
         run(real(load), tmp_path)
 
-    await counted_again(before, after, lambda: run(real(dump), tmp_path), restore)
+    await counted_again(before, after, lambda: run(real(dump), tmp_path), restore, url)
 
 
 def test_a_dump_is_restored_in_place_with_compose(tmp_path: Path, postgres: Any) -> None:
