@@ -6,7 +6,7 @@ Stands between the bytes of a batch and `aggregation`; this loop over spans is w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -143,8 +143,7 @@ class SpanDecoder:
                     add_end(span.end_time_unix_nano)
                     add_trace_id(span.trace_id)
         seen = self._seen(scopes, trace_ids, outcomes, starts_ns, ends_ns, earliest_end_ns, latest_end_ns)
-        columns = _columns_of(seen, item_count)
-        return replace(columns, instances=frozenset(instances), kept=self._keep(seen))
+        return _columns_of(seen, item_count, frozenset(instances), self._keep(seen))
 
     def _seen(
         self,
@@ -230,14 +229,16 @@ class SpanDecoder:
         self._outcomes: dict[_Combination, int] = {}
 
 
-def _columns_of(seen: SeenSpans, item_count: int) -> SpanColumns:
+def _columns_of(
+    seen: SeenSpans, item_count: int, instances: frozenset[ServiceInstance], kept: Sequence[KeptSpan]
+) -> SpanColumns:
     outcome, start_ns, end_ns = seen.outcome, seen.start_ns, seen.end_ns
     has_series = outcome >= 0
     is_kept = has_series & seen.is_timely
     invalid_count = int(np.count_nonzero(has_series & ~seen.is_possible))
     late_count = int(np.count_nonzero(has_series & seen.is_possible & ~seen.is_timely))
     excluded_count = int(np.count_nonzero(outcome == EXCLUDED))
-    if not is_kept.all():
+    if np.count_nonzero(is_kept) < len(is_kept):
         outcome, start_ns, end_ns = outcome[is_kept], start_ns[is_kept], end_ns[is_kept]
     is_clamped = start_ns > end_ns
     return SpanColumns(
@@ -252,4 +253,6 @@ def _columns_of(seen: SeenSpans, item_count: int) -> SpanColumns:
         invalid_count=invalid_count,
         late_count=late_count,
         clamped_count=int(np.count_nonzero(is_clamped)),
+        instances=instances,
+        kept=kept,
     )

@@ -81,14 +81,14 @@ class TraceKeeper:
         if self._interesting:
             if self._sorted is None:
                 self._sorted = np.sort(np.fromiter(self._interesting, np.uint64, len(self._interesting)))
-            places = np.minimum(np.searchsorted(self._sorted, hashes), len(self._sorted) - 1)
-            beside = np.flatnonzero((self._sorted[places] == hashes) & is_left)
+            places = np.minimum(self._sorted.searchsorted(hashes), len(self._sorted) - 1)
+            beside = ((self._sorted[places] == hashes) & is_left).nonzero()[0]
             chosen |= dict.fromkeys(beside.tolist(), KeptAs.BESIDE)
             is_left[beside] = False
-        sampled = np.flatnonzero(is_sampled(hashes, level) & is_left)
+        sampled = (is_sampled(hashes, level) & is_left).nonzero()[0]
         if sampled.size:
             # Where the budget ends, it ends for the same traces everywhere.
-            in_order = sampled[np.argsort(hashes[sampled], kind="stable")]
+            in_order = sampled[hashes[sampled].argsort(kind="stable")]
             chosen |= dict.fromkeys(in_order.tolist(), KeptAs.SAMPLE)
         return self._records(seen, self._affordable(chosen)) if chosen else []
 
@@ -96,7 +96,7 @@ class TraceKeeper:
         self, seen: SeenSpans, hashes: NDArray[np.uint64], is_eligible: NDArray[np.bool_]
     ) -> dict[int, KeptAs]:
         """Return the errors and the slow ones that are kept, by row, and remember their traces."""
-        rows = np.flatnonzero((seen.outcome >= 0) & is_eligible)
+        rows = ((seen.outcome >= 0) & is_eligible).nonzero()[0]
         if not rows.size:
             return {}
         outcome = seen.outcome[rows]
