@@ -30,6 +30,11 @@ ROLES = ("receiver", "processor", "dashboard", "alerts", "containers")
 
 NOWHERE = {"name": "nowhere", "endpoint": "http://127.0.0.1:9", "protocol": "http", "derived": {"metrics": ["http"]}}
 """A target that nobody is behind, and that wants derived metrics."""
+CHANNEL = {"name": "nobody", "url": "http://127.0.0.1:9/its-own-secret"}
+"""Where notifications go to nobody."""
+OUR_USER = 10001
+COMPOSE = os.environ.get("MODELWATCH_TEST_COMPOSE", "docker-compose")
+"""The program, of version 1.29 or 2."""
 PROFILES = ("demo", "export", "grafana", "jaeger")
 
 
@@ -62,9 +67,16 @@ class System:
             "MODELWATCH_DOCKER_GID": str(os.stat(engine.socket).st_gid),
             "TEST_OTLP_PORT": str(self.otlp_port),
             "TEST_API_PORT": str(self.api_port),
-            "MODELWATCH_EXPORT_TARGETS": json.dumps([NOWHERE]),
+            "MODELWATCH_SECRETS": str(folder),
+            # Version 2 then names containers as 1.29 does.
+            **({} if COMPOSE == "docker-compose" else {"COMPOSE_COMPATIBILITY": "true"}),
         }
         self._files = ["--env-file", str(secrets), "-f", "compose.yaml", "-f", str(HERE / "override.yaml")]
+        for name, content in (("alert_channels", [CHANNEL]), ("export_targets", [NOWHERE])):
+            file = folder / f"{name}.yaml"
+            file.write_text(json.dumps(content))
+            file.chmod(0o400)
+            os.chown(file, OUR_USER, OUR_USER)
 
     @property
     def api(self) -> str:
@@ -76,10 +88,11 @@ class System:
         token = self.compose("exec", "-T", "dashboard", "modelwatch", "tokens", "add", "tests").strip()
         return {"Authorization": f"Bearer {token}"}
 
-    def compose(self, *words: str) -> str:
+    def compose(self, *words: str, has_secrets: bool = True) -> str:
         """Return what docker-compose prints; its errors are the test's."""
         profiles = [word for profile in PROFILES for word in ("--profile", profile)]
-        return self._run(["docker-compose", *self._files, *profiles, *words])
+        files = [*self._files, *(["-f", "compose.secrets.yaml"] if has_secrets else [])]
+        return self._run([COMPOSE, *files, *profiles, *words])
 
     def up(self, *words: str) -> None:
         """Start what is not running. The Collector, which the model API depends on, cannot be had."""
@@ -89,6 +102,14 @@ class System:
     def docker(self, *words: str) -> str:
         """Return what the engine's client prints."""
         return self._run(["docker", *words])
+
+    def logs(self, container: str) -> str:
+        """Return all that a container said, on either stream."""
+        command = ["docker", "logs", container]
+        done = subprocess.run(
+            command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
+        )
+        return done.stdout
 
     def image(self, service: str) -> str:
         """Return the name that compose.yaml gives a service's image."""

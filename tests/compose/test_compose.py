@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.compose.conftest import ROLES, System
+from tests.compose.conftest import CHANNEL, ROLES, SERVERS, System
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800), pytest.mark.left_behind_is_fine]
@@ -52,7 +52,8 @@ async def _counted(system: System, count: int) -> None:
 
 async def test_every_request_counts_through_kills_scaling_and_a_restart(system: System) -> None:
     """Two hundred plain ones; more with three processors; more while a processor and the receiver are killed; and
-    all of them are still there after `down` and `up`.
+    all of them are still there after `down` and `up`, and those as well that the model API answered before there was
+    anybody to send spans to.
     """
     await _ask(system, 200)
     await _counted(system, 200)
@@ -67,9 +68,9 @@ async def test_every_request_counts_through_kills_scaling_and_a_restart(system: 
     await _counted(system, 400)
 
     system.compose("down", "--timeout", "20")
+    system.compose("up", "-d", "--no-build", "--no-deps", *SERVERS, "tumour-classifier")
+    await _ask(system, 50)  # nobody takes its spans yet
     system.up()
-    await _counted(system, 400)
-    await _ask(system, 50)
     await _counted(system, 450)
 
 
@@ -97,6 +98,32 @@ async def test_strangers_see_nothing_and_the_password_of_env_opens(system: Syste
         form = {"name": "admin", "password": system.secrets["MODELWATCH_ADMIN_PASSWORD"]}
         assert (await client.post("/login", data=form)).status_code == 303
         assert (await client.get("/api/v1/services")).status_code == 200
+
+
+async def test_secrets_that_are_files_are_read_and_told_nobody(system: System) -> None:
+    """The channel of the file is there; its address is in no environment and no label of a container."""
+    async with httpx.AsyncClient(timeout=10, headers=system.headers) as client:
+        answer = (await client.get(f"{system.api}/alert-channels")).raise_for_status()
+    assert [one["name"] for one in answer.json()["items"]] == [CHANNEL["name"]]
+    inspected = system.docker("inspect", "modelwatch_alerts_1", "modelwatch_dashboard_1")
+    assert "/run/secrets/alert_channels" in inspected
+    assert "its-own-secret" not in inspected + system.compose("logs", "--no-color", "alerts", "dashboard")
+
+
+async def test_an_exporter_without_targets_is_healthy_and_idle(system: System) -> None:
+    """As `--profile export` starts it when .env names none: it says so, once, and stays up."""
+    system.compose("run", "-d", "--no-deps", "--name", "idle", "exporter", has_secrets=False)
+    try:
+        health = "{{.State.Health.Status}} {{.RestartCount}}"
+        await eventually(
+            lambda: system.docker("inspect", "--format", health, "idle").strip() == "healthy 0",
+            timeout_s=PATIENCE_S,
+            interval_s=1,
+            what="the exporter is healthy",
+        )
+        assert system.logs("idle").count("nothing is forwarded") == 1
+    finally:
+        system.docker("rm", "-f", "idle")
 
 
 async def test_the_containers_of_the_system_are_watched(system: System) -> None:

@@ -179,10 +179,9 @@ def test_pages_and_api_are_closed_by_default() -> None:
     assert "MODELWATCH_API__ALLOW_UNAUTHENTICATED" not in str(COMPOSE)
 
 
-def test_secrets_can_be_files_as_the_guide_says(tmp_path: Path) -> None:
-    """The example is of services and variables that there are, and its files stand over what compose.yaml sets."""
-    guide = (REPOSITORY / "docs" / "deploying.md").read_text().partition("### Secrets as files")[2]
-    override = yaml.safe_load(guide.partition("```yaml\n")[2].partition("```")[0])
+def test_secrets_can_be_files(tmp_path: Path) -> None:
+    """The override is of services and variables that there are; its files stand over compose.yaml, or are empty."""
+    override = yaml.safe_load((REPOSITORY / "compose.secrets.yaml").read_text())
     used = set()
     for name, service in override["services"].items():
         ((variable, path),) = service["environment"].items()
@@ -199,6 +198,9 @@ def test_secrets_can_be_files_as_the_guide_says(tmp_path: Path) -> None:
         )
         settings = load(Settings, {plain: "[]", variable: str(file)})
         assert len((*settings.alerts.channels, *settings.exporter.targets)) == 1
+        file.write_text("")
+        settings = load(Settings, {plain: "[]", variable: str(file)})
+        assert not (*settings.alerts.channels, *settings.exporter.targets)
     assert override["secrets"].keys() == used
 
 
