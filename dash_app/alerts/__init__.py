@@ -6,7 +6,7 @@ from dash import Dash
 
 from alerting.channels.desk import ChannelDesk
 from alerting.desk import AlertDesk
-from dash_app.alerts import actions, editor
+from dash_app.alerts import actions, channel_editor, editor
 from dash_app.alerts.answer import answer_of
 from dash_app.alerts.layout import TABS, layout
 from dash_app.alerts.snapshot import AlertsView, take_snapshot
@@ -37,12 +37,14 @@ def page(desk: AlertDesk, channels: ChannelDesk | None, now_ns: NowNs) -> Page:
     def register(dash: Dash) -> None:
         actions.register(dash, desk, channels, now_ns)
         editor.register(dash, desk, now_ns)
+        if channels is not None:
+            channel_editor.register(dash, channels)
 
     return Page(
         name="alerts",
         path="/alerts",
         title="Alerts",
-        layout=layout(),
+        layout=layout(can_make_channels=channels is not None),
         answer=answer,
         controls=CONTROLS,
         note="Every change is kept for 90 days",

@@ -5,6 +5,7 @@ Everything goes to the desk that the API goes to as well, with its checks and it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -12,11 +13,12 @@ import structlog
 from dash import Dash, Input, Output, State
 from pydantic import ValidationError
 
-from access.identity import name_of_writer, require_editor
-from alerting.channels.desk import ChannelDesk, ChannelTest
+from access.identity import LOCAL_NAME, name_of_writer, require_editor
+from alerting.channels.desk import ChannelDesk, ChannelTest, TooManyTestsError
 from alerting.desk import AlertDesk, OpenAlert, UnknownAlertError
 from alerting.silences import Silence
 from dash_app.alerts.form import FormError, labels_of
+from dash_app.shared.joint_tasks import JointTasks
 from dash_app.shell.view import fields_of
 from telemetry import ModelWatchError, NowNs
 
@@ -36,6 +38,9 @@ def register(dash: Dash, desk: AlertDesk, channels: ChannelDesk | None, now_ns: 
     async def act(action: dict[str, Any] | None) -> Outcome:
         return await outcome_of(lambda: _act(desk, channels, action or {}))
 
+    async def test(action: dict[str, Any] | None) -> Outcome:
+        return await outcome_of(lambda: tests.outcome_of(str((action or {}).get("channel", ""))))
+
     async def acknowledge(clicks: int | None, by: str | None, note: str | None, address: str | None) -> Outcome:
         return await outcome_of(lambda: _acknowledge(desk, _chosen_in(address), by, note))
 
@@ -49,6 +54,10 @@ def register(dash: Dash, desk: AlertDesk, channels: ChannelDesk | None, now_ns: 
 
     address = State("address", "data")
     _add(dash, act, Input("alerts-action", "data"))
+    if channels is not None:
+        # By itself: what else is done meanwhile must not have Dash drop how a test ended.
+        tests = ChannelTests(channels)
+        _add(dash, test, Input("alerts-test", "data"))
     _add(dash, acknowledge, Input("alerts-ack", "n_clicks"), *_values("alerts-ack-by", "alerts-ack-note"), address)
     _add(
         dash,
@@ -120,9 +129,34 @@ async def _act(desk: AlertDesk, channels: ChannelDesk | None, action: Mapping[st
         case "end-silence":
             ended = await desk.silences.end(str(action.get("silence", "")))
             return f"The silence has ended: {ended.comment}"
-        case "test" if channels is not None:
-            return _told(str(action.get("channel", "")), await channels.test(str(action.get("channel", ""))))
+        case "remove-channel" if channels is not None:
+            name, by = str(action.get("channel", "")), name_of_writer("") or LOCAL_NAME
+            await channels.book.remove(name, expected, by)
+            return f"{name} is removed. What waits for it is given up."
     raise FormError({"": "there is nothing like that to do"})
+
+
+class ChannelTests:
+    """Tests of channels by a button, which may be pressed again at once: Dash tells the outcome of the last press.
+
+    So every press is told how the latest test ended.
+    """
+
+    def __init__(self, channels: ChannelDesk) -> None:
+        self._channels = channels
+        self._running: JointTasks[str, ChannelTest] = JointTasks(channels.test)
+        self._ended: dict[str, ChannelTest] = {}
+
+    async def outcome_of(self, channel: str) -> str:
+        """Test a channel, unless that was just done. Raises `FormError` where it did not arrive."""
+        try:
+            self._ended[channel] = found = await self._running.of(channel)
+        except TooManyTestsError as error:
+            if channel not in self._ended:
+                raise
+            told = _told(channel, self._ended[channel])
+            return f"{told} That was a moment ago: again in {math.ceil(error.retry_after_s)} s."
+        return _told(channel, found)
 
 
 def _told(channel: str, test: ChannelTest) -> str:

@@ -56,6 +56,7 @@ def _tab(snapshot: Snapshot) -> Filling:
         case "channels":
             return {
                 "alerts-channels-list": {"content": lists.channel_list(snapshot)},
+                "alerts-channels-count": {"children": formatting.count(len(snapshot.channels))},
                 "alerts-told-list": {"content": lists.delivery_list(snapshot)},
             }
     is_chosen = bool(snapshot.view.alert_id)

@@ -11,9 +11,10 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dash_app.alerts.channel_form import form
 from dash_app.alerts.firing import OPEN_COLUMNS
 from dash_app.alerts.form import editor
-from dash_app.alerts.lists import HISTORY_COLUMNS, RULE_COLUMNS, SILENCE_COLUMNS, TOLD_COLUMNS
+from dash_app.alerts.lists import CHANNEL_COLUMNS, HISTORY_COLUMNS, RULE_COLUMNS, SILENCE_COLUMNS, TOLD_COLUMNS
 from dash_app.shared.components import CsvButton, Lasting, PageLink, attributes
 from dash_app.shared.editing import FOR_EDITORS, editors_only, why_disabled
 
@@ -37,6 +38,9 @@ DURATIONS: Final = {
 STARTS: Final = {"now": 0, "in 15 minutes": 900, "in 1 hour": 3_600, "in 4 hours": 14_400, "in 12 hours": 43_200}
 STORES: Final = (
     "alerts-action",
+    "alerts-test",
+    "alerts-channel",
+    "alerts-channel-held",
     "alerts-wanted",
     "alerts-opened",
     "alerts-revision",
@@ -45,7 +49,7 @@ STORES: Final = (
 )
 
 
-def layout() -> Component:
+def layout(*, can_make_channels: bool = True) -> Component:
     """Return the skeleton."""
     return html.Div(
         [
@@ -66,7 +70,10 @@ def layout() -> Component:
             ),
             html.Div(id="alerts-outcome", className="alerts-outcome", role="status"),
             why_disabled(),
-            html.Div([_loading(), _firing(), _history(), _rules(), _silences(), _channels()], className="stack"),
+            html.Div(
+                [_loading(), _firing(), _history(), _rules(), _silences(), _channels(can_make_channels)],
+                className="stack",
+            ),
         ],
         className="stack alerts",
     )
@@ -239,10 +246,16 @@ def _silences() -> Component:
     )
 
 
-def _channels() -> Component:
+def _channels(can_make: bool) -> Component:
     return _panel(
         "channels",
-        _card("Channels", "alerts-channels-count", editors_only(Lasting("alerts-channels-list", "alert-table"))),
+        _card(
+            "Channels",
+            "alerts-channels-count",
+            editors_only(Lasting("alerts-channels-list", "alert-table")),
+            saved=CsvButton("alerts-channels-list", CHANNEL_COLUMNS),
+        ),
+        *([form()] if can_make else []),
         _card(
             "Notifications",
             "alerts-told-note",

@@ -38,6 +38,10 @@ RULE_COLUMNS = (
 )
 SILENCE_COLUMNS = ("rule", "severity", "labels", "starts", "ends", "comment", "created_by", "silence")
 TOLD_COLUMNS = ("time", "channel", "status", "rule", "state", "labels", "attempts", "detail")
+CHANNEL_COLUMNS = (
+    *("channel", "kind", "is_of_configuration", "min_severity", "states", "labels", "max_per_minute"),
+    *("waiting", "waiting_reason", "last_sent", "last_failed", "last_failed_reason", "failure"),
+)
 _STATUSES = {"sent": "healthy", "failed": "critical", "waiting": "no_data"}
 
 
@@ -266,7 +270,7 @@ def _silence(one: Silence, snapshot: Snapshot) -> Component:
 def channel_list(snapshot: Snapshot) -> list[Component]:
     """Return the channels, how the deliveries of each stand, and a button that tests it."""
     rows = [_channel(one) for one in snapshot.channels]
-    return rows or none("There is no channel: nobody is told. Channels are set in MODELWATCH_ALERTS__CHANNELS.")
+    return rows or none("There is no channel: nobody is told. Make one below, or set MODELWATCH_ALERTS__CHANNELS.")
 
 
 def _channel(one: ChannelState) -> Component:
@@ -277,24 +281,62 @@ def _channel(one: ChannelState) -> Component:
     if one.last_failed_s is not None:
         failed = ["failed ", moment(one.last_failed_s), f": {visible(one.last_failed_reason)}"]
     waiting = f"{formatting.count(one.waiting)} waiting: {visible(one.waiting_reason)}" if one.waiting else ""
-    button: Component = html.Span("not set any more", className="row-note")
-    if one.settings is not None:
-        button = ActionButton(
-            "alerts-action", {"do": "test", "channel": one.name}, "Test", "act", label=f"Send a test to {one.name}"
-        )
+    trouble: list[Component] = []
+    if one.failure:
+        trouble = [html.Div(f"Cannot be used: {visible(one.failure)}.", className="row-note is-bad")]
     return html.Div(
         [
             html.Div(
-                [html.Span(shown(one.name), className="alert-name"), html.Span(f" {one.kind}", className="row-note")]
+                [
+                    html.Span(shown(one.name), className="alert-name"),
+                    html.Span(f" {one.kind}", className="row-note"),
+                    *([_OF_CONFIGURATION] if one.is_known and not one.revision else []),
+                    *trouble,
+                ]
             ),
             html.Span(_takes(one), className="row-note"),
             html.Span(last, className="row-note"),
             html.Span([*failed, html.Div(waiting)], className="row-note is-bad"),
-            button,
+            html.Div(_ways(one), className="channel-ways"),
         ],
         className="table-row channel-row",
         key=one.name,
+        **csv_row(
+            *(one.name, one.kind, one.is_known and not one.revision, *_filter_of(one), one.waiting),
+            *(one.waiting_reason, _ms(one.last_sent_s), _ms(one.last_failed_s), one.last_failed_reason, one.failure),
+        ),
     )
+
+
+_OF_CONFIGURATION = html.Div("by the configuration, changed there", className="row-note")
+
+
+def _ways(one: ChannelState) -> list[Component]:
+    """Return what can be done with a channel."""
+    if not one.is_known:
+        return [html.Span("not set any more", className="row-note")]
+    ways: list[Component] = []
+    if one.settings is not None:
+        test = {"channel": one.name}
+        ways.append(ActionButton("alerts-test", test, "Test", "act", label=f"Send a test to {one.name}"))
+    if one.revision:
+        opened, gone = {"name": one.name}, {"do": "remove-channel", "channel": one.name, "revision": one.revision}
+        ways += [
+            ActionButton("alerts-channel", opened, "Change", "act is-quiet", label=f"Change {one.name}"),
+            ActionButton("alerts-action", gone, "Remove", "act is-quiet", label=f"Remove {one.name}", confirm="Sure?"),
+        ]
+    return ways
+
+
+def _filter_of(one: ChannelState) -> tuple[object, ...]:
+    settings = one.settings
+    if settings is None:
+        return "", [], {}, None
+    return settings.min_severity, [*settings.states], dict(settings.labels), settings.max_per_minute
+
+
+def _ms(second: float | None) -> int | None:
+    return None if second is None else round(1e3 * second)
 
 
 def _takes(one: ChannelState) -> str:

@@ -13,3 +13,22 @@
     open.querySelector("summary").focus();
   });
 })();
+
+// When nobody is signed in any more, nothing can be saved: every field and button that would is disabled, as for those who
+// may look only. Also those of pages that are gone to later.
+(function () {
+  "use strict";
+  let isSignedOut = false;
+  function disable() {
+    if (!isSignedOut) return;
+    document.querySelectorAll("fieldset.for-editors").forEach((group) => {
+      group.disabled = true;
+      group.title = "You are signed out.";
+    });
+  }
+  window.addEventListener("modelwatch-signed-out", () => {
+    isSignedOut = true;
+    disable();
+  });
+  window.addEventListener("modelwatch-address", () => setTimeout(disable));
+})();

@@ -200,9 +200,10 @@ async def test_a_rule_is_turned_off_and_changed_by_nobody_else(system: System, n
 
 
 async def test_a_channel_is_tested_by_a_button(system: System, sink: HttpSink, new_tab: Any, artifacts: Path) -> None:
-    """It says how that ended, the target got it marked as a test, deliveries are listed, and nothing shows the URL."""
+    """It says how that ended, also when it is pressed again at once, the target got it once, marked as a test,
+    deliveries are listed, and nothing shows the URL."""
     tab = await _opened(new_tab, system, "?tab=channels")
-    await tab.page.click(".channel-row:has-text('hook') .act")
+    await tab.page.dblclick(".channel-row:has-text('hook') .act")
     await tab.until("#alerts-outcome.is-good:has-text('hook took the test')", 40)
     bodies = [json.loads(posted.body) for posted in sink.posted]
     assert [body["channel"] for body in bodies if body["is_test"]] == ["hook"]
@@ -216,11 +217,59 @@ async def test_a_channel_is_tested_by_a_button(system: System, sink: HttpSink, n
 
 
 async def _is_test_refused(tab: Any) -> bool:
-    """Look how the last test ended, and else test again; too soon, that is refused, and hides how the last one ends."""
+    """Look how the last test ended, and else test again."""
     if "Hook did not take the test: it answered 404" in await tab.text("#alerts-outcome"):
         return True
     await tab.page.click(".channel-row:has-text('hook') .act")
     return False
+
+
+async def test_a_channel_is_made_tested_changed_and_removed_on_the_page(
+    system: System, sink: HttpSink, new_tab: Any, artifacts: Path
+) -> None:
+    """What is wrong is said at its field; no secret comes back into the page; one of the configuration stays."""
+    sink.answers = []
+    tab = await _opened(new_tab, system, "?tab=channels")
+    row = ".channel-row:has(.alert-name:text-is('chat'))"
+    assert "by the configuration" in await tab.text(".channel-row:has(.alert-name:text-is('hook'))")
+    assert await tab.page.locator(".channel-row:has(.alert-name:text-is('hook')) >> text=Remove").count() == 0
+    await tab.page.fill("#channel-name", "chat")
+    await tab.page.fill("#channel-url", "nonsense")
+    await tab.page.click("#channel-save")
+    await tab.until("#channel-url-error:has-text('one URL')")
+    await tab.page.fill("#channel-url", f"http://127.0.0.1:{sink.port}/{SECRET}")
+    await tab.page.fill("#channel-labels", "service=nobody")
+    await tab.page.click(".channel-states >> text=no data")
+    await tab.page.click("#channel-save")
+    await tab.until("#alerts-outcome.is-good:has-text('chat is made')", 40)
+    assert await _is_empty(tab, "#channel-url")
+    await tab.page.click(f"{row} >> text=Test")
+    await tab.until("#alerts-outcome.is-good:has-text('chat took the test')", 60)
+    await tab.page.click(f"{row} >> text=Change")
+    await tab.until("#channel-title:text-is('Change chat')")
+    assert await tab.text("#channel-kept") == "Kept and not shown: url. Where nothing is written they stay."
+    await tab.page.screenshot(path=artifacts / "alerts-channel-dark.png", full_page=True)
+    assert await _is_empty(tab, "#channel-url")
+    await tab.page.fill("#channel-max-per-minute", "many")
+    await tab.page.click("#channel-save")
+    await tab.until("#channel-max-per-minute-error:has-text('a number')")
+    await tab.page.fill("#channel-max-per-minute", "3")
+    await tab.page.click("#channel-save")
+    await tab.until("#alerts-outcome.is-good:has-text('chat is changed')", 40)
+    await tab.until("#channel-title:text-is('New channel')")
+    async with httpx.AsyncClient() as client:
+        found = (await client.get(f"{system.url}/api/v1/alert-channels/chat", timeout=30)).json()
+    assert (found["max_per_minute"], found["labels"], found["kind"]) == (3, {"service": "nobody"}, "webhook")
+    assert found["states"] == ["firing", "resolved"]
+    assert SECRET not in await tab.page.content()
+    await tab.page.click(f"{row} >> text=Remove")
+    await tab.page.click(f"{row} .act.is-asking")
+    await eventually(lambda: _is_gone(tab, row), timeout_s=40, what="the channel is gone")
+    assert tab.complaints == []
+
+
+async def _is_gone(tab: Any, row: str) -> bool:
+    return int(await tab.page.locator(row).count()) == 0
 
 
 async def test_every_page_tells_of_alerts_and_marks_them_where_they_belong(
