@@ -241,8 +241,16 @@
     );
   }
 
+  // What was written, as a number, by the units that it may be written in; nothing where it is none.
+  function written(text, units) {
+    const match = /^([0-9.eE+-]{1,40})\s*([a-zA-Z]{0,3})$/.exec(text.trim());
+    const unit = match ? match[2].toLowerCase() : "";
+    const size = Object.keys(units).find((name) => name.toLowerCase() === unit || (name === "min" && unit === "m"));
+    return match && (size || !unit) ? Number(match[1]) * (unit ? units[size] : 1) : NaN;
+  }
+
   // A value that somebody may write anew. What they write lasts until it is saved and holds, or they undo it. One that
-  // asks first is answered by its button alone: Enter in the field may be held down.
+  // asks first, as it deletes where it is lowered, is answered by its button alone: Enter in the field may be held down.
   function ValueEditor(props) {
     const isSignedOut = useSignedOut();
     const [draft, write] = React.useState(null);
@@ -253,13 +261,14 @@
     };
     React.useEffect(() => setDraft(null), [props.version]);
     const isWritten = draft !== null && draft !== props.value;
+    const asksFirst = props.confirm && !(written(draft || "", props.units) >= props.asksBelow);
     const save = (event) => {
       if (!isWritten || isSignedOut) return;
-      if (props.confirm && !(isAsking && event.type === "click")) return setAsking(true);
+      if (asksFirst && !(isAsking && event.type === "click")) return setAsking(true);
       setAsking(false);
       window.dash_clientside.set_props(props.store, { data: { ...props.action, value: draft, click: Date.now() } });
     };
-    const text = isAsking ? props.confirm : "Save";
+    const text = isAsking ? props.confirm.replace("{}", draft) : "Save";
     const press = (event) => {
       if (event.key === "Enter") save(event);
       if (event.key === "Escape") setDraft(null);

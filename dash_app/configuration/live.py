@@ -12,7 +12,7 @@ from typing import Any, Final
 from dash import html
 from dash.development.base_component import Component
 
-from dash_app.configuration.values import text_of
+from dash_app.configuration.values import text_of, units_of
 from dash_app.configuration.words import with_code
 from dash_app.shared.components import ActionButton, Moment, ValueEditor, attributes, csv_row
 from dash_app.shared.names import visible
@@ -21,15 +21,16 @@ from tuning.desk import SettingChange, TunedSetting, value_of
 STORE: Final = "settings-action"
 _PARTS: Final = {
     "log": "Log",
+    "processor": "How many series are kept apart",
     "processor.traces": "Requests kept for traces",
-    "storage": "How long it is kept",
+    "storage": "What is kept, and for how long",
     "query": "How services are judged",
-    "alerts": "Notifications",
+    "query.resources": "How containers and processes are judged",
+    "alerts": "Alerts and notifications",
     "dash": "Pages",
     "self_watch": "The canary",
 }
 _SURE: Final = "Sure?"
-_SURE_TO_DELETE: Final = "Sure? Less deletes for good"
 CHANGES_COLUMNS: Final = ("time", "setting", "before", "value", "by")
 
 
@@ -73,8 +74,25 @@ def _editor(one: TunedSetting) -> Component:
     choices = ["on", "off"] if schema.get("type") == "boolean" else schema.get("enum")
     version = one.change.change_id if one.change else 0
     action = {"do": "change", "name": name}
-    confirm = _SURE_TO_DELETE if one.tunable.is_deleting else ""
-    return ValueEditor(STORE, action, text_of(name, one.value), name, version, choices, confirm=confirm)
+    if not one.tunable.is_deleting:
+        return ValueEditor(STORE, action, text_of(name, one.value), name, version, choices)
+    return ValueEditor(
+        STORE,
+        action,
+        text_of(name, one.value),
+        name,
+        version,
+        confirm=_deleting_words(one, "{}"),
+        asks_below=one.value,
+        units=units_of(name),
+    )
+
+
+def _deleting_words(one: TunedSetting, value: str) -> str:
+    """Return the question before what a lower value deletes, with how much that is."""
+    now = text_of(one.tunable.name, one.value)
+    what = "the oldest beyond" if one.tunable.name.endswith("_bytes") else "what is older than"
+    return f"Sure? Deletes {what} {value}, of {now}"
 
 
 def _origin(one: TunedSetting) -> list[Any]:
@@ -87,7 +105,7 @@ def _origin(one: TunedSetting) -> list[Any]:
         "Reset",
         "link-button",
         label=f"Reset {one.tunable.name} to {start}",
-        confirm=_SURE_TO_DELETE if one.tunable.is_deleting and one.start_value < one.value else _SURE,
+        confirm=_deleting_words(one, start) if one.tunable.is_deleting and one.start_value < one.value else _SURE,
     )
     by = f" by {visible(one.change.changed_by)} " if one.change.changed_by else " "
     return [f"started with {start}; changed", by, Moment(one.change.changed_ms // 1000), " ", reset]

@@ -22,7 +22,7 @@ def text_of(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, int | float):
-        units = _units_of(name)
+        units = units_of(name)
         for unit, size in units.items():
             number = value / size
             if number == int(number) >= 1 and int(number) * size == value and (size >= 1 or value < 1):
@@ -49,7 +49,7 @@ def value_of(name: str, kind: str, text: str) -> Any:
 
 
 def _number(name: str, text: str, *, is_whole: bool) -> float | int:
-    units = _units_of(name)
+    units = units_of(name)
     match = _WITH_UNIT.fullmatch(text)
     unit = match[2] if match else ""
     known = {key.lower(): size for key, size in units.items()} | ({"m": 60.0} if "min" in units else {})
@@ -63,7 +63,8 @@ def _number(name: str, text: str, *, is_whole: bool) -> float | int:
         raise BadValueError(f"{name}: {match[1]} is no number") from None
 
 
-def _units_of(name: str) -> Mapping[str, float]:
+def units_of(name: str) -> Mapping[str, float]:
+    """Return the units that the value of a setting may be written in, by what each is."""
     if name.endswith("_per_s"):
         return {}
     return _TIMES if name.endswith("_s") else _SIZES if name.endswith("_bytes") else {}

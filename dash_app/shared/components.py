@@ -147,7 +147,8 @@ class ValueEditor(_Own):
     """A value in a list that answers renew, which somebody may write anew: saving puts `action` with the new value
     into the store with the id `store`. What is being written is left alone until there is another `version`.
 
-    With `confirm` saving only asks at first, in these words.
+    With `confirm` saving what is not at least `asks_below` only asks at first, in these words, with the new value in
+    the place of `{}`. `units` are how a number may be written, by what each is.
     """
 
     _namespace = _NAMESPACE
@@ -163,10 +164,12 @@ class ValueEditor(_Own):
         choices: Sequence[str] | None = None,
         *,
         confirm: str = "",
+        asks_below: float = 0,
+        units: Mapping[str, float] | None = None,
     ) -> None:
         given: dict[str, Any] = {"choices": list(choices)} if choices else {}
         if confirm:
-            given["confirm"] = confirm
+            given |= {"confirm": confirm, "asksBelow": asks_below, "units": dict(units or {})}
         super().__init__(store=store, action=dict(action), value=value, label=label, version=version, **given)
 
 

@@ -137,13 +137,13 @@ async def test_an_editor_changes_a_setting_while_it_runs_and_a_viewer_cannot(
 
 
 async def test_what_deletes_for_good_is_asked_first(system: System, new_tab: Any, artifacts: Path) -> None:
-    """Enter does not answer the question, however often; the button that asks it does."""
+    """Enter does not answer the question, however often; the button that asks it does. What keeps more asks nothing."""
     tab = await _signed_in(new_tab, system, "ann", "/settings")
     row = "[data-setting='storage.traces_retention_s'].settings-live"
     await tab.page.fill(f"{row} input", "1h")
     for _ in range(3):
         await tab.page.keyboard.press("Enter")
-    await tab.until(f"{row} .is-asking:text-is('Sure? Less deletes for good')")
+    await tab.until(f"{row} .is-asking:text-is('Sure? Deletes what is older than 1h, of 3d')")
     await tab.page.screenshot(path=artifacts / "settings-asking.png")
     await tab.page.fill(f"{row} input", "2h")
     await tab.until(f"{row} >> text=Save")
@@ -151,6 +151,10 @@ async def test_what_deletes_for_good_is_asked_first(system: System, new_tab: Any
     assert await tab.text("#settings-outcome") == ""
     await tab.page.click(f"{row} .is-asking")
     await tab.until("#settings-outcome.is-good:has-text('storage.traces_retention_s is 2h.')")
+    await tab.until(f"{row}.is-changed")
+    await tab.page.fill(f"{row} input", "180m")
+    await tab.page.keyboard.press("Enter")
+    await tab.until("#settings-outcome.is-good:has-text('storage.traces_retention_s is 3h.')")
     await tab.page.click(f"{row} >> text=Reset")
     await tab.page.click(f"{row} >> text=Sure?")
     await tab.until(f"{row}:not(.is-changed)")
@@ -185,8 +189,11 @@ async def test_a_page_whose_session_has_ended_says_so_and_keeps_its_address(
     await tab.open(f"{system.url}/alerts?range=15m&tab=silences")
     await sign_in(tab, "ann")
     await tab.until("#alerts-silences:not([hidden])")
+    await tab.until("#alerts-silence-why:enabled")
     await _end_sessions_of(system, "ann")
     await tab.until("#notice a")
+    for control in ("#alerts-silence-why", "#alerts-silence"):
+        await tab.until(f"{control}:disabled")
     assert await tab.text("#live-state") == "Signed out"
     asked: list[str] = []
     tab.page.on("request", lambda request: asked.append(request.url))
