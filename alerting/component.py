@@ -82,8 +82,10 @@ class Alerting:
         counters.observe("alerting_round_seconds", lambda: evaluator.report.round_s if keeper.leader else 0)
 
     def use(self, settings: AlertingSettings) -> None:
-        """Tell as often as these settings say from now on."""
+        """Tell as often, try for as long, and keep for as long as these settings say from now on."""
+        self._settings = settings
         self._evaluator.use(settings)
+        self._dispatcher.use(settings)
 
     def use_channels(self, channels: Channels) -> None:
         """Tell and send to these from now on; what is under way to another ends as it began."""

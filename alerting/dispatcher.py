@@ -81,6 +81,10 @@ class Dispatcher:
         self._looked_ms = 0
         self.use_channels(channels)
 
+    def use(self, settings: AlertingSettings) -> None:
+        """Try for as long, and with the pauses, that these settings say from now on."""
+        self._settings = settings
+
     def use_channels(self, channels: Channels) -> None:
         """Send to these from now on; what waits for one that is gone is given up."""
         self._channels = {channel.name: channel for channel in channels}

@@ -78,8 +78,9 @@ class Evaluator:
         self.forget()
 
     def use(self, settings: AlertingSettings) -> None:
-        """Tell as often as these settings say from the next round on."""
+        """Tell as often, and trust data, as these settings say from the next round on."""
         self._settings = settings
+        self._pipeline.use(settings)
 
     def use_channels(self, channels: Channels) -> None:
         """Tell these from the next round on."""

@@ -25,6 +25,10 @@ class Pipeline:
         self.lag_s = 0.0
         """How far behind the slowest processor is that is alive; at least how long none has been."""
 
+    def use(self, settings: AlertingSettings) -> None:
+        """Trust data that is as late as these settings say from now on."""
+        self._settings = settings
+
     async def trouble(self) -> str:
         """Return why the data cannot be trusted, in words for people; nothing if it can.
 

@@ -68,9 +68,10 @@ def mount(
     _keep_to_the_pages(dash)
     dash.init_app(app)
     refresh_interval_s = sources.refresh_interval_s or (lambda: settings.refresh_interval_s)
+    stale_after_s = sources.stale_after_s or (lambda: settings.stale_after_s)
     dash.layout = Layout(pages, settings, base_path, refresh_interval_s)
     bar = _bar(FilterChoices(sources.query), news)
-    answering = Answering(pages, refresh_interval_s, sources.now_ns, bar)
+    answering = Answering(pages, refresh_interval_s, sources.now_ns, bar, stale_after_s)
     callbacks.register(dash, pages, answering)
     if settings.is_push_enabled:
         push = PushRoute(answering, settings, sources.counters, sources.now_ns, may_connect)

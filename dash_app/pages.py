@@ -43,6 +43,8 @@ class Sources:
     """Without it no setting can be changed on the page."""
     refresh_interval_s: Callable[[], float] | None = None
     """How often open pages are updated now, where that may change; else as the settings say."""
+    stale_after_s: Callable[[], float] | None = None
+    """Without a call for how long data counts as old now; likewise."""
 
 
 def pages_of(sources: Sources, news: AlertNews | None = None) -> tuple[Page, ...]:

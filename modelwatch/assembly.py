@@ -42,6 +42,7 @@ def assemble(parts: frozenset[Part], settings: Settings, role: str = "up") -> As
 
         add_tuning(made, settings, history)
         live = made.add(_live_feed(settings, made.counters, parts))
+        made.tune(lambda now: now.storage, live.use)
     intake = _add_processor(made, settings, history, live) if history and live and "processor" in parts else None
     consumer: Consumer | None = None
     if "receiver" in parts:
@@ -66,6 +67,7 @@ def assemble(parts: frozenset[Part], settings: Settings, role: str = "up") -> As
     if history and live and parts & {"alerts", "web"}:
         asking = _questions(settings, history, live)
         made.tune(lambda now: now.query, asking.query.use)
+        made.tune(lambda now: now.query, asking.resources.use)
         if "alerts" in parts:
             _add_alerts(made, settings, history, asking)
         if "web" in parts:

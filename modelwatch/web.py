@@ -73,6 +73,7 @@ def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Ask
         dead_letters=_dead_letters(settings),
         tuning=tuning,
         refresh_interval_s=lambda: (made.tuning.current if made.tuning else settings).dash.refresh_interval_s,
+        stale_after_s=lambda: (made.tuning.current if made.tuning else settings).dash.stale_after_s,
         settings=known_settings(settings, os.environ),
     )
     api = settings.api

@@ -40,8 +40,8 @@ def build(
     keeper = TraceKeeper(settings.traces, settings.text_limit_chars, now_ns)
     counters.observe("processor_trace_ratio", lambda: keeper.ratio)
     counters.observe("processor_series", lambda: limits.series_count)
-    counters.observe("processor_series_limit", lambda: settings.max_series)
-    counters.observe("processor_metric_series_limit", lambda: settings.max_metric_series)
+    counters.observe("processor_series_limit", lambda: limits.max_series)
+    counters.observe("processor_metric_series_limit", lambda: metric_limits.max_series)
     counters.observe("processor_overflowing_services", lambda: limits.overflowing_count)
     counters.observe("processor_metric_series", lambda: metric_limits.series_count)
     counters.observe("processor_metric_overflowing_services", lambda: metric_limits.overflowing_count)
@@ -59,7 +59,11 @@ def build(
         )
         return GroupCommit(reading, history, live, counters, run_in_worker=run_in_worker)
 
-    return Intake(settings, live, counters, make_group_commit, keeper)
+    def use_limits(now: ProcessorSettings) -> None:
+        limits.allow(now.max_series_per_service, now.max_series)
+        metric_limits.allow(now.max_metric_series_per_service, now.max_metric_series)
+
+    return Intake(settings, live, counters, make_group_commit, keeper, use_limits)
 
 
 def build_decoder(settings: ProcessorSettings, keeper: TraceKeeper | None = None) -> SpanDecoder:

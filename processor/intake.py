@@ -43,17 +43,20 @@ class Intake:
         counters: Counters,
         make_group_commit: Callable[[RunInWorker], GroupCommit],
         keeper: TraceKeeper,
+        use_limits: Callable[[ProcessorSettings], None],
     ) -> None:
         self._settings = settings
         self._live = live
         self._counters = counters
         self._make_group_commit = make_group_commit
         self._keeper = keeper
+        self._use_limits = use_limits
         self._committer: asyncio.Task[None] | None = None
 
     def use(self, settings: ProcessorSettings) -> None:
-        """Keep as many spans for traces as these settings say from now on."""
+        """Keep as many series, and as many spans for traces, as these settings say from now on."""
         self._keeper.use(settings.traces)
+        self._use_limits(settings)
 
     async def start(self) -> None:
         """Begin to take batches. What an earlier process stored may be missing from the live feed: it starts over."""

@@ -72,8 +72,8 @@ class SeriesLimits(ABC, Generic[Key, Point]):
     def __init__(
         self, max_per_service: int, max_series: int, max_late_services: int, idle_s: int, now_ns: NowNs
     ) -> None:
-        self._max_per_service = max_per_service
-        self._max_series = max_series
+        self.max_per_service = max_per_service
+        self.max_series = max_series
         self._max_late_services = max_late_services
         self._idle_s = idle_s
         self._now_ns = now_ns
@@ -84,6 +84,10 @@ class SeriesLimits(ABC, Generic[Key, Point]):
         self._rejected: set[Key] = set()
         # What came of services without a place; told under the name that their figures stand under.
         self._strangers: Service[Key] = Service()
+
+    def allow(self, max_per_service: int, max_series: int) -> None:
+        """Admit up to so many from now on, from any thread; those that are kept beyond it stay until they are idle."""
+        self.max_per_service, self.max_series = max_per_service, max_series
 
     @abstractmethod
     def series_of(self, point: Point) -> Key:
@@ -143,7 +147,7 @@ class SeriesLimits(ABC, Generic[Key, Point]):
 
     def _admits(self, series: Key, now_s: int) -> bool:
         service = self._services.get(series.service_name)
-        is_full = self._count >= self._max_series
+        is_full = self._count >= self.max_series
         if service is None:
             if is_full and self._late_count >= self._max_late_services:
                 return False
@@ -151,7 +155,7 @@ class SeriesLimits(ABC, Generic[Key, Point]):
             self._late_count += 1
         service.seen_s = now_s
         if series not in service.last_seen_s:
-            if is_full or len(service.last_seen_s) >= self._max_per_service:
+            if is_full or len(service.last_seen_s) >= self.max_per_service:
                 return False
             self._late_count -= not service.last_seen_s
             self._count += 1

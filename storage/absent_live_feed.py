@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from storage.live_window import LiveWindow
+from storage.settings import StorageSettings
 from telemetry import RedPoint
 
 
@@ -21,6 +22,9 @@ class AbsentLiveFeed:
     def window(self) -> LiveWindow:
         """An empty window that is never complete."""
         return self._window
+
+    def use(self, settings: StorageSettings) -> None:
+        """Nothing is held, however long it might be."""
 
     async def start(self) -> None:
         """Nothing to do."""

@@ -30,6 +30,10 @@ class InProcessLiveFeed:
         """See `storage.ports.LiveFeed.window`."""
         return self._window
 
+    def use(self, settings: StorageSettings) -> None:
+        """See `storage.ports.LiveFeed.use`."""
+        self._window.resize(settings.live_window_s, settings.live_max_points, self._now_ns() // _NS_PER_S)
+
     async def start(self) -> None:
         """Begin empty: whatever is committed from the next second on will be here."""
         self._window.clear()

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from telemetry import RedPoint, SeriesKey, merge_red_points
 
 Second = dict[SeriesKey, RedPoint]
+_KNOWN_EVERYWHERE_S: Final = 60
 
 
 class CallTotal(NamedTuple):
@@ -71,6 +72,16 @@ class LiveWindow:
         while self._point_count > self.max_points:
             self._forget(min(self._seconds))
         self.restart(self.complete_since_s)
+
+    def resize(self, length_s: int, max_points: int, now_s: int) -> None:
+        """Be as long as this from now on. A longer window is complete only after what the shorter one left out.
+
+        So is it after what other processes leave out that know of the change a moment later.
+        """
+        if length_s > self.length_s:
+            self._dropped_to_s = max(self._dropped_to_s, now_s - self.length_s + _KNOWN_EVERYWHERE_S)
+            self.restart(self.complete_since_s)
+        self.length_s, self.max_points = length_s, max_points
 
     def restart(self, complete_since_s: int | None) -> None:
         """Count the window as complete only from this second on; what it holds from before stays readable."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from storage.live_window import CallTotal, LiveWindow
+from storage.settings import StorageSettings
 from telemetry import (
     REQUEST_KINDS,
     Component,
@@ -181,6 +182,10 @@ class LiveFeed(Component, Protocol):
 
         The current second does not count, because its points may lie on both sides of the reset. Never raises.
         """
+        ...
+
+    def use(self, settings: StorageSettings) -> None:
+        """Hold as much as these settings say from now on."""
         ...
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
@@ -17,6 +18,8 @@ from storage.settings import StorageSettings
 from telemetry import Counters, NowNs, RedPoint
 
 log = structlog.get_logger(__name__)
+
+_NS_PER_S: Final = 1_000_000_000
 
 
 class RedisLiveFeed:
@@ -47,6 +50,11 @@ class RedisLiveFeed:
     def window(self) -> LiveWindow:
         """See `storage.ports.LiveFeed.window`."""
         return self._window
+
+    def use(self, settings: StorageSettings) -> None:
+        """See `storage.ports.LiveFeed.use`."""
+        self._window.resize(settings.live_window_s, settings.live_max_points, self._now_ns() // _NS_PER_S)
+        self._writer.window_s = settings.live_window_s
 
     async def start(self) -> None:
         """Connect if Redis is there, otherwise go on trying. Raises `StartError` for an address that makes no sense."""

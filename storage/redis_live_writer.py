@@ -35,6 +35,7 @@ class RedisLiveWriter:
 
     def __init__(self, settings: StorageSettings, url: str, counters: Counters, now_ns: NowNs) -> None:
         self._settings = settings
+        self.window_s = settings.live_window_s
         self._url = url
         self._counters = counters
         self._now_ns = now_ns
@@ -69,7 +70,7 @@ class RedisLiveWriter:
 
     async def publish(self, points: Sequence[RedPoint]) -> None:
         """Add points to the stream, or note that they are missing from it."""
-        oldest_s = self._now_ns() // _NS_PER_S - self._settings.live_window_s
+        oldest_s = self._now_ns() // _NS_PER_S - self.window_s
         recent = [point for point in points if point.start_s >= oldest_s]
         if recent:
             await self._attempt(recent)
@@ -127,7 +128,7 @@ class RedisLiveWriter:
 
     async def _append(self, client: Redis, *entries: Mapping[bytes, bytes], is_start: bool = False) -> bool:
         """Add the entries in one transaction and trim; without `is_start` only to a stream that exists."""
-        oldest_s = self._now_ns() // _NS_PER_S - self._settings.live_window_s - _KEPT_BEYOND_WINDOW_S
+        oldest_s = self._now_ns() // _NS_PER_S - self.window_s - _KEPT_BEYOND_WINDOW_S
         name = self._settings.redis_stream
         async with client.pipeline(transaction=True) as pipeline:
             for entry in entries:

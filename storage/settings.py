@@ -154,6 +154,7 @@ class StorageSettings(BaseModel, frozen=True, extra="forbid"):
     live_window_s: int = Field(
         960,
         ge=10,
+        le=86_400,
         description="Seconds of points at 1 s resolution that are held in memory. A minute more than the page's 15, "
         "because its range ends where figures have settled and begins on a whole step.",
     )

@@ -181,7 +181,7 @@
     if (receipt.state === "empty") return receipt.message ? ["empty", receipt.is_past ? "Past" : "Live", ""] : ["unused", "Waiting", ""];
     if (receipt.is_past) return ["past", "Past", ""];
     const silence = receipt.newest_s === null ? 0 : receipt.now_s - receipt.newest_s;
-    if (silence >= modelwatch.facts.staleAfterS) {
+    if (silence >= receipt.stale_after_s) {
       const since = clockText(receipt.newest_s);
       return ["behind", "Behind", "No service has been called for " + age(silence) + ", since " + since + ". If there is traffic, look at the exporters' logs."];
     }

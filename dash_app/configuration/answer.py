@@ -25,6 +25,11 @@ from tuning.desk import SettingChange, TunedSetting
 
 SETTING_COLUMNS: Final = ("setting", "value", "default", "from", "meaning")
 _PACE_S: Final = 2.0
+_WITHOUT_DATABASE: Final = frozenset({"receiver", "rabbit_exporter", "containers", "exporter"})
+_ELSEWHERE: Final = (
+    " shown as this process was given it; where it is another process that has no database, that one has its own, "
+    "and takes up a change at its restart alone"
+)
 _LONGEST_VALUE: Final = 200
 
 
@@ -87,7 +92,11 @@ def _list(shown: Sequence[KnownSetting], wanted: str, changed: Mapping[str, Tune
 
 
 def _section(name: str) -> Component:
-    return html.Tr(html.Th(name or "General", colSpan=4, scope="rowgroup", className="settings-section"))
+    note = _ELSEWHERE if name.partition(".")[0] in _WITHOUT_DATABASE else ""
+    words: list[str | Component] = [name or "General"]
+    if note:
+        words.append(html.Small(note))
+    return html.Tr(html.Th(words, colSpan=4, scope="rowgroup", className="settings-section"))
 
 
 def _row(one: KnownSetting, changed: TunedSetting | None) -> Component:

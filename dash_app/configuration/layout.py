@@ -24,6 +24,12 @@ _WHILE_RUNNING: Final[tuple[tuple[str, str, tuple[str, str, dict[str, str | None
     ),
     ("Silences", "by editors, on the page or by the API; count at once", ("Silences", "/alerts", {"tab": "silences"})),
     (
+        "Channels of alerts",
+        "made, changed and removed by editors, on the page or by the API; count within seconds. Those of the "
+        "configuration need a restart",
+        ("Channels", "/alerts", {"tab": "channels"}),
+    ),
+    (
         "Ingest keys",
         "the file that MODELWATCH_INGEST_KEYS_FILE names is read again: a key counts, or ends, within two seconds",
         None,
@@ -56,7 +62,8 @@ def _live() -> Component:
     )
     words = (
         "A change holds within seconds in every process with the database, over what it was started with, and outlasts "
-        "restarts. Times may be written as 90s, 36h or 7d, sizes as 500MiB or 2GiB."
+        "restarts. Receivers, containers and exporters have no database: they keep what they were started with, also "
+        "their level of the log. Times may be written as 90s, 36h or 7d, sizes as 500MiB or 2GiB."
     )
     return html.Section(
         [

@@ -14,7 +14,7 @@ import structlog
 
 from dash_app.shell.filters import filter_of
 from dash_app.shell.page import Answer, Filling, Page, Question
-from dash_app.shell.receipt import Receipt, receipt_of, receipt_of_failure
+from dash_app.shell.receipt import STALE_AFTER_S, Receipt, receipt_of, receipt_of_failure
 from dash_app.shell.view import NotBegunError, View, fields_of, view_of
 from telemetry import ModelWatchError, NowNs
 
@@ -36,8 +36,8 @@ class Asked:
 class Answering:
     """Answers questions to any of the pages.
 
-    `bar` is what the bar shows of a view on every page, whatever comes of the page. `refresh_interval_s` is asked each
-    time, as it may change.
+    `bar` is what the bar shows of a view on every page, whatever comes of the page. `refresh_interval_s` and
+    `stale_after_s` are asked each time, as they may change.
     """
 
     def __init__(
@@ -46,11 +46,13 @@ class Answering:
         refresh_interval_s: Callable[[], float],
         now_ns: NowNs,
         bar: Callable[[View], Awaitable[Filling]] | None = None,
+        stale_after_s: Callable[[], float] = lambda: STALE_AFTER_S,
     ) -> None:
         self._pages = {page.name: page for page in pages}
         self._refresh_interval_s = refresh_interval_s
         self._now_ns = now_ns
         self._bar = bar
+        self._stale_after_s = stale_after_s
 
     def asked(self, page: str, search: str, width_px: int) -> Asked | None:
         """Return the question of a page whose address ends in `search`; nothing if there is no such page."""
@@ -77,7 +79,8 @@ class Answering:
         page, view = self._pages[asked.page], asked.view
         try:
             found = await _found(page, Question(view, dict(asked.fields)))
-            receipt = receipt_of(number, found, view, self._now_ns() / 1e9, self._refresh_interval_s())
+            now_s, stale_after_s = self._now_ns() / 1e9, self._stale_after_s()
+            receipt = receipt_of(number, found, view, now_s, self._refresh_interval_s(), stale_after_s)
             return _filled(page, receipt, found)
         except Exception as error:
             is_known = isinstance(error, ModelWatchError)

@@ -44,7 +44,6 @@ _DOCUMENT: Final = """<!DOCTYPE html>
 def document(pages: Sequence[Page], settings: DashSettings, push_path: str | None = None, base_path: str = "") -> str:
     """Return the document with Dash's placeholders."""
     facts = {
-        "staleAfterS": settings.stale_after_s,
         "answerTimeoutS": settings.answer_timeout_s,
         "basePath": base_path,
         "pushPath": push_path,

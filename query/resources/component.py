@@ -114,6 +114,10 @@ class ResourceQuery:
         self._verdicts: SharedAnswers[VerdictsAnswer] = SharedAnswers()
         self._latest: VerdictsAnswer | None = None
 
+    def use(self, settings: QuerySettings) -> None:
+        """Judge by these thresholds from now on."""
+        self._settings = settings
+
     async def resources(
         self,
         start_s: int,

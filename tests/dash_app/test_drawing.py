@@ -250,6 +250,7 @@ async def test_receipt_tells_an_empty_view_from_no_data(world: World) -> None:
         "newest_s": None,
         "pace_s": 1.0,
         "is_past": False,
+        "stale_after_s": 30.0,
     }
     nowhere = View(where=SeriesFilter(deployment_environment="nowhere"))
     elsewhere = await take_snapshot(world.query, world.resources, nowhere)

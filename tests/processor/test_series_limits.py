@@ -45,6 +45,18 @@ def test_within_the_limits_nothing_changes() -> None:
     assert limits().bounded(points) == points
 
 
+def test_a_limit_that_is_raised_or_lowered_counts_for_series_that_come() -> None:
+    """Those that are kept stay kept until they are idle."""
+    ours = limits()
+    ours.bounded([point(key("a", number)) for number in range(3)])
+    ours.allow(4, 100)
+    assert ours.bounded([point(key("a", 4))]) == [point(key("a", 4))]
+    ours.allow(1, 1)
+    kept = [point(key("a", number)) for number in (0, 1, 2, 4)]
+    assert ours.bounded([*kept, point(key("a", 5))])[:4] == kept
+    assert ours.series_count == 4
+
+
 def test_series_beyond_the_limit_are_one_series_of_their_service() -> None:
     """Calls, errors and durations add up, kinds and status classes stay apart, other services are not affected."""
     ours = limits()

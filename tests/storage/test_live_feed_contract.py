@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from storage.in_process_live_feed import InProcessLiveFeed
 from storage.redis_live_feed import RedisLiveFeed
+from storage.settings import StorageSettings
 from telemetry import Counters, RedPoint
 from tests.support.red_points import random_points, red_point, totals_of
 from tests.support.waiting import eventually
@@ -71,6 +72,20 @@ async def test_points_outside_the_window_are_left_out(make_feed: Callable[..., F
     await feed.publish([red_point("old", now - 100), red_point("now", now), red_point("far ahead", now + 10_000)])
     await eventually(lambda: feed.window.point_count)
     assert [point.series.service_name for point in feed.window.points(now - 200, now + 20_000)] == ["now"]
+    await feed.stop()
+
+
+async def test_the_window_can_be_made_longer_while_it_runs(make_feed: Callable[..., Feed]) -> None:
+    """What was left out before is not claimed; what comes now is held."""
+    settings = StorageSettings(live_window_s=600)
+    feed = make_feed(live_window_s=60)
+    await feed.start()
+    feed.use(settings)
+    now = now_s()
+    await feed.publish([red_point("old", now - 100)])
+    await eventually(lambda: feed.window.point_count)
+    assert [point.series.service_name for point in feed.window.points(now - 200, now)] == ["old"]
+    assert not feed.window.covers(now - 100, now)
     await feed.stop()
 
 

@@ -45,6 +45,24 @@ def test_coverage_needs_completeness_and_length() -> None:
     assert not window.covers(NOW_S, NOW_S)
 
 
+def test_a_longer_window_claims_nothing_that_the_shorter_one_left_out() -> None:
+    """Nor what others left out who knew of it a minute later; a shorter one claims less at once."""
+    window = LiveWindow(600)
+    window.restart(NOW_S - 600)
+    window.resize(300, 400_000, NOW_S)
+    assert window.covers(NOW_S - 300, NOW_S)
+    assert not window.covers(NOW_S - 301, NOW_S)
+    window.add([red_point("late", NOW_S - 400)], NOW_S)
+    window.resize(600, 400_000, NOW_S)
+    assert not window.covers(NOW_S - 241, NOW_S)
+    assert window.covers(NOW_S - 240, NOW_S)
+    assert window.covers(NOW_S - 240, NOW_S + 360)
+    window.add([red_point(str(number), NOW_S) for number in range(30)], NOW_S)
+    window.resize(600, 10, NOW_S)
+    window.add([red_point("one more", NOW_S)], NOW_S)
+    assert window.point_count <= 10
+
+
 def test_revisions_change_with_the_points_and_only_with_them() -> None:
     """A reader may keep what it derived from a range as long as the range's revision stays."""
     window = LiveWindow(900)

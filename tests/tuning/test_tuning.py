@@ -121,7 +121,7 @@ def test_every_one_of_them_can_be_set_to_what_it_is() -> None:
         made = with_values(started, {one.path: value_at(started, one.path)})
         assert made == started
         assert made.alerts.channels == started.alerts.channels
-        assert made.dash.model_fields_set <= {"refresh_interval_s"}
+        assert made.dash.model_fields_set <= {"refresh_interval_s", "stale_after_s"}
 
 
 async def test_two_that_depend_on_each_other_may_be_changed_one_after_the_other(world: World) -> None:
@@ -181,3 +181,9 @@ async def test_the_list_of_changes_is_bounded(history: SqlHistory) -> None:  # n
     assert found[-1].name == "first"
     assert [one.name for one in await changes.holding()] == ["first", "often"]
     assert [one.change_id for one in await changes.read(1, found[0].change_id)] == [found[1].change_id]
+
+
+def test_all_thresholds_of_resources_can_be_changed() -> None:
+    """Whoever adds one adds it to what may be changed."""
+    known = {one.name for one in TUNABLES if one.name.startswith("query.resources.")}
+    assert known == {f"query.resources.{name}" for name in type(Settings().query.resources).model_fields}
