@@ -96,8 +96,12 @@ def window_observations(watch: Watch, totals: WindowTotals) -> dict[Group, Obser
 
 
 def _observations(watch: Watch, totals: WindowTotals) -> Iterable[tuple[Group, Observation]]:
-    rule, make = watch.rule, _MAKERS[watch.rule.signal]
-    labels = cast(Sequence[GroupBy], rule.labels)
+    rule, labels = watch.rule, cast(Sequence[GroupBy], watch.rule.labels)
+    if rule.signal == Signal.APDEX:
+        for group, calls, score in totals.apdex(labels, _chosen(rule, totals)):
+            yield group, _score(rule, calls, score)
+        return
+    make = _MAKERS[rule.signal]
     for group, total in totals.select(labels, _chosen(rule, totals)):
         yield group, make(watch, total)
 
@@ -132,7 +136,7 @@ def _latency(watch: Watch, total: RedTotal) -> Observation:
         Signal.LATENCY_P99: total.p99_s,
     }[watch.rule.signal]
     if total.calls < watch.rule.min_requests:
-        return Observation(value, None, _too_few(watch.rule, total))
+        return Observation(value, None, _too_few(watch.rule, total.calls))
     return Observation(value, value)
 
 
@@ -140,8 +144,12 @@ def _share(watch: Watch, total: RedTotal) -> Observation:
     hits = total.errors if watch.rule.signal == Signal.ERROR_RATE else total.client_errors
     value = hits / total.calls if total.calls else 0.0
     if total.calls < watch.rule.min_requests:
-        return Observation(value, None, _too_few(watch.rule, total))
+        return Observation(value, None, _too_few(watch.rule, total.calls))
     return Observation(value, wilson_lower_bound(hits, total.calls, watch.z) if watch.z else value)
+
+
+def _score(rule: Rule, calls: int, score: float) -> Observation:
+    return Observation(score, score) if calls >= rule.min_requests else Observation(score, None, _too_few(rule, calls))
 
 
 def _rate(_watch: Watch, total: RedTotal) -> Observation:
@@ -155,8 +163,8 @@ _MAKERS = {
 }
 
 
-def _too_few(rule: Rule, total: RedTotal) -> str:
-    return f"{total.calls} of the {rule.min_requests} requests that are needed to judge by"
+def _too_few(rule: Rule, calls: int) -> str:
+    return f"{calls} of the {rule.min_requests} requests that are needed to judge by"
 
 
 def _absence(watch: Watch, answers: Answers, now_s: float) -> dict[Group, Observation]:

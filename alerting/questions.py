@@ -50,6 +50,8 @@ Question = RedQuestion | MetricQuestion | ResourceQuestion | LagQuestion
 def red_fields(rule: Rule) -> tuple[str, ...]:
     """Return what a rule needs told apart, in one order, so that rules that need the same ask the same."""
     wanted = {*rule.labels, *rule.scope}
+    if rule.signal == Signal.APDEX:  # each service has a target of its own
+        wanted.add("service")
     return tuple([label for label in RED_LABELS if label in wanted])
 
 

@@ -31,6 +31,7 @@ class Signal(StrEnum):
     LATENCY_P99 = "latency_p99"
     ERROR_RATE = "error_rate"
     CLIENT_ERROR_RATE = "client_error_rate"
+    APDEX = "apdex"
     REQUEST_RATE = "request_rate"
     ABSENCE = "absence"
     CPU = "cpu"
@@ -43,8 +44,10 @@ class Signal(StrEnum):
 
 LATENCIES: Final = frozenset({Signal.LATENCY_P50, Signal.LATENCY_P95, Signal.LATENCY_P99})
 SHARES: Final = frozenset({Signal.ERROR_RATE, Signal.CLIENT_ERROR_RATE})
-RED_SIGNALS: Final = LATENCIES | SHARES | {Signal.REQUEST_RATE, Signal.ABSENCE}
+RED_SIGNALS: Final = LATENCIES | SHARES | {Signal.APDEX, Signal.REQUEST_RATE, Signal.ABSENCE}
 RESOURCE_SIGNALS: Final = frozenset({Signal.CPU, Signal.MEMORY, Signal.THROTTLING, Signal.RESTARTS})
+APDEX_UNIT: Final = "{score}"
+"""As UCUM writes what has no unit but a meaning."""
 RATIOS: Final = SHARES | {Signal.CPU, Signal.MEMORY, Signal.THROTTLING}
 RED_LABELS: Final[tuple[str, ...]] = get_args(GroupBy)
 
@@ -125,7 +128,7 @@ class Rule(BaseModel):
         10,
         ge=0,
         le=1_000_000,
-        description="Requests in the window below which latencies and error rates are not judged.",
+        description="Requests in the window below which latencies, error rates and Apdex are not judged.",
     )
     confidence: float = Field(
         0.95,
@@ -238,6 +241,8 @@ class Rule(BaseModel):
             return "s"
         if self.signal == Signal.REQUEST_RATE:
             return "/s"
+        if self.signal == Signal.APDEX:
+            return APDEX_UNIT
         if self.signal in RATIOS:
             return "1"
         return (self.metric.unit or "") if self.metric else ""
@@ -261,6 +266,10 @@ def _check_thresholds(rule: Rule) -> None:
         raise ValueError("warning: thresholds of this signal are ratios, 0 to 1; 5 % is 0.05")
     if rule.signal in SHARES and rule.comparison == "above" and max(thresholds) >= 1:
         raise ValueError("critical: a rate is never above 1")
+    if rule.signal == Signal.APDEX and rule.comparison != "below":
+        raise ValueError("comparison: of Apdex, only below is bad")
+    if rule.signal == Signal.APDEX and not all(0 < threshold <= 1 for threshold in thresholds):
+        raise ValueError("warning: thresholds of Apdex are scores, above 0 up to 1")
     if rule.signal != Signal.METRIC and min(thresholds) < 0:
         raise ValueError("warning: thresholds of this signal are not negative")
     if rule.signal in (Signal.ABSENCE, Signal.PIPELINE_LAG) and rule.comparison != "above":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from alerting.rules import Rule, Signal
+from alerting.rules import APDEX_UNIT, Rule, Signal
 from query.health import duration_text
 
 _NAMES: Final = {
@@ -16,6 +16,7 @@ _NAMES: Final = {
     Signal.LATENCY_P99: "P99",
     Signal.ERROR_RATE: "error rate",
     Signal.CLIENT_ERROR_RATE: "client error rate",
+    Signal.APDEX: "Apdex",
     Signal.REQUEST_RATE: "request rate",
     Signal.ABSENCE: "time without a request",
     Signal.CPU: "CPU in use",
@@ -41,6 +42,8 @@ def value_text(value: float | None, unit: str) -> str:
         return duration_text(value) if value >= 0 else f"{value:.4g} s"
     if unit == "1":
         return f"{100 * value:.3g} %"
+    if unit == APDEX_UNIT:
+        return f"{value:.3g}"
     if unit == "/s":
         return f"{value:.3g}/s"
     return f"{value:.6g} {unit}".rstrip()

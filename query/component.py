@@ -141,7 +141,7 @@ class Query:
         columns = folded(found, max_groups or self._settings.max_groups)
         made_of = Block(start_s, blocks[-1].end_s)
         return await self._derivation.worker.off_loop_if(
-            _is_large(columns), lambda: WindowTotals(fields, *made_of, columns)
+            _is_large(columns), lambda: WindowTotals(fields, *made_of, columns, self._settings.apdex_target_of)
         )
 
     async def sliding_totals(
@@ -167,7 +167,8 @@ class Query:
         blocks = time_blocks.steps(floor_to(max(start_s - window_s, 0), step_s), ceil_to(end_s, step_s), step_s)
         fields = tuple(group_by)
         columns = await self._derivation.cells(source, blocks, fields, where)
-        return SlidingTotals(fields, blocks, folded(columns, self._settings.max_groups), window_s)
+        kept = folded(columns, self._settings.max_groups)
+        return SlidingTotals(fields, blocks, kept, window_s, self._settings.apdex_target_of)
 
     def settled_end_s(self) -> int:
         """Return the Unix second up to which, exclusive, live figures are expected to be complete."""

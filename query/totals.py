@@ -6,13 +6,22 @@ Pure; made by `query/component.py` for alerts, which group and filter it each in
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from query.answers import GroupBy, RedTotal
+from query.apdex import apdex_of
 from query.blocks import Block
 from query.cells import Cell, Cells, sum_of_cells, total_of
 from query.grouping import GroupKey
+from query.settings import QuerySettings
 from telemetry import ExponentialHistogram
+
+TargetOf = Callable[[str | None], float]
+
+
+def default_target(service: str | None) -> float:
+    """Return the T of Apdex where nobody set one."""
+    return QuerySettings().apdex_target_of(service)
 
 
 class WindowTotals:
@@ -21,8 +30,17 @@ class WindowTotals:
     Totals are computed when they are first asked for, each once.
     """
 
-    def __init__(self, fields: Sequence[GroupBy], start_s: int, end_s: int, columns: Sequence[Cells]) -> None:
+    def __init__(
+        self,
+        fields: Sequence[GroupBy],
+        start_s: int,
+        end_s: int,
+        columns: Sequence[Cells],
+        target_of: TargetOf = default_target,
+    ) -> None:
+        """`target_of` is the T of Apdex of a service."""
         self.fields = tuple(fields)
+        self._target_of = target_of
         self.start_s = start_s
         self.end_s = end_s
         self._cells = _joined(columns)
@@ -64,6 +82,21 @@ class WindowTotals:
                 total = sum_of_cells(self._cells[part] for part in parts)
                 yield key, total_of(total, self.end_s - self.start_s)
 
+    def apdex(self, group_by: Sequence[GroupBy], keys: Sequence[GroupKey]) -> Iterator[tuple[GroupKey, int, float]]:
+        """Yield calls and score of each group, as `select` has them: of each call by the target of its own service."""
+        at = self.fields.index("service") if "service" in self.fields else None
+        positions = [self.fields.index(field) for field in group_by]
+        calls: defaultdict[GroupKey, int] = defaultdict(int)
+        content: defaultdict[GroupKey, float] = defaultdict(float)
+        for key in keys:
+            cell = self._cells[key]
+            score = apdex_of(cell, self._target_of(None if at is None else key[at])) or 0.0
+            group = tuple([key[position] for position in positions])
+            calls[group] += cell.calls
+            content[group] += score * cell.calls
+        for group, count in calls.items():
+            yield group, count, content[group] / count
+
     def durations(self, key: GroupKey) -> ExponentialHistogram:
         """Return all durations of one of the `groups`."""
         return self._cells[key].durations
@@ -88,8 +121,14 @@ class SlidingTotals:
     """Windows of `window_s` seconds, one for the end of each step that a whole window lies before."""
 
     def __init__(
-        self, fields: Sequence[GroupBy], blocks: Sequence[Block], columns: Sequence[Cells], window_s: int
+        self,
+        fields: Sequence[GroupBy],
+        blocks: Sequence[Block],
+        columns: Sequence[Cells],
+        window_s: int,
+        target_of: TargetOf = default_target,
     ) -> None:
+        self._target_of = target_of
         self.fields = tuple(fields)
         self.window_s = window_s
         self.step_s = blocks[0].end_s - blocks[0].start_s
@@ -116,7 +155,7 @@ class SlidingTotals:
                     sums[key] = total
             if first >= 0:
                 start_s, end_s = self._blocks[first].start_s, self._blocks[last].end_s
-                yield WindowTotals(self.fields, start_s, end_s, [sums])
+                yield WindowTotals(self.fields, start_s, end_s, [sums], self._target_of)
 
 
 class _Queue:

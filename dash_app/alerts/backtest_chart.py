@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from alerting.backtest import Backtest
-from alerting.rules import Rule
+from alerting.rules import APDEX_UNIT, Rule
 from dash_app.alerts.words import length
 from dash_app.shared import charts, formatting, palette
 from dash_app.shared.alert_marks import Band, marked
@@ -17,6 +17,7 @@ from dash_app.shared.charts import Figure
 _AXES: Final[dict[str, dict[str, str]]] = {
     "s": {"tickformat": "~s", "ticksuffix": "s", "hoverformat": ".3s"},
     "1": {"tickformat": ".3~p", "hoverformat": ".3~p"},
+    APDEX_UNIT: {"tickformat": ".2~f", "hoverformat": ".3~f"},
     "/s": {"tickformat": ",.3~r", "ticksuffix": "/s", "hoverformat": ",.3~r"},
 }
 
