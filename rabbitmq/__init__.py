@@ -10,5 +10,5 @@ from telemetry.late_names import late_names
 
 if TYPE_CHECKING:
     from rabbitmq.names import *  # noqa: F403 (which names, that module says)
-
-__getattr__ = late_names(__name__, lambda _name: "rabbitmq.names")
+else:  # what checks types would take any name for one that there is
+    __getattr__ = late_names(__name__, lambda _name: "rabbitmq.names")

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from telemetry.exponential_histogram import ExponentialHistogram
     from telemetry.red_columns import RedColumns
     from telemetry.red_point import RedPoint, merge_red_points
-
-# These need numpy, which half of the processes have no other use for.
-_MODULES = {
-    "ExponentialHistogram": "telemetry.exponential_histogram",
-    "RedColumns": "telemetry.red_columns",
-    "RedPoint": "telemetry.red_point",
-    "merge_red_points": "telemetry.red_point",
-}
-__getattr__ = late_names(__name__, _MODULES.get)
+else:  # what checks types would take any name for one that there is
+    # These need numpy, which half of the processes have no other use for.
+    _MODULES = {
+        "ExponentialHistogram": "telemetry.exponential_histogram",
+        "RedColumns": "telemetry.red_columns",
+        "RedPoint": "telemetry.red_point",
+        "merge_red_points": "telemetry.red_point",
+    }
+    __getattr__ = late_names(__name__, _MODULES.get)
 
 __all__ = [
     "REQUEST_KINDS",
