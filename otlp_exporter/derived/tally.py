@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 from telemetry import ExponentialHistogram
@@ -80,7 +81,9 @@ class Outcomes:
     @property
     def total(self) -> Tally:
         """All calls."""
-        return self.good.plus(self.failed).plus(self.mixed)
+        # Mostly there is but one part, which is not worth a copy.
+        parts = [part for part in (self.good, self.failed, self.mixed) if part.buckets]
+        return reduce(Tally.plus, parts) if parts else NOTHING
 
     def plus(self, other: Outcomes) -> Outcomes:
         """Return the calls of both."""
