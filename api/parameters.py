@@ -131,7 +131,7 @@ class FilterParameters(BaseModel, extra="forbid"):
 class PipelineParameters(BaseModel, extra="forbid"):
     """The time that the flows are counted over, up to now."""
 
-    window: Duration = Field(300, description="How far back to count; 10 seconds to 31 days.")
+    window: Duration = Field(300, description="How far back to count; 10 seconds to 731 days, of which 31 are kept.")
 
 
 class NoParameters(BaseModel, extra="forbid"):

@@ -36,6 +36,6 @@ def page(pipeline: PipelineQuery, letters: DeadLetterDesk | None = None) -> Page
         charts=CHARTS,
         watched={"pipeline-lag": frozenset({Signal.PIPELINE_LAG})},
         filters=(),
-        note="Flows and charts: over the range; all else: as of now",
+        note="Flows and charts: over the range, of which 31 days are kept; all else: as of now",
         register=lambda dash: dead_letters.register(dash, letters) if letters is not None else None,
     )

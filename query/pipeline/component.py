@@ -19,7 +19,8 @@ from telemetry import NowNs, ProcessReport
 STEP_S: Final = 10
 MOST_STEPS: Final = 500
 _SHORTEST_S: Final = 10
-_LONGEST_S: Final = 31 * 86_400
+_LONGEST_S: Final = 731 * 86_400
+"""The longest range of the pages; of the course there is what is kept."""
 _REPORTS_APART_S: Final = 4.0
 """Two reports of different processes are at most this far apart: they are made every two seconds, and asked for."""
 _PAST: Final = "past"
@@ -74,8 +75,9 @@ class PipelineQuery:
         points = [(at_s, json.loads(document)) for at_s, document in noted]
         first_ms = min((one.started_ms for one in reports), default=0)
         base = (before[0], json.loads(before[1])) if before else None
-        if base is None and points and first_ms < 1000 * start_s:
-            base = points[0]  # nobody noted anything for a while
+        # Nobody noted anything for a while, or what was noted before is kept no more.
+        if base is None and points and (first_ms < 1000 * start_s or 1000 * (points[0][0] + STEP_S) <= first_ms):
+            base = points[0]
         alive = living(reports, now_ms)
         gauges = gauges_of(alive)
         is_now = end_s is None or end_s >= int(now_s)

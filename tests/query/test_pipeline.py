@@ -10,6 +10,7 @@ import pytest
 
 from query import QuestionError
 from query.pipeline import PipelineAnswer, PipelineQuery, SignalFlow, course_text
+from query.pipeline.component import MOST_STEPS
 from telemetry import Figures, ProcessReport
 from tests.support.doubles import ManualClock
 
@@ -154,6 +155,33 @@ async def test_flows_are_those_of_the_range() -> None:
     step = next(one for one in answer.steps if one.time_s == NOW_S - 100)
     assert step.received_per_s == pytest.approx(20 / 210)
     assert json.loads(before)["gauges"] == {}, "of a process that is long silent"
+
+
+async def test_a_range_longer_than_what_is_kept_is_counted_from_where_that_begins() -> None:
+    """In steps as long as there is room for; a process that is younger than what was noted hides nothing of it."""
+    counts = [figures(dict.fromkeys(("receiver_accepted_items", "processor_stored_items"), n)) for n in (40, 60, 100)]
+    first, later = (course_text([report("up", one)], NOW_S - 1) for one in counts[:2])
+    assert first is not None
+    assert later is not None
+    began_s = NOW_S - 31 * 86_400
+    kept = Kept(report("up", counts[2]), course={began_s: first, NOW_S - 86_400: later})
+    query = PipelineQuery(kept, kept, ManualClock(NOW_S))
+    for days in (90, 731):
+        answer = await query.pipeline(days * 86_400)
+        assert (answer.since_s, answer.flows[0].received) == (began_s, 60)
+        assert len(answer.steps) <= MOST_STEPS
+        assert answer.start_s == NOW_S - days * 86_400
+    with pytest.raises(QuestionError):
+        await query.pipeline(732 * 86_400)
+
+
+async def test_what_was_noted_as_the_first_process_began_is_not_left_out() -> None:
+    """All that it counted is of the range."""
+    now = report("up", figures(dict.fromkeys(("receiver_accepted_items", "processor_stored_items"), 100)))
+    noted = course_text([report("up", figures({"receiver_accepted_items": 7, "processor_stored_items": 7}))], NOW_S - 1)
+    assert noted is not None
+    answer = await ask(now, course={NOW_S - 60 - 5: noted})
+    assert answer.flows[0].received == 100
 
 
 async def test_processes_are_told_apart_by_how_they_are() -> None:
