@@ -46,10 +46,11 @@ def _is_for(settings: ChannelSettings, notification: Notification, item: AlertIt
     return (
         _RANK[item.severity] >= _RANK[settings.min_severity]
         and item.state in settings.states
-        and all(_matches(pattern, labels.get(name, "")) for name, pattern in settings.labels.items())
+        and all(matches_label(pattern, labels.get(name, "")) for name, pattern in settings.labels.items())
     )
 
 
-def _matches(pattern: str, value: str) -> bool:
+def matches_label(pattern: str, value: str) -> bool:
+    """Tell whether the value of a label is one that a channel asks for; a label that is not there is empty."""
     # Only * is special, as in rules; the others of fnmatch are taken as they are.
     return fnmatchcase(value, pattern.replace("[", "[[]").replace("?", "[?]"))

@@ -38,7 +38,7 @@ def page(desk: AlertDesk, channels: ChannelDesk | None, now_ns: NowNs) -> Page:
         actions.register(dash, desk, channels, now_ns)
         editor.register(dash, desk, now_ns)
         if channels is not None:
-            channel_editor.register(dash, channels)
+            channel_editor.register(dash, channels, desk)
 
     return Page(
         name="alerts",

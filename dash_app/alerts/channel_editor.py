@@ -11,6 +11,8 @@ from dash import Dash, Input, Output, State, ctx
 
 from access.identity import LOCAL_NAME, name_of_writer
 from alerting.channels.desk import ChannelDesk
+from alerting.channels.matching import filter_trouble
+from alerting.desk import AlertDesk
 from dash_app.alerts.actions import outcome_of, told_of
 from dash_app.alerts.channel_form import EMPTY, FIELDS, field_id, given_of, kept_words, property_of, values_of
 from dash_app.alerts.form import FormError
@@ -23,7 +25,7 @@ HELD: Final = "alerts-channel-held"
 _NO_ERRORS: Final = ("",) * len(FIELDS)
 
 
-def register(dash: Dash, channels: ChannelDesk) -> None:
+def register(dash: Dash, channels: ChannelDesk, desk: AlertDesk) -> None:
     """Give the form its callbacks."""
 
     async def load(opened: dict[str, Any] | None, clicks: int | None) -> tuple[Any, ...]:
@@ -46,7 +48,7 @@ def register(dash: Dash, channels: ChannelDesk) -> None:
 
         async def put() -> str:
             try:
-                return await _put(channels, held or {}, values)
+                return await _put(channels, desk, held or {}, values)
             except FormError as error:
                 problems.update(error.problems)
             except QuestionError as error:
@@ -90,15 +92,20 @@ def register(dash: Dash, channels: ChannelDesk) -> None:
     )(save)
 
 
-async def _put(channels: ChannelDesk, held: dict[str, Any], values: tuple[Any, ...]) -> str:
+async def _put(channels: ChannelDesk, desk: AlertDesk, held: dict[str, Any], values: tuple[Any, ...]) -> str:
     name, given = given_of(values)
     by = name_of_writer("") or LOCAL_NAME
     if held:
         revision = held.get("revision")
-        await channels.book.change(str(held.get("name")), given, revision if isinstance(revision, int) else None, by)
-        return f"{held.get('name')} is changed and counts within two seconds."
-    await channels.book.add(name, given, by)
-    return f"{name} is made and counts within two seconds. Test it."
+        expected = revision if isinstance(revision, int) else None
+        known = await channels.book.change(str(held.get("name")), given, expected, by)
+        done = f"{known.name} is changed and counts within two seconds."
+    else:
+        known = await channels.book.add(name, given, by)
+        done = f"{name} is made and counts within two seconds. Test it."
+    rules = [one.rule for one in await desk.rules.rules()]
+    trouble = filter_trouble(known.settings, rules) if known.settings is not None else ""
+    return f"{done} But {trouble}." if trouble else done
 
 
 def _nothing() -> tuple[Any, ...]:

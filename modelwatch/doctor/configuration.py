@@ -23,7 +23,9 @@ import sqlalchemy
 import sqlalchemy.exc
 
 from alerting.channels.component import ChannelCheck, build_channels
+from alerting.channels.matching import filter_trouble
 from container_stats.engine_check import look_for_engine
+from modelwatch.doctor.alert_rules import known_rules
 from modelwatch.doctor.finding import Finding, print_findings
 from modelwatch.doctor.forwarding import forwarding
 from modelwatch.own_server import body_at
@@ -203,6 +205,12 @@ def _alert_channels(settings: Settings) -> Iterator[Finding]:
         channels = build_channels(settings.alerts)
         asyncio.run(ChannelCheck(channels).start())
         yield Finding("ok", "alert channels", ", ".join(f"{channel.name} ({channel.kind})" for channel in channels))
+        rules = known_rules(settings)
+        for channel in settings.alerts.channels:
+            if trouble := filter_trouble(channel, rules):
+                yield Finding(
+                    "note", "alert channels", f"{trouble}: see docs/alert-channels.md, which labels an alert has"
+                )
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

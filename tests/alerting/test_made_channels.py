@@ -13,6 +13,8 @@ from alerting.channels.component import build_channels
 from alerting.channels.desk import ChannelDesk
 from alerting.channels.following import ChannelFollower
 from alerting.channels.given import GivenChannel
+from alerting.channels.matching import filter_trouble
+from alerting.channels.settings import ChannelSettings
 from alerting.dispatcher import Dispatcher
 from alerting.settings import AlertingSettings
 from modelwatch.settings import Settings
@@ -24,6 +26,7 @@ from storage.component import build_setting_changes
 from storage.history import SqlHistory
 from storage.ports import StorageUnavailableError
 from telemetry import Counters, StartError
+from tests.support.alert_world import rule
 from tests.support.doubles import ManualClock
 from tests.support.http_sink import HttpSink
 from tests.support.notifications import notification, outbox_row
@@ -250,3 +253,30 @@ async def test_without_the_database_there_is_no_start_and_what_is_known_goes_on(
     with pytest.raises(StartError, match="channels that were made while running"):
         await one.follower.start()
     assert one.heard == [["given", "hook"]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "rules", "is_fine"),
+    [
+        ({}, [], True),
+        ({"service": "a*"}, [{}], True),
+        ({"environment": "production"}, [{}], False),
+        ({"environment": "*"}, [{}], True),
+        ({"environment": "production"}, [{"scope": {"environment": "production"}}], True),
+        ({"environment": "production"}, [{"scope": {"environment": "staging"}}], False),
+        ({"environment": "production"}, [{"scope": {"environment": "prod*"}}], False),
+        ({"environment": "prod*"}, [{"group_by": ("environment",), "scope": {"environment": "p*"}}], True),
+        ({"environment": "production"}, [{"group_by": ("environment",), "is_enabled": False}], False),
+        ({"environment": "production"}, [{"group_by": ("environment",), "channels": ("other",)}], False),
+        ({"environment": "x", "route": "/buy"}, [{"group_by": ("environment",)}, {"group_by": ("route",)}], False),
+        ({"rule": "fail*"}, [{}], True),
+        ({"rule": "slow"}, [{}], False),
+    ],
+)
+def test_a_filter_that_no_rule_can_match_is_known(
+    labels: dict[str, str], rules: list[dict[str, Any]], is_fine: bool
+) -> None:
+    """One rule must have all that the channel asks for, and must be told to it."""
+    channel = ChannelSettings.model_validate({"name": "chat", "url": "json://h/x", "labels": labels})
+    trouble = filter_trouble(channel, [rule(**changes) for changes in rules])
+    assert (trouble == "") is is_fine, trouble

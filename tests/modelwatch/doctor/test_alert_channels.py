@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
+from alerting.rules import Rule, Signal
 from tests.modelwatch.doctor.test_access import findings
 
 SECRET = "T1JJ3T3L2"
@@ -27,3 +29,28 @@ def test_a_channel_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
     assert found["alert channels"].state == "problem"
     assert found["alert channels"].text.startswith("channel 'ml-team': its URL is none that Apprise can read")
     assert SECRET not in str(found)
+
+
+def test_a_filter_that_no_rule_can_match_is_said(tmp_path: Path) -> None:
+    """By the rules that were written, and those that are there from the start; the database stays as it is."""
+    channels = [
+        {"name": "fraud", "url": "json://h/x", "labels": {"service": "fraud-*"}},
+        {"name": "live", "url": "json://h/x", "labels": {"environment": "production"}},
+    ]
+    file = tmp_path / "modelwatch.db"
+    settings = {"channels": channels}
+    where = f"sqlite:///{file}"
+    found = findings(tmp_path, {}, alerts=settings, database_url=where)["alert channels"]
+    assert found.state == "note"
+    assert "no rule that is turned on has alerts with environment=production, so nothing is told to channel 'live'" in (
+        found.text
+    )
+    assert not file.exists()
+    rule = Rule(
+        rule_id="r", name="R", signal=Signal.ERROR_RATE, warning=0.1, group_by=("service", "environment"), scope={}
+    )
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE alert_rules (document TEXT)")
+        connection.execute("INSERT INTO alert_rules VALUES (?)", (rule.model_dump_json(),))
+    connection.close()
+    assert findings(tmp_path, {}, alerts=settings, database_url=where)["alert channels"].state == "ok"
