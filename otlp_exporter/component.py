@@ -18,6 +18,7 @@ from otlp_exporter.certificates import ssl_context
 from otlp_exporter.delivery import Delivery
 from otlp_exporter.disk_feed import DiskFeed, ForwardingConsumer
 from otlp_exporter.disk_queue import DiskQueue
+from otlp_exporter.disk_undecided import Deciding
 from otlp_exporter.grpc_sender import GrpcSender
 from otlp_exporter.http_sender import HttpSender
 from otlp_exporter.installation import installation_id
@@ -50,7 +51,7 @@ def build_disk_feeds(
     counters: Counters,
     data_dir: Path,
     prepare: Callable[[], None] = no_preparation,
-) -> tuple[ForwardingConsumer, list[DiskQueue | LocalSending | RemoteSending | Together]]:
+) -> tuple[ForwardingConsumer, list[DiskQueue | LocalSending | RemoteSending | Together | Deciding]]:
     """Return the consumer that stands before `consumer`, and what must run for it, the queue first.
 
     `prepare` is called in the process that sends, if that is one of its own. Raises `StartError`.
@@ -64,7 +65,8 @@ def build_disk_feeds(
     else:
         sending = LocalSending(build_deliveries(settings, counters, data_dir), queue)
     feeds = [DiskFeed(target, queue, settings, sending.send) for target in settings.targets]
-    return ForwardingConsumer(consumer, queue, settings.targets), [queue, sending, Together(feeds)]
+    running = [queue, sending, Together(feeds), Deciding(consumer, queue)]
+    return ForwardingConsumer(consumer, queue, settings.targets), running
 
 
 def build_deliveries(settings: ExporterSettings, counters: Counters, data_dir: Path) -> list[Delivery]:

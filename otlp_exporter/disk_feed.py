@@ -3,44 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
 
 import structlog
 
+from otlp_exporter.disk_line import Record
 from otlp_exporter.disk_queue import DiskQueue
-from otlp_exporter.disk_tables import Entry
 from otlp_exporter.settings import ExporterSettings
 from otlp_exporter.target_settings import TargetSettings
-from telemetry import Batch, Consumer
+from telemetry import Batch, Consumer, Signal
 
 _log = structlog.get_logger(__name__)
 
-_RETRY_READ_S: Final = 1.0
-
-Send = Callable[[str, Entry], Awaitable[bool]]
-"""Returns when nothing is left to do for a target's entry; `False` if its body cannot be read."""
+Send = Callable[[str, Record], Awaitable[bool]]
+"""Returns when nothing is left to do for a target's record; `False` if its body cannot be read."""
 
 
 class ForwardingConsumer:
-    """Wraps a consumer. A batch is offered to the queues when the consumer has it, and durable in both on return.
+    """Wraps a consumer. A batch is durable in both on return, and written to the queues while the consumer stores it.
 
-    In that order: a batch that the consumer refuses, or a process that ends in between, is sent again by its sender,
-    and counts once there; the other way round it would be forwarded twice as well.
+    Targets get it when the consumer has it: what that refuses is withdrawn, and of what a process that ends in between
+    leaves undecided the next one asks the consumer again (`disk_undecided.py`).
     """
 
     def __init__(self, consumer: Consumer, queue: DiskQueue, targets: Sequence[TargetSettings]) -> None:
         self._consumer = consumer
         self._queue = queue
-        self._targets = targets
+        self._names = {
+            signal: tuple(target.name for target in targets if signal in target.signals) for signal in Signal
+        }
 
     async def consume(self, batch: Batch) -> None:
         """Take a batch. Raises what the consumer behind it raises, and for the sake of forwarding only at a stop."""
-        await self._consumer.consume(batch)
-        names = [target.name for target in self._targets if batch.signal in target.signals]
-        if names:
-            await self._queue.offer(batch, names)
+        names = self._names[batch.signal]
+        if not names:
+            return await self._consumer.consume(batch)
+        offer = self._queue.begin(batch, names)
+        try:
+            await self._consumer.consume(batch)
+            await self._queue.keep(offer)
+        except BaseException:
+            self._queue.withdraw(offer)
+            raise
 
 
 class DiskFeed:
@@ -52,8 +56,6 @@ class DiskFeed:
         self._queue = queue
         self._settings = settings
         self._name = target.name
-        self._read_to = 0
-        self._next: deque[Entry] = deque()
         self._slots = asyncio.Semaphore(self._at_once)
         self._serving: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
@@ -61,8 +63,7 @@ class DiskFeed:
     async def start(self) -> None:
         """Begin with the oldest that waits."""
         if self._task is None:
-            self._read_to = 0
-            self._next.clear()
+            self._queue.hand_back(self._name)
             self._slots = asyncio.Semaphore(self._at_once)
             self._task = asyncio.create_task(self._run(), name=f"forward to {self._name}")
 
@@ -84,34 +85,24 @@ class DiskFeed:
     async def _run(self) -> None:
         while True:
             await self._slots.acquire()
-            entry = await self._take()
-            task = asyncio.create_task(self._serve(entry), name=f"forward a batch to {self._name}")
+            record = await self._take()
+            task = asyncio.create_task(self._serve(record), name=f"forward a batch to {self._name}")
             self._serving.add(task)
             task.add_done_callback(self._serving.discard)
 
-    async def _take(self) -> Entry:
+    async def _take(self) -> Record:
         arrived = self._queue.arrived[self._name]
-        while not self._next:
+        while (record := self._queue.take(self._name)) is None:
             arrived.clear()
-            try:
-                found = await self._queue.read(self._name, self._read_to, self._at_once)
-            except Exception:
-                _log.exception("cannot read what is to be forwarded", target=self._name)
-                await asyncio.sleep(_RETRY_READ_S)
-                continue
-            if found:
-                self._next.extend(found)
-                self._read_to = found[-1].number
-            else:
-                await arrived.wait()
-        return self._next.popleft()
+            await arrived.wait()
+        return record
 
-    async def _serve(self, entry: Entry) -> None:
+    async def _serve(self, record: Record) -> None:
         try:
-            if await self._send(self._name, entry):
-                self._queue.finish(self._name, entry.number)
+            if await self._send(self._name, record):
+                self._queue.finish(self._name, record.number)
             else:
-                _log.error("cannot forward what is not on the disk any more", target=self._name, number=entry.number)
-                self._queue.drop(self._name, entry, "unreadable")
+                _log.error("cannot forward what is not on the disk any more", target=self._name, number=record.number)
+                self._queue.drop(self._name, record, "unreadable")
         finally:
             self._slots.release()

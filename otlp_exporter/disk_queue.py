@@ -1,39 +1,49 @@
-"""The queues of all targets on disk, without RabbitMQ: each body once, however many wait for it.
+"""The queues of all targets on disk, without RabbitMQ: each batch once, however many wait for it.
 
-Written to by the intake, read by the feeds. One thread does all work on the files: what was offered and what was
-finished meanwhile shares one commit, and one sync.
+Written to by the intake, read by the feeds. One thread does all work on files: what was offered meanwhile shares one
+write and one sync. Who waits for what is known in memory, and found again in the files after any end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
-from otlp_exporter.disk_tables import DiskTables, Dropped, Entry, read_batch
+from otlp_exporter.disk_line import Dropped, Line, Record
+from otlp_exporter.disk_record import done_mark, kept_mark
+from otlp_exporter.disk_segments import FOLDER, DiskSegments, Segment, read_batch
+from otlp_exporter.disk_survey import load
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Batch, Counters, NowNs, RetryableError, StartError
 
 _log = structlog.get_logger(__name__)
 
-FILE: Final = "forwarding.db"
 _STOP_TIMEOUT_S: Final = 5.0
 _EXPIRE_EVERY_S: Final = 5.0
+_MARK_EVERY_S: Final = 0.25
+_GROUP_BYTES: Final = 4 * 1024**2
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _Offer:
+@dataclass(slots=True, eq=False)
+class Offer:
+    """A batch that is being written. `written` gets its record, `None` if the disk does not take it."""
+
     batch: Batch
-    targets: Collection[str]
-    done: asyncio.Future[None]
+    names: tuple[str, ...]
+    is_kept: bool
+    written: asyncio.Future[Record | None]
+    is_withdrawn: bool = False
 
 
 class DiskQueue:
@@ -42,157 +52,269 @@ class DiskQueue:
     def __init__(
         self, folder: Path, targets: Sequence[TargetSettings], counters: Counters, now_ns: NowNs = time.time_ns
     ) -> None:
-        self._path = folder / FILE
+        self._data_dir = folder
+        self._folder = folder / FOLDER
         self._targets = targets
         self._counters = counters
         self._now_ns = now_ns
         self._thread: ThreadPoolExecutor | None = None
-        self._tables: DiskTables | None = None
-        self._offers: list[_Offer] = []
-        self._finished: list[tuple[str, int]] = []
+        self._segments: DiskSegments | None = None
+        self._lines: dict[str, Line] = {}
+        self._numbers = itertools.count(1)
+        self._offers: list[Offer] = []
+        self._marks: defaultdict[Segment, bytearray] = defaultdict(bytearray)
+        self._free: list[Segment] = []
         self._writing: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
+        self.undecided: list[Record] = []
+        """Found at the start: written, and perhaps not stored by ModelWatch, as its process ended amid it."""
         self.arrived: Mapping[str, asyncio.Event] = {target.name: asyncio.Event() for target in targets}
         """By target; set whenever something was written for it."""
         for target in targets:
             self._observe(target.name)
 
     async def start(self) -> None:
-        """Open the file and learn what it holds. Raises `StartError`."""
+        """Open the folder and learn what it holds. Raises `StartError`."""
         if self._thread is not None:
             return
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="forwarding")
+        segments = DiskSegments(self._folder)
         try:
-            self._tables = await self._run(DiskTables.open, self._path, self._targets)
+            found = await self._run(load, self._data_dir, segments, [target.name for target in self._targets])
         except (OSError, sqlite3.Error) as error:
+            await self._run(segments.close)
             self._thread.shutdown()
             self._thread = None
             raise StartError(
-                f"cannot keep what is to be forwarded in {self._path} ({error}): give this user the right to, set "
-                "MODELWATCH_DATA_DIR, or move the file away"
+                f"cannot keep what is to be forwarded in {self._folder} ({error}): end what else uses it, give this "
+                "user the right to, set MODELWATCH_DATA_DIR, or move the folder away"
             ) from None
-        self._upkeep = asyncio.create_task(self._expire(), name="expire what waits to be forwarded")
+        self._lines = {target.name: Line(target) for target in self._targets}
+        self.undecided = found.undecided
+        for record, names in found.waiting:
+            self._enqueue(record, names)
+        self._marks.update(found.marks)
+        self._free += found.free
+        self._segments = segments
+        self._upkeep = asyncio.create_task(self._keep_up(), name="keep up what waits to be forwarded")
 
     async def stop(self) -> None:
-        """Write what is in hand and close the file."""
+        """Write what is in hand and close the files."""
         upkeep, self._upkeep = self._upkeep, None
         if upkeep is not None:
             upkeep.cancel()
             await asyncio.wait({upkeep})
         if self._thread is None:
             return
-        self._begin_writing()
         if self._writing is not None:
             await asyncio.wait({self._writing}, timeout=_STOP_TIMEOUT_S)
             self._writing.cancel()
-        tables, self._tables = self._tables, None
-        thread, self._thread = self._thread, None
-        if tables is not None:
-            await asyncio.get_running_loop().run_in_executor(thread, tables.close)
-        thread.shutdown(wait=False)
+        segments, self._segments = self._segments, None
+        if segments is not None:
+            await self._put_down(segments)
+        self._thread.shutdown(wait=False)
+        self._thread = None
         for offer in self._offers:
-            offer.done.cancel()
-        self._offers.clear()
+            offer.written.cancel()
+        for left in (self._offers, self._marks, self._free, self.undecided, self._lines):
+            left.clear()
 
-    async def offer(self, batch: Batch, targets: Collection[str]) -> None:
-        """Return once the batch is synced to the disk for these targets, or cannot be, which is counted and said.
+    def begin(self, batch: Batch, names: Collection[str], *, is_kept: bool = False) -> Offer:
+        """Begin to write a batch for these targets, who get it once it is kept. Raises `RetryableError` at a stop.
+
+        `is_kept`: they get it after any end of this process, too, as soon as it is written.
+        """
+        if self._segments is None:
+            raise RetryableError("forwarding is not running")
+        offer = Offer(batch, tuple(names), is_kept, asyncio.get_running_loop().create_future())
+        self._offers.append(offer)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write(), name="write what is to be forwarded")
+        return offer
+
+    async def keep(self, offer: Offer) -> None:
+        """Return once the batch is synced to the disk for its targets, or cannot be, which is counted and said.
 
         A queue that is full drops its oldest for it: who offers is never refused.
         """
-        if self._tables is None:
-            raise RetryableError("forwarding is not running")
-        offer = _Offer(batch, targets, asyncio.get_running_loop().create_future())
-        self._offers.append(offer)
-        self._begin_writing()
-        await offer.done
+        record = await offer.written
+        if record is not None:
+            self.confirm(record, offer.names, is_marked=offer.is_kept)
 
-    async def read(self, target: str, after: int, limit: int) -> list[Entry]:
-        """Return the oldest entries of a target's queue beyond the number `after`."""
-        tables = self._tables
-        return [] if tables is None else await self._run(tables.read, target, after, limit)
+    def withdraw(self, offer: Offer) -> None:
+        """Forward nothing of it: ModelWatch itself did not take it."""
+        offer.is_withdrawn = True
+        if offer.written.done() and not offer.written.cancelled() and (record := offer.written.result()) is not None:
+            self.forget(record)
 
-    async def batch_of(self, entry: Entry) -> Batch | None:
-        """Return the batch of an entry with its body, or `None` if that is gone or damaged."""
-        return await self._run(read_batch, self._path.parent, entry)
+    async def offer(self, batch: Batch, targets: Collection[str]) -> None:
+        """Write and keep a batch that ModelWatch itself does not store."""
+        offer = self.begin(batch, targets, is_kept=True)
+        await self.keep(offer)
 
-    def drop(self, target: str, entry: Entry, reason: str) -> None:
-        """Take an entry out that cannot be forwarded, and count it."""
-        self._count_dropped([Dropped(target, entry.batch.signal, entry.batch.item_count, reason)])
-        self.finish(target, entry.number)
+    def confirm(self, record: Record, names: Iterable[str], *, is_marked: bool = False) -> None:
+        """Let these targets have a record that is written."""
+        if not is_marked:
+            self._marks[record.segment] += kept_mark(record.place.at, record.segment.salt)
+        self._enqueue(record, [name for name in names if name in self._lines])
+
+    def forget(self, record: Record) -> None:
+        """Let nobody have a record that is written."""
+        for index in range(len(record.segment.names)):
+            self._marks[record.segment] += done_mark(record.place.at, index, record.segment.salt)
+        self._release(record.segment)
+
+    def take(self, target: str) -> Record | None:
+        """Return the oldest record that waits for a target, in hand until it is finished; `None` if there is none."""
+        return self._lines[target].take() if target in self._lines else None
+
+    def hand_back(self, target: str) -> None:
+        """Let what is in hand for a target wait again."""
+        if target in self._lines:
+            self._lines[target].hand_back()
+
+    async def batch_of(self, record: Record) -> Batch | None:
+        """Return the batch of a record, or `None` if that is gone or damaged."""
+        return await self._run(read_batch, self._folder, record.place)
+
+    def drop(self, target: str, record: Record, reason: str) -> None:
+        """Take a record out that cannot be forwarded, and count it."""
+        self._count_dropped([Dropped(target, record.signal, record.items, reason)])
+        self.finish(target, record.number)
 
     def finish(self, target: str, number: int) -> None:
-        """Take an entry out, with the next commit: a process that dies before it forwards it again."""
-        self._finished.append((target, number))
-        self._begin_writing()
+        """Take out what was in hand. A process that dies within a quarter of a second forwards it again."""
+        record = self._lines[target].finish(number) if target in self._lines else None
+        if record is not None:
+            self._note_done(target, record)
 
-    def _begin_writing(self) -> None:
-        is_due = self._offers or self._finished
-        if is_due and self._thread is not None and (self._writing is None or self._writing.done()):
-            self._writing = asyncio.create_task(self._write(), name="write what is to be forwarded")
+    def _enqueue(self, record: Record, names: Iterable[str]) -> None:
+        record.number = next(self._numbers)
+        lines = [self._lines[name] for name in names]
+        if not lines:
+            self._release(record.segment)
+        for line in lines:
+            line.add(record)
+        for line in lines:
+            self._drop_all(line, line.shrink(), "full")
+            self.arrived[line.target.name].set()
+
+    def _drop_all(self, line: Line, records: Iterable[Record], reason: str) -> None:
+        for record in records:
+            self._count_dropped([Dropped(line.target.name, record.signal, record.items, reason)])
+            self._note_done(line.target.name, record)
+
+    def _note_done(self, target: str, record: Record) -> None:
+        segment = record.segment
+        self._marks[segment] += done_mark(record.place.at, segment.names.index(target), segment.salt)
+        if not record.targets:
+            self._release(segment)
+
+    def _release(self, segment: Segment) -> None:
+        segment.held -= 1
+        self._free_if_done(segment)
+
+    def _free_if_done(self, segment: Segment) -> None:
+        if not segment.held and not segment.is_open:
+            self._marks.pop(segment, None)
+            self._free.append(segment)
 
     async def _write(self) -> None:
-        while (self._offers or self._finished) and self._tables is not None:
-            offers, self._offers = self._offers, []
-            finished, self._finished = self._finished, []
+        while self._offers and self._segments is not None:
+            group = self._next_group()
             try:
-                is_taken_out = await self._write_once(self._tables, offers, finished)
-            finally:
-                for offer in offers:
-                    if not offer.done.done():
-                        offer.done.set_result(None)
-            for name in {name for offer in offers for name in offer.targets}:
-                self.arrived[name].set()
-            if not is_taken_out and not self._offers:
-                return  # the disk takes nothing: with the next offer, or when it is tidied
+                written = await self._run(self._add, self._segments, group)
+            except asyncio.CancelledError:
+                for offer in group:
+                    offer.written.cancel()
+                raise
+            for offer, record in zip(group, written, strict=True):
+                self._note_written(offer, record)
+            self._free_closed(self._segments)
 
-    async def _write_once(
-        self, tables: DiskTables, offers: Sequence[_Offer], finished: Sequence[tuple[str, int]]
-    ) -> bool:
-        """Write both, or what is finished alone; return whether that is out, and not kept for later."""
-        entries = [(offer.batch, offer.targets) for offer in offers]
-        try:
-            self._count_dropped(await self._run(tables.write, entries, finished))
-            return True
-        except (sqlite3.Error, OSError) as error:
-            # The batches are safe where ModelWatch itself keeps them: only their copies are lost.
-            _log.error("cannot write what is to be forwarded", file=str(self._path), reason=str(error))
-            self._count_dropped(
-                [
-                    Dropped(name, one.batch.signal, one.batch.item_count, "disk")
-                    for one in offers
-                    for name in one.targets
-                ]
-            )
-            return await self._take_out(tables, finished)
+    def _next_group(self) -> list[Offer]:
+        size = count = 0
+        for offer in self._offers:
+            size += len(offer.batch.body)
+            count += 1
+            if size >= _GROUP_BYTES:
+                break
+        group, self._offers = self._offers[:count], self._offers[count:]
+        return group
 
-    async def _take_out(self, tables: DiskTables, finished: Sequence[tuple[str, int]]) -> bool:
-        try:
-            # By itself: it gives a full disk room.
-            self._count_dropped(await self._run(tables.write, [], finished))
-        except (sqlite3.Error, OSError):
-            self._finished = [*finished, *self._finished]
-            return not finished
-        return True
+    def _add(self, segments: DiskSegments, group: Sequence[Offer]) -> list[Record | None]:
+        """Write a group, in the thread; `None` for what could not be written."""
+        together = defaultdict[tuple[tuple[str, ...], bool], list[int]](list)
+        for index, offer in enumerate(group):
+            if not offer.is_withdrawn:
+                together[offer.names, offer.is_kept].append(index)
+        records: list[Record | None] = [None] * len(group)
+        for (names, is_kept), indexes in together.items():
+            batches = [group[index].batch for index in indexes]
+            try:
+                segment, places = segments.add(names, batches, is_kept=is_kept)
+            except Exception as error:
+                # The batches are safe where ModelWatch itself keeps them: only their copies are lost.
+                _log.error("cannot write what is to be forwarded", folder=str(self._folder), reason=str(error))
+                continue
+            for index, batch, place in zip(indexes, batches, places, strict=True):
+                records[index] = Record(segment, place, batch.signal, batch.item_count, batch.received_unix_nano)
+        return records
 
-    async def _expire(self) -> None:
+    def _note_written(self, offer: Offer, record: Record | None) -> None:
+        if record is not None:
+            record.segment.held += 1
+            if offer.is_withdrawn or offer.written.done():
+                self.forget(record)
+        elif not offer.is_withdrawn:
+            batch = offer.batch
+            self._count_dropped([Dropped(name, batch.signal, batch.item_count, "disk") for name in offer.names])
+        if not offer.written.done():
+            offer.written.set_result(record)
+
+    def _free_closed(self, segments: DiskSegments | None) -> None:
+        """Let go of what nobody waited for when it was closed."""
+        while segments is not None and segments.closed:
+            self._free_if_done(segments.closed.pop())
+
+    async def _keep_up(self) -> None:
+        expires_at_s = 0.0
         while True:
-            await asyncio.sleep(_EXPIRE_EVERY_S)
-            if self._tables is None:
-                return
-            try:
-                self._count_dropped(await self._run(self._tables.expire, self._now_ns()))
-            except sqlite3.Error as error:
-                _log.error("cannot tidy what is to be forwarded", file=str(self._path), reason=str(error))
-            self._begin_writing()
+            await asyncio.sleep(_MARK_EVERY_S)
+            now_s = time.monotonic()
+            if now_s >= expires_at_s:
+                expires_at_s = now_s + _EXPIRE_EVERY_S
+                for line in self._lines.values():
+                    self._drop_all(line, line.expire(self._now_ns()), "expired")
+            if self._segments is not None and (self._marks or self._free):
+                await self._tidy(self._segments)
 
-    def _count_dropped(self, dropped: Sequence[Dropped]) -> None:
+    async def _tidy(self, segments: DiskSegments) -> None:
+        """Delete what is done, which gives a full disk room, and write the marks of the rest."""
+        marks, self._marks = self._marks, defaultdict(bytearray)
+        free, self._free = self._free, []
+        try:
+            await self._run(segments.tidy, free, {segment: bytes(added) for segment, added in marks.items()})
+        except OSError as error:
+            _log.error("cannot note now what was forwarded", folder=str(self._folder), reason=str(error))
+            for segment, added in marks.items():
+                if segment.held or segment.is_open:
+                    self._marks[segment] += added
+
+    async def _put_down(self, segments: DiskSegments) -> None:
+        await self._run(segments.end_files)
+        self._free_closed(segments)
+        await self._tidy(segments)
+        await self._run(segments.close)
+
+    def _count_dropped(self, dropped: Iterable[Dropped]) -> None:
         for one in dropped:
             labels = {"target": one.target, "signal": one.signal.value, "reason": one.reason}
             self._counters.add("forward_dropped_items", one.items, **labels)
 
     def _observe(self, name: str) -> None:
         def oldest_s() -> float:
-            received_ns = self._tables.oldest_received_ns(name) if self._tables else None
+            received_ns = self._lines[name].oldest_received_ns() if name in self._lines else None
             return 0.0 if received_ns is None else max(0.0, (self._now_ns() - received_ns) / 1e9)
 
         self._counters.observe("forward_backlog_batches", lambda: self._held(name)[0], target=name)
@@ -200,8 +322,9 @@ class DiskQueue:
         self._counters.observe("forward_backlog_oldest_s", oldest_s, target=name)
 
     def _held(self, name: str) -> tuple[int, int]:
-        return self._tables.held(name) if self._tables else (0, 0)
+        line = self._lines.get(name)
+        return line.held() if line is not None else (0, 0)
 
-    async def _run(self, job: Callable[..., T], *arguments: Any) -> T:
+    async def _run(self, job: Callable[..., T], *arguments: object) -> T:
         assert self._thread is not None
         return await asyncio.get_running_loop().run_in_executor(self._thread, job, *arguments)

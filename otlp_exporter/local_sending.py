@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from otlp_exporter.delivery import Delivery
+from otlp_exporter.disk_line import Record
 from otlp_exporter.disk_queue import DiskQueue
 from otlp_exporter.disk_reading import read_patiently
-from otlp_exporter.disk_tables import Entry
 
 
 class LocalSending:
@@ -26,9 +26,9 @@ class LocalSending:
         for delivery in self._deliveries.values():
             await delivery.close()
 
-    async def send(self, target: str, entry: Entry) -> bool:
-        """Return when nothing is left to do for an entry; `False` if its body cannot be read."""
-        batch = await read_patiently(partial(self._queue.batch_of, entry))
+    async def send(self, target: str, record: Record) -> bool:
+        """Return when nothing is left to do for a record; `False` if its body cannot be read."""
+        batch = await read_patiently(partial(self._queue.batch_of, record))
         if batch is None:
             return False
         await self._deliveries[target].deliver(batch)

@@ -17,7 +17,7 @@ from typing import Final, get_args
 
 import structlog
 
-from otlp_exporter.disk_tables import Entry
+from otlp_exporter.disk_line import Record
 from otlp_exporter.sending_lines import LINE_LIMIT_BYTES, News, Series, line_of
 from otlp_exporter.settings import ExporterSettings
 from telemetry import Counters
@@ -86,9 +86,9 @@ class RemoteSending:
             keeper.cancel()
             await asyncio.wait({keeper})
 
-    async def send(self, target: str, entry: Entry) -> bool:
-        """Return when nothing is left to do for an entry; `False` if its body cannot be read."""
-        key, line = (target, entry.number), line_of(target, entry)
+    async def send(self, target: str, record: Record) -> bool:
+        """Return when nothing is left to do for a record; `False` if its body cannot be read."""
+        key, line = (target, record.number), line_of(target, record.number, record.place)
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._pending[key] = line, done
         if self._writer is not None:

@@ -12,28 +12,22 @@ from typing import Any, Final
 
 import orjson
 
-from otlp_exporter.disk_bodies import Place
-from otlp_exporter.disk_tables import Entry
-from telemetry import Batch, Signal
+from otlp_exporter.disk_segments import Place
 
 LINE_LIMIT_BYTES: Final = 4 * 1024**2
 Labels = tuple[tuple[str, str], ...]
 Series = tuple[Any, Labels]
 
 
-def line_of(target: str, entry: Entry) -> bytes:
-    """Return the line that has an entry sent to a target."""
-    batch = entry.batch
-    trail, batch_id = batch.forwarded_by, batch.batch_id.hex()
-    head = [batch.signal.value, batch_id, batch.item_count, batch.received_unix_nano, trail]
-    return orjson.dumps([target, entry.number, head, list(entry.place)]) + b"\n"
+def line_of(target: str, number: int, place: Place) -> bytes:
+    """Return the line that has a record sent to a target."""
+    return orjson.dumps([target, number, list(place)]) + b"\n"
 
 
-def entry_of(line: bytes) -> tuple[str, Entry]:
+def due_of(line: bytes) -> tuple[str, int, Place]:
     """Read what `line_of` wrote."""
-    target, number, [signal, batch_id, items, received_ns, trail], place = orjson.loads(line)
-    batch = Batch(Signal(signal), b"", bytes.fromhex(batch_id), items, received_ns, tuple(trail))
-    return target, Entry(number, batch, Place(*place))
+    target, number, place = orjson.loads(line)
+    return target, number, Place(*place)
 
 
 @dataclass(frozen=True, slots=True)

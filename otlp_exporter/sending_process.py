@@ -23,8 +23,8 @@ import uvloop
 from otlp_exporter.component import build_deliveries
 from otlp_exporter.delivery import Delivery
 from otlp_exporter.disk_reading import read_patiently
-from otlp_exporter.disk_tables import Entry, read_batch
-from otlp_exporter.sending_lines import LINE_LIMIT_BYTES, News, Series, entry_of
+from otlp_exporter.disk_segments import FOLDER, Place, read_batch
+from otlp_exporter.sending_lines import LINE_LIMIT_BYTES, News, Series, due_of
 from otlp_exporter.settings import ExporterSettings
 from telemetry import Batch, Counters, StartError
 
@@ -65,7 +65,7 @@ async def _run(settings: ExporterSettings, data_dir: Path, channel: socket) -> i
     telling = asyncio.create_task(sending.tell(), name="tell what was sent")
     try:
         while line := await reader.readline():
-            sending.take(*entry_of(line))
+            sending.take(*due_of(line))
     except (ConnectionError, ValueError):
         pass  # it ended amid a line
     telling.cancel()
@@ -82,28 +82,28 @@ class Sending:
     ) -> None:
         self._deliveries = deliveries
         self._counters = counters
-        self._data_dir = data_dir
+        self._folder = data_dir / FOLDER
         self._writer = writer
         self._tasks: set[asyncio.Task[None]] = set()
         self._done: list[tuple[str, int, bool]] = []
         self._has_news = asyncio.Event()
         self._told: dict[Series, int] = {}
 
-    def take(self, target: str, entry: Entry) -> None:
-        """Begin to send an entry. Its body is read here and now, so that each target's stay in their order."""
+    def take(self, target: str, number: int, place: Place) -> None:
+        """Begin to send a record. Its body is read here and now, so that each target's stay in their order."""
         sending: Coroutine[Any, Any, None]
         try:
-            batch = read_batch(self._data_dir, entry)
+            batch = read_batch(self._folder, place)
         except OSError:
-            sending = self._send_later(target, entry)
+            sending = self._send_later(target, number, place)
         else:
             if batch is None:
-                self._note(target, entry.number, is_read=False)
+                self._note(target, number, is_read=False)
                 return
             sending = self._deliveries[target].deliver(batch)
         task = asyncio.create_task(sending, name=f"forward a batch to {target}")
         self._tasks.add(task)
-        task.add_done_callback(lambda ended: self._end(ended, target, entry.number))
+        task.add_done_callback(lambda ended: self._end(ended, target, number))
 
     async def tell(self) -> None:
         """Tell at once what is done, and now and then how it stands."""
@@ -132,13 +132,13 @@ class Sending:
         for delivery in self._deliveries.values():
             await delivery.close()
 
-    async def _send_later(self, target: str, entry: Entry) -> None:
+    async def _send_later(self, target: str, number: int, place: Place) -> None:
         async def read() -> Batch | None:
-            return read_batch(self._data_dir, entry)
+            return read_batch(self._folder, place)
 
         batch = await read_patiently(read)
         if batch is None:
-            self._note(target, entry.number, is_read=False)  # and what is noted afterwards finds nobody who waits
+            self._note(target, number, is_read=False)  # and what is noted afterwards finds nobody who waits
         else:
             await self._deliveries[target].deliver(batch)
 

@@ -13,7 +13,7 @@ import pytest
 from otlp_exporter.remote_sending import RemoteSending
 from telemetry import StartError
 from tests.otlp_exporter.conftest import DiskCarrier
-from tests.otlp_exporter.test_disk_tables import bodies_in
+from tests.otlp_exporter.test_disk_queue import segments_in
 from tests.otlp_exporter.test_forwarding import numbered, one_of_each
 from tests.support.otlp_target import GrpcTarget
 from tests.support.ports import free_port
@@ -63,7 +63,7 @@ async def test_another_process_sends_and_tells_what_became_of_it(disk: DiskCarri
         await eventually(lambda: counted(disk, "forward_sent_items", "good") == 23, timeout_s=40)
         await eventually(lambda: disk.gauge("forward_backlog_batches", "good") == 0)
         await disk.stop()
-        assert bodies_in(disk.folder) == []
+        assert segments_in(disk.folder) == []
 
 
 async def test_a_killed_sender_is_started_again_and_nothing_is_lost(disk: DiskCarrier) -> None:

@@ -1,0 +1,273 @@
+"""The files of what waits on disk: written in groups, a sync for each, and used again when nobody waits for any of it.
+
+Belongs to the queue's thread, but for `read_batch`, which any process may call. What they hold says itself what it is
+(`disk_record.py`), so that no index has to be synced beside it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import structlog
+
+from otlp_exporter.disk_record import (
+    MARK_BYTES,
+    Head,
+    read_head,
+    read_marks,
+    read_segment_head,
+    record_head,
+    records_in,
+    segment_head,
+)
+from telemetry import Batch
+from telemetry.batch import batch_id_of
+from telemetry.durable_files import sync_folder, write_all
+
+_log = structlog.get_logger(__name__)
+
+FOLDER: Final = "forwarding"
+_SEGMENT, _MARKS, _SPARE = ".segment", ".marks", ".spare"
+_SEGMENT_BYTES: Final = 16 * 1024**2
+_SPARES: Final = 4
+"""Pages of a file that is written again are there already: a fifth of the processor time of new ones."""
+_HEAD_BYTES: Final = 8_192
+_FILE_MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
+
+
+class Place(NamedTuple):
+    """Where a record is: the number of a segment, its first byte and its size."""
+
+    segment: int
+    at: int
+    size: int
+
+
+@dataclass(slots=True, eq=False)
+class Segment:
+    """One file. `held` of its records are waited for or undecided: that is kept by whoever has the records."""
+
+    number: int
+    names: tuple[str, ...]
+    salt: int
+    held: int = 0
+    is_open: bool = False
+
+
+@dataclass(slots=True)
+class _Open:
+    segment: Segment
+    descriptor: int
+    end: int
+
+
+@dataclass(slots=True)
+class Found:
+    """A record that an earlier process left, and who still waits for it; undecided if it may not have been stored."""
+
+    at: int
+    head: Head
+    is_kept: bool
+    waiting: list[str] = field(default_factory=list)
+
+
+class DiskSegments:
+    """The files below a folder. What waits for the same targets shares files: it leaves together."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[tuple[str, ...], _Open] = {}
+        self._next = 1
+        self._lock = -1
+        self.closed: list[Segment] = []
+        """Those that are written to no more, for whoever counts what is held."""
+
+    def open(self) -> None:
+        """Take the folder, which no other process has then. Raises `OSError`."""
+        self._folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        self._lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._unlock()
+            raise
+        for path in self._folder.glob(f"*{_SPARE}"):
+            path.unlink(missing_ok=True)
+        for path in [*self._folder.glob(f"*{_SEGMENT}"), *self._folder.glob(f"*{_MARKS}")]:
+            self._next = max(self._next, _number_of(path) + 1)
+
+    def survey(self) -> Iterator[tuple[Segment, list[Found]]]:
+        """Yield what an earlier process left, oldest first. No segment of it is ever added to. Raises `OSError`."""
+        for path in sorted(self._folder.glob(f"*{_SEGMENT}")):
+            read = _read_segment(path)
+            if read is None:
+                # Not begun when its process ended, which is no loss; or damaged at its very beginning, which is.
+                _log.warning("deleted a file of what is to be forwarded that has no head", file=path.name)
+                path.unlink(missing_ok=True)
+                path.with_suffix(_MARKS).unlink(missing_ok=True)
+            else:
+                yield read
+
+    def add(self, names: tuple[str, ...], batches: Sequence[Batch], *, is_kept: bool) -> tuple[Segment, list[Place]]:
+        """Write batches that wait for the same targets, synced on return. Raises `OSError`, and then none is there."""
+        file = self._file_of(names)
+        segment, at = file.segment, file.end
+        buffers, places = list[bytes](), list[Place]()
+        for batch in batches:
+            head = record_head(batch, segment.salt, is_kept=is_kept)
+            size = len(head) + len(batch.body)
+            buffers += (head, batch.body)
+            places.append(Place(segment.number, at, size))
+            at += size
+        try:
+            write_all(file.descriptor, buffers)
+            os.fdatasync(file.descriptor)
+        except OSError:
+            # The kernel may have dropped the pages and told only once: no later sync of this file proves anything.
+            with suppress(OSError):
+                os.ftruncate(file.descriptor, file.end)
+            self._close(names)
+            raise
+        file.end = at
+        return segment, places
+
+    def tidy(self, free: Iterable[Segment], marks: Mapping[Segment, bytes]) -> None:
+        """Delete segments, or lay them aside to be written again, and add to the marks of others. Raises `OSError`.
+
+        Nothing is synced: without it something is sent again.
+        """
+        for segment in free:
+            self._remove(self._path_of(segment))
+        for segment, added in marks.items():
+            flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
+            descriptor = os.open(self._path_of(segment).with_suffix(_MARKS), flags, _FILE_MODE)
+            try:
+                if half := os.fstat(descriptor).st_size % MARK_BYTES:
+                    added = bytes(MARK_BYTES - half) + added  # behind what a full disk left of one
+                write_all(descriptor, [added])
+            finally:
+                os.close(descriptor)
+
+    def end_files(self) -> None:
+        """Close what is written to; what it holds stays."""
+        for names in list(self._open):
+            self._close(names)
+
+    def close(self) -> None:
+        """Leave the folder to others."""
+        self.end_files()
+        for path in self._folder.glob(f"*{_SPARE}"):
+            path.unlink(missing_ok=True)
+        self._unlock()
+
+    def _remove(self, path: Path) -> None:
+        with suppress(OSError):
+            if sum(1 for _ in self._folder.glob(f"*{_SPARE}")) < _SPARES:
+                path.rename(path.with_suffix(_SPARE))
+            else:
+                path.unlink()
+            # Last: marks without a segment say nothing, a segment without its marks is sent again.
+            path.with_suffix(_MARKS).unlink(missing_ok=True)
+
+    def _file_of(self, names: tuple[str, ...]) -> _Open:
+        file = self._open.get(names)
+        if file is not None and file.end >= _SEGMENT_BYTES:
+            self._close(names)
+            file = None
+        return file or self._begin(names)
+
+    def _begin(self, names: tuple[str, ...]) -> _Open:
+        segment = Segment(self._next, names, secrets.randbits(32), is_open=True)
+        self._next += 1
+        path, head = self._path_of(segment), segment_head(segment.number, segment.salt, names)
+        if spare := next(self._folder.glob(f"*{_SPARE}"), None):
+            spare.rename(path)
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, _FILE_MODE)
+        try:
+            write_all(descriptor, [head])
+            sync_folder(self._folder)  # the head itself is synced with the first group
+        except OSError:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        self._open[names] = _Open(segment, descriptor, len(head))
+        return self._open[names]
+
+    def _close(self, names: tuple[str, ...]) -> None:
+        file = self._open.pop(names)
+        os.close(file.descriptor)
+        file.segment.is_open = False
+        self.closed.append(file.segment)
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _path_of(self, segment: Segment) -> Path:
+        return path_of(self._folder, segment.number)
+
+
+def path_of(folder: Path, number: int) -> Path:
+    """Return the path of a segment."""
+    return folder / f"{number:012}{_SEGMENT}"
+
+
+def read_batch(folder: Path, place: Place) -> Batch | None:
+    """Return the batch of a record, or `None` if that is gone or not what was written.
+
+    Raises `OSError` when it cannot be read now, which says nothing about it.
+    """
+    try:
+        descriptor = os.open(path_of(folder, place.segment), os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        begin = read_segment_head(os.pread(descriptor, _HEAD_BYTES, 0), place.segment)
+        data = os.pread(descriptor, place.size, place.at)
+    finally:
+        os.close(descriptor)
+    head = read_head(data, 0, begin[0]) if begin else None
+    if head is None or head.size != len(data):
+        return None
+    batch = replace(head.batch, body=data[head.body_at :])
+    return batch if batch_id_of(batch.signal, batch.body) == batch.batch_id else None
+
+
+def _read_segment(path: Path) -> tuple[Segment, list[Found]] | None:
+    number = _number_of(path)
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return None
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            head = read_segment_head(data, number)
+            if head is None:
+                return None
+            salt, names, start = head
+            try:
+                kept, done = read_marks(path.with_suffix(_MARKS).read_bytes(), salt)
+            except FileNotFoundError:
+                kept, done = set(), set()
+            found = [
+                Found(
+                    at,
+                    one,
+                    one.is_kept or at in kept,
+                    [name for index, name in enumerate(names) if (at, index) not in done],
+                )
+                for at, one in records_in(data, start, salt)
+            ]
+    return Segment(number, names, salt), found
+
+
+def _number_of(path: Path) -> int:
+    return int(path.stem) if path.stem.isdecimal() else 0
