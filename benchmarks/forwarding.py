@@ -1,7 +1,8 @@
 """What forwarding takes and what it costs: how fast a backlog reaches one target, and ingest beside good and bad ones.
 
 The targets are another process that takes everything at once, a port where nobody listens, and one that never answers.
-Ingest is from the processor's intake to a committed row on SQLite, with the queue of forwarding on the same disk.
+Ingest is from the processor's intake to a committed row on SQLite, with the queue of forwarding on the same disk. The
+target that takes everything gives way to it, as it would be on another machine.
 """
 
 from __future__ import annotations
@@ -13,12 +14,17 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+import psutil
+
+from benchmarks._bound_queue import pairs_beside_a_bound_queue
 from benchmarks._requests import SPANS_PER_REQUEST, typical
-from benchmarks._templates import templates
+from benchmarks._systems import cpu_s
+from benchmarks._templates import Template, templates
 from benchmarks.throughput import hand_over
 from otlp_exporter.component import build_disk_feeds, build_rabbit_feeds
 from otlp_exporter.settings import ExporterSettings
@@ -47,25 +53,27 @@ _LIMITS: Final = PublishLimits(64, 10**9, 30)
 
 def run() -> list[Row]:
     """Return the throughput to one target by carrier and protocol, and what is left of ingest beside targets."""
-    with _swallowing() as (grpc_port, http_port):
+    with _swallowing() as (target, grpc_port, http_port):
         ways: dict[str, dict[str, Any]] = {
             "gRPC, gzip": {"endpoint": f"http://localhost:{grpc_port}"},
             "gRPC, plain": {"endpoint": f"http://localhost:{grpc_port}", "compression": "none"},
             "HTTP, gzip": {"endpoint": f"http://127.0.0.1:{http_port}", "protocol": "http"},
         }
-        rows = [row for name, way in ways.items() for row in asyncio.run(_drain_disk(name, way))]
+        rows = [row for name, way in ways.items() for row in asyncio.run(_drain_disk(name, way, target))]
         rows += asyncio.run(_drain_rabbit("gRPC, gzip", ways["gRPC, gzip"]))
+        rows += asyncio.run(pairs_beside_a_bound_queue(_batches(BACKLOG)))
+        target.nice(19)
         return rows + asyncio.run(_beside_ingest(grpc_port))
 
 
 @contextlib.contextmanager
-def _swallowing() -> Iterator[tuple[int, int]]:
+def _swallowing() -> Iterator[tuple[psutil.Process, int, int]]:
     command = [sys.executable, "-m", "benchmarks._swallowing"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         grpc_port, http_port = map(int, process.stdout.readline().split())
-        yield grpc_port, http_port
+        yield psutil.Process(process.pid), grpc_port, http_port
         process.stdin.close()
 
 
@@ -75,15 +83,15 @@ def _batches(count: int) -> list[Batch]:
     return [Batch.of(Signal.TRACES, body, item_count=SPANS_PER_REQUEST, received_unix_nano=now_ns) for body in bodies]
 
 
-async def _drain_disk(name: str, way: Mapping[str, Any]) -> list[Row]:
+async def _drain_disk(name: str, way: Mapping[str, Any], target: psutil.Process) -> list[Row]:
     settings = ExporterSettings.model_validate({"targets": [{"name": "target", **way}]})
     counters, batches = Counters(), _batches(BACKLOG)
     with tempfile.TemporaryDirectory() as folder:
-        consumer, [queue, sending, feed] = build_disk_feeds(settings, RecordingConsumer(), counters, Path(folder))
+        consumer, [queue, sending, feed, _] = build_disk_feeds(settings, RecordingConsumer(), counters, Path(folder))
         await queue.start()
         await sending.start()
         await asyncio.gather(*(consumer.consume(batch) for batch in batches))
-        rows = await _drained(f"backlog on disk, {name}", feed, counters, batches)
+        rows = await _drained(f"backlog on disk, {name}", feed, counters, batches, target)
         await sending.stop()
         await queue.stop()
     return rows
@@ -108,23 +116,33 @@ async def _drain_rabbit(name: str, way: Mapping[str, Any]) -> list[Row]:
                 )
             await publisher.stop()
             [feed] = build_rabbit_feeds(settings, rabbit_settings, url, counters, Path(folder))
-            return await _drained(f"backlog at RabbitMQ, {name}", feed, counters, batches)
+            return await _drained(f"backlog at RabbitMQ, {name}", feed, counters, batches, None)
     finally:
         server.remove()
 
 
-async def _drained(name: str, feed: Component, counters: Counters, batches: Sequence[Batch]) -> list[Row]:
+async def _drained(
+    name: str, feed: Component, counters: Counters, batches: Sequence[Batch], target: psutil.Process | None
+) -> list[Row]:
     items, size = len(batches) * SPANS_PER_REQUEST, sum(len(batch.body) for batch in batches)
-    busy_s, began = time.process_time(), time.perf_counter()
+    used_s = partial(_used_s, target)
+    busy_s, began = used_s(), time.perf_counter()
     await feed.start()
     await eventually(lambda: counters.total("forward_sent_items") == items, timeout_s=60)
-    elapsed_s, busy_s = time.perf_counter() - began, time.process_time() - busy_s
+    elapsed_s, busy_s = time.perf_counter() - began, used_s() - busy_s
     await feed.stop()
     return [
         {"name": name, "value": items / elapsed_s, "unit": "spans/s"},
         {"name": f"{name}: before compression", "value": size / elapsed_s / 1e6, "unit": "MB/s"},
         {"name": f"{name}: CPU of the exporter", "value": busy_s / items * 1e6, "unit": "s per million spans"},
     ]
+
+
+def _used_s(target: psutil.Process | None) -> float:
+    """Return the processor time of this process and the one that sends, without the target's."""
+    if target is None:
+        return time.process_time()  # beside a server that is not to be counted
+    return cpu_s(psutil.Process()) - cpu_s(target)
 
 
 async def _beside_ingest(grpc_port: int) -> list[Row]:
@@ -142,11 +160,13 @@ async def _beside_ingest(grpc_port: int) -> list[Row]:
             "beside all three": [good, dead, never],
         }
         found = await _rounds(kinds)
-    alone = median(found["alone"])
-    rows: list[Row] = [{"name": "ingest alone", "value": alone, "unit": "spans/s"}]
+    alone = found["alone"]
+    rows: list[Row] = [{"name": "ingest alone", "value": median(alone), "unit": "spans/s"}]
     for kind in list(kinds)[1:]:
+        ratios = sorted(beside / without for beside, without in zip(found[kind], alone, strict=True))
         rows.append({"name": f"ingest {kind}", "value": median(found[kind]), "unit": "spans/s"})
-        rows.append({"name": f"ingest {kind} / alone, medians", "value": median(found[kind]) / alone, "unit": "x"})
+        for name, value in (("median", median(ratios)), ("lowest", ratios[0]), ("highest", ratios[-1])):
+            rows.append({"name": f"ingest {kind} / alone, {name} of the rounds", "value": value, "unit": "x"})
     return rows
 
 
@@ -163,7 +183,7 @@ async def _rounds(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str,
             requests = int(rate * ROUND_S / SPANS_PER_REQUEST)
             for number in range(ROUNDS):
                 for place, (kind, targets) in enumerate(kinds.items()):
-                    async with _forwarding(intake, targets, Path(folder) / f"{number}-{place}") as consumer:
+                    async with _forwarding(intake, targets, Path(folder) / f"{number}-{place}", made) as consumer:
                         found[kind].append((await hand_over(consumer, made, requests))[0])
         finally:
             await intake.stop()
@@ -172,16 +192,31 @@ async def _rounds(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str,
 
 
 @contextlib.asynccontextmanager
-async def _forwarding(intake: Consumer, targets: Sequence[Mapping[str, Any]], folder: Path) -> AsyncIterator[Consumer]:
+async def _forwarding(
+    intake: Consumer, targets: Sequence[Mapping[str, Any]], folder: Path, made: Sequence[Template]
+) -> AsyncIterator[Consumer]:
+    """Forward while the block runs, which begins when the process that sends has met each target."""
     if not targets:
         yield intake
         return
-    settings = ExporterSettings.model_validate({"targets": targets, "stop_grace_s": 0})
-    consumer, running = build_disk_feeds(settings, intake, Counters(), folder)
+    settings, counters = ExporterSettings.model_validate({"targets": targets, "stop_grace_s": 0}), Counters()
+    consumer, running = build_disk_feeds(settings, intake, counters, folder)
     for one in running:
         await one.start()
     try:
+        await hand_over(consumer, made, 2)
+        names = [target["name"] for target in targets]
+        await eventually(lambda: all(_is_met(counters, name) for name in names), timeout_s=60)
         yield consumer
     finally:
         for one in reversed(running):
             await one.stop()
+
+
+def _is_met(counters: Counters, target: str) -> bool:
+    gauges, labels = counters.gauges(), (("target", target),)
+    return bool(
+        gauges["forward_last_success_unix_s", labels]
+        or gauges["forward_is_failing", labels]
+        or gauges["forward_in_hand_batches", labels]
+    )

@@ -51,11 +51,12 @@ class DiskFeed:
     """A component: hands a target's queue to what sends, oldest first, `at_once` of it together."""
 
     def __init__(self, target: TargetSettings, queue: DiskQueue, settings: ExporterSettings, send: Send) -> None:
-        self._at_once = 2 * target.max_concurrent  # so that a slot of the delivery never waits for the disk
         self._send = send
         self._queue = queue
         self._settings = settings
         self._name = target.name
+        # More than the delivery has under way, so that a slot of it waits for neither the disk nor this process.
+        self._at_once = 3 * target.max_concurrent
         self._slots = asyncio.Semaphore(self._at_once)
         self._serving: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None

@@ -275,7 +275,9 @@ class DiskQueue:
     def _free_closed(self, segments: DiskSegments | None) -> None:
         """Let go of what nobody waited for when it was closed."""
         while segments is not None and segments.closed:
-            self._free_if_done(segments.closed.pop())
+            segment = segments.closed.pop()
+            segment.is_open = False
+            self._free_if_done(segment)
 
     async def _keep_up(self) -> None:
         expires_at_s = 0.0

@@ -54,7 +54,7 @@ class Place(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Segment:
-    """One file. `held` of its records are waited for or undecided: that is kept by whoever has the records."""
+    """One file. `held` of its records are waited for or undecided; both this and `is_open` belong to the event loop."""
 
     number: int
     names: tuple[str, ...]
@@ -100,9 +100,11 @@ class DiskSegments:
         except OSError:
             self._unlock()
             raise
-        for path in self._folder.glob(f"*{_SPARE}"):
-            path.unlink(missing_ok=True)
-        for path in [*self._folder.glob(f"*{_SEGMENT}"), *self._folder.glob(f"*{_MARKS}")]:
+        self._delete_spares()
+        for path in self._folder.glob(f"*{_MARKS}"):
+            if not path.with_suffix(_SEGMENT).exists():
+                path.unlink(missing_ok=True)
+        for path in self._folder.glob(f"*{_SEGMENT}"):
             self._next = max(self._next, _number_of(path) + 1)
 
     def survey(self) -> Iterator[tuple[Segment, list[Found]]]:
@@ -164,10 +166,10 @@ class DiskSegments:
 
     def close(self) -> None:
         """Leave the folder to others."""
-        self.end_files()
-        for path in self._folder.glob(f"*{_SPARE}"):
-            path.unlink(missing_ok=True)
-        self._unlock()
+        if self._lock >= 0:
+            self.end_files()
+            self._delete_spares()
+            self._unlock()
 
     def _remove(self, path: Path) -> None:
         with suppress(OSError):
@@ -205,13 +207,15 @@ class DiskSegments:
     def _close(self, names: tuple[str, ...]) -> None:
         file = self._open.pop(names)
         os.close(file.descriptor)
-        file.segment.is_open = False
         self.closed.append(file.segment)
 
+    def _delete_spares(self) -> None:
+        for path in self._folder.glob(f"*{_SPARE}"):
+            path.unlink(missing_ok=True)
+
     def _unlock(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        os.close(self._lock)
+        self._lock = -1
 
     def _path_of(self, segment: Segment) -> Path:
         return path_of(self._folder, segment.number)

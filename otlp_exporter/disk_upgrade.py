@@ -77,8 +77,8 @@ def _move_from_files(index: sqlite3.Connection, folder: Path, segments: DiskSegm
         for first in range(0, len(rows), _AT_ONCE):
             # What is damaged or gone is found so, and counted, when it is due.
             found = (
-                (number, Batch(Signal(signal), _read(path, at, size), *told, trail_of(trail)))
-                for number, signal, *told, trail, at, size in rows[first : first + _AT_ONCE]
+                (number, Batch(Signal(signal), _read(path, at, size), batch_id, items, received_ns, trail_of(trail)))
+                for number, signal, batch_id, items, received_ns, trail, at, size in rows[first : first + _AT_ONCE]
             )
             _add(segments, waiting, found)
         index.execute("DELETE FROM entries WHERE file = ?", (file,))

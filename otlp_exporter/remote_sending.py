@@ -39,6 +39,8 @@ _STEADY_S: Final = 30.0
 _STOP_TIMEOUT_S: Final = 3.0
 _SILENCE_S: Final = 30.0
 """A process says twice a second how it stands; one that does not for so long hangs, and is ended."""
+_FIRST_WORD_S: Final = 120.0
+"""It needs a second of a processor until it says anything, which is a while where many want one."""
 
 
 def no_preparation() -> None:
@@ -130,11 +132,13 @@ class RemoteSending:
             for line, _ in self._pending.values():
                 writer.write(line)
             self._writer, self.pid = writer, process.pid
-            while line := await asyncio.wait_for(reader.readline(), self._silence_s):
+            limit_s = _FIRST_WORD_S
+            while line := await asyncio.wait_for(reader.readline(), limit_s):
                 self._take(News.of_line(line))
+                limit_s = self._silence_s
         except TimeoutError:
             process.kill()
-            return f"it hung: no word for {self._silence_s:g} s"
+            return f"it hung: no word for {limit_s:g} s"
         except (ConnectionError, ValueError):
             pass  # it was ended in the middle of a line
         finally:
@@ -164,7 +168,7 @@ class RemoteSending:
         for (name, labels), amount in news.counted.items():
             if name in _COUNTERS:
                 self._counters.add(name, amount, **dict(labels))
-        self._gauges = dict(news.gauges)
+        self._gauges.update(news.gauges)
         for target, number, is_read in news.done:
             _, done = self._pending.get((target, number), (b"", None))
             if done is not None and not done.done():

@@ -35,7 +35,7 @@ class News:
     """What the sending process did since its last line.
 
     `done` has target, number, and whether the body could be read; `counted` what was added to counters, and `gauges`
-    what they read now.
+    what they read now, twice a second.
     """
 
     done: Iterable[tuple[str, int, bool]] = ()

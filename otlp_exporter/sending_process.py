@@ -11,6 +11,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,8 @@ from telemetry import Batch, Counters, StartError
 _log = structlog.get_logger(__name__)
 
 _TELL_EVERY_S: Final = 0.5
+_TELL_TOGETHER_S: Final = 0.01
+"""What is done within it is told at once: each telling wakes the process that takes data in."""
 _EXIT_CANNOT_START: Final = 2
 
 
@@ -107,9 +110,11 @@ class Sending:
 
     async def tell(self) -> None:
         """Tell at once what is done, and now and then how it stands."""
+        gauges_at_s = 0.0
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._has_news.wait(), _TELL_EVERY_S)
+                await asyncio.sleep(_TELL_TOGETHER_S)
             self._has_news.clear()
             done, self._done = self._done, []
             now: dict[Series, int] = dict(self._counters.snapshot())
@@ -117,7 +122,11 @@ class Sending:
                 key: value - self._told.get(key, 0) for key, value in now.items() if value != self._told.get(key)
             }
             self._told = now
-            self._writer.write(News(done, counted, dict(self._counters.gauges())).to_line())
+            gauges: dict[Series, float] = {}
+            if time.monotonic() >= gauges_at_s:
+                gauges_at_s = time.monotonic() + _TELL_EVERY_S
+                gauges = dict(self._counters.gauges())
+            self._writer.write(News(done, counted, gauges).to_line())
             try:
                 await self._writer.drain()
             except ConnectionError:

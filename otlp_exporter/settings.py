@@ -61,11 +61,11 @@ class ExporterSettings(BaseModel, frozen=True, extra="forbid"):
         "with it. `false` saves about 60 MB of memory.",
     )
     niceness: int = Field(
-        10,
+        19,
         ge=0,
         le=19,
-        description="How much that process gives way while all processors are busy, as `nice` has it: at 10 it has a "
-        "tenth of what ingest has, and catches up later.",
+        description="How much that process gives way while all processors are busy, as `nice` has it: at 19 it has a "
+        "hundredth of what ingest has, at 10 a tenth. The queue on disk grows meanwhile, and is sent later.",
     )
     unused_queue_expires_s: int = Field(
         7 * 86_400,
