@@ -69,6 +69,7 @@ def heatmap(answer: LatencyAnswer, revision: str) -> Figure:
         "customdata": [[_between(low, high)] * len(times) for low, high in pairwise(answer.bounds_s)],
         "colorscale": _scale(),
         "zmin": 0,
+        "hoverongaps": False,
         "showscale": False,
         "xgap": 0.5,
         "ygap": 0.5,
