@@ -133,6 +133,7 @@
     // Where the login leads back to.
     place: () => within(window.location.pathname) + window.location.search,
 
+    restore: restore,
     chosenTime: chosenTime,
     timeProblem: timeProblem,
 

@@ -2,7 +2,6 @@
 (function () {
   "use strict";
   const modelwatch = (window.modelwatch = window.modelwatch || {});
-  const clientside = (window.dash_clientside = window.dash_clientside || {});
 
   // Plotly shows numbers as local time and strings as they are. Where the clocks change within the range local time
   // has an hour twice or not at all, so there UTC is shown, and named.
@@ -12,6 +11,7 @@
   const utc = (time) => new Date(time).toISOString().slice(0, 19).replace("T", " ");
 
   let latest = null;
+  const left = new Map(); // page: what was drawn there latest
   let isShownLocal = true;
   let wasUtc = false;
 
@@ -35,19 +35,21 @@
     draw: function (changed, isWhole) {
       if (Object.keys(changed).length === 0 && !isWhole) return;
       latest = isWhole ? changed : { ...latest, ...changed };
+      left.set(modelwatch.address.current.page.name, latest);
       const first = Object.values(latest).find(isOverTime);
       const isLocal = !modelwatch.address.isUtc() && (!first || isSteady(first.layout.xaxis.range));
       const figures = isLocal === isShownLocal ? changed : latest;
       Object.entries(figures).forEach(([id, figure]) => modelwatch.drawing.show(id, fitted(figure, isLocal)));
       const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
       const reason = modelwatch.address.isUtc() ? "" : ", since the clocks change within this range";
-      clientside.set_props("time-zone", { children: "Times in " + (isLocal ? zone : "UTC" + reason) });
+      modelwatch.tellShell("time-zone", { children: "Times in " + (isLocal ? zone : "UTC" + reason) });
       isShownLocal = isLocal;
       wasUtc = modelwatch.address.isUtc();
     },
 
-    forget: function () {
-      latest = null;
+    // Another page is open: one that is still drawn has its figures.
+    turn: function (page) {
+      latest = (modelwatch.isKept(page) && left.get(page)) || null;
     },
 
     figures: () => latest || {},
@@ -57,7 +59,7 @@
 
     // How wide the charts are, in pixels: how many steps there is room for.
     width: function () {
-      const chart = document.querySelector("#content .chart");
+      const chart = document.querySelector(".place:not([data-left]) .chart");
       return chart ? Math.round(chart.clientWidth) : 0;
     },
   };

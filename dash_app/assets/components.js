@@ -68,9 +68,11 @@
 
   // Leads to a page, or to another view of this one. A plain click needs no reload.
   function PageLink(props) {
-    const address = useAddress();
+    const { address } = window.modelwatch;
     const fields = props.fields || {};
-    const href = address.href(props.path, fields);
+    // Most links lead where they led when only the page has changed, and there are hundreds.
+    const href = React.useSyncExternalStore(whenAddressChanges, () => address.href(props.path, fields));
+    const isHere = React.useSyncExternalStore(whenAddressChanges, () => address.isHere(props.path));
     const follow = (event) => {
       if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
       event.preventDefault();
@@ -83,7 +85,7 @@
         className: props.className,
         onClick: follow,
         title: props.title,
-        "aria-current": address.isHere(props.path) && Object.keys(fields).length === 0 ? "page" : undefined,
+        "aria-current": isHere && Object.keys(fields).length === 0 ? "page" : undefined,
       },
       props.children
     );
@@ -104,14 +106,15 @@
     return element("details", { className: props.className, open: isOpen }, element("summary", { key: "line", onClick: toggle }, line), isOpen && below);
   }
 
+  function whenAddressChanges(listen) {
+    window.addEventListener("modelwatch-address", listen);
+    return () => window.removeEventListener("modelwatch-address", listen);
+  }
+
   // Redraws a component whenever the address changes.
   function useAddress() {
     const [, redraw] = React.useState(0);
-    React.useEffect(() => {
-      const listen = () => redraw((count) => count + 1);
-      window.addEventListener("modelwatch-address", listen);
-      return () => window.removeEventListener("modelwatch-address", listen);
-    }, []);
+    React.useEffect(() => whenAddressChanges(() => redraw((count) => count + 1)), []);
     return window.modelwatch.address;
   }
 

@@ -6,6 +6,7 @@
   const CONFIG = { displayModeBar: false, showTips: false, doubleClick: "autosize" };
   const NEAR = 0.5; // in heights of the window
   const IDLE_WITHIN_MS = 2000;
+  const LOAD_WITHIN_MS = 500;
 
   const places = new Map(); // id of a chart: where it is drawn, and what
   const whenIdle = window.requestIdleCallback || ((work) => setTimeout(work, 200));
@@ -51,7 +52,15 @@
     places.forEach(draw);
   }
   window.addEventListener("beforeprint", drawAll);
-  document.getElementById("plotly").addEventListener("load", drawAll);
+
+  // Plotly takes a while to be evaluated. There is time for that when Dash waits for the layout.
+  function load() {
+    const script = document.createElement("script");
+    script.src = document.getElementById("plotly").href;
+    script.onload = drawAll;
+    document.head.append(script);
+  }
+  document.addEventListener("DOMContentLoaded", () => whenIdle(load, { timeout: LOAD_WITHIN_MS }));
 
   modelwatch.drawing = {
     // What is to be seen in a chart, whether it is there already or not yet.

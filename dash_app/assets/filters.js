@@ -2,7 +2,6 @@
 (function () {
   "use strict";
   const modelwatch = (window.modelwatch = window.modelwatch || {});
-  const clientside = (window.dash_clientside = window.dash_clientside || {});
   const filters = () => modelwatch.facts.filters;
   const known = {}; // the choices of each, as they were answered last
 
@@ -26,18 +25,18 @@
       const choices = known[id] || [];
       if (!choices.some((choice) => choice.value === value)) {
         known[id] = [...choices, { value: value, label: value }];
-        clientside.set_props(id, { data: known[id] });
+        modelwatch.tellShell(id, { data: known[id] });
       }
-      clientside.set_props(id + "-box", { hidden: false });
+      modelwatch.tellShell(id + "-box", { hidden: false });
     },
 
     // Says what is chosen and does not apply here; it does again on the next page.
     tell: function ({ page, fields }) {
       const acts = (field) => page.filters.includes(field) || (page.standIns[field] && !fields[page.standIns[field]]);
       const idle = filters().filter(({ field }) => !acts(field));
-      filters().forEach((filter) => clientside.set_props(filter.id, { disabled: idle.includes(filter) }));
+      filters().forEach((filter) => modelwatch.tellShell(filter.id, { disabled: idle.includes(filter) }));
       const chosen = idle.filter(({ field }) => fields[field]).map(({ title }) => title);
-      clientside.set_props("filter-note", { children: chosen.length ? sentence(chosen) : "" });
+      modelwatch.tellShell("filter-note", { children: chosen.length ? sentence(chosen) : "" });
     },
   };
 })();

@@ -28,7 +28,8 @@
   function show(id) {
     const { grid, own } = kept.get(id);
     const control = controlOf(id);
-    if (!control || grid.isDestroyed()) return kept.delete(id);
+    if (grid.isDestroyed()) return kept.delete(id);
+    if (!control) return; // its page is not open
     const wanted = modelwatch.address.current.fields[control.field];
     const found = wanted === null ? [] : stateOf(wanted, grid);
     const state = found.length || wanted === NONE ? found : stateOf(own, grid);

@@ -5,6 +5,11 @@
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   const LONGEST_MS = 3000;
   let shown = null;
+  const filled = new Map(); // name of a page that is drawn: what the figures in it are of
+  const told = new Map(); // name of such a page, or "" for the shell: what its components were told, by their ids
+
+  const placeOf = (name) => document.getElementById("place-" + name);
+  const asked = () => modelwatch.address.asked() + (modelwatch.address.isUtc() ? " utc" : "");
 
   // A copy of a component as data, in which the components named in `values` have these properties.
   function filledIn(part, values) {
@@ -13,6 +18,13 @@
     const props = { ...part.props, ...(values[part.props.id] || {}) };
     if (props.children) props.children = filledIn(props.children, values);
     return { ...part, props: props };
+  }
+
+  function skeleton(page, fields, skeletons) {
+    const values = Object.fromEntries(
+      page.controls.filter(({ id }) => id).map(({ id, property, field }) => [id, { [property]: fields[field] }])
+    );
+    return filledIn(skeletons[page.name], values);
   }
 
   // Whether the page is the open one and its skeleton is drawn.
@@ -34,41 +46,90 @@
     });
   };
 
-  // The content is drawn some time after it was returned.
+  // A skeleton is drawn some time after it was returned.
   function watch() {
-    new MutationObserver(() => {
+    const observer = new MutationObserver(() => {
       tellDrawn();
       if (modelwatch.isShown(shown)) modelwatch.pulse.begin();
-    }).observe(document.getElementById("content"), { childList: true });
+    });
+    modelwatch.facts.pages.forEach(({ name }) => observer.observe(placeOf(name), { childList: true }));
   }
+
+  // Shows the open page, if another was before: one that is drawn already is there at once.
+  function turn() {
+    const { page } = modelwatch.address.current;
+    if (shown === page.name) return;
+    shown = page.name;
+    document.title = page.title + " · ModelWatch";
+    modelwatch.charts.turn(shown);
+    modelwatch.facts.pages.forEach(({ name }) => placeOf(name).toggleAttribute("data-left", name !== shown));
+    modelwatch.tellShell("menu-label", { children: page.title });
+    placeOf(shown).toggleAttribute("data-old", filled.has(shown));
+    placeOf(shown).toggleAttribute("data-other", filled.has(shown) && !modelwatch.isKept(shown));
+    if (filled.has(shown)) modelwatch.address.restore(page.controls);
+    tellDrawn();
+  }
+  window.addEventListener("modelwatch-address", () => shown !== null && turn());
+
+  // Whether the page is drawn already, with figures of what is asked now.
+  modelwatch.isKept = (name) => filled.has(name) && filled.get(name) === asked();
+
+  // What a component shows already is not said again: each time costs Dash a look at all components that there are.
+  // Those of a page that is not kept are also changed by others.
+  function tell(part, id, properties) {
+    const isChangedByOthers = modelwatch.facts.pages.some(({ name, isKept }) => name === part && !isKept);
+    if (isChangedByOthers) return clientside.set_props(id, properties);
+    if (!told.has(part)) told.set(part, new Map());
+    const before = told.get(part).get(id) || {};
+    const news = Object.entries(properties).filter(([name, value]) => !isSame(before[name], value));
+    if (news.length === 0) return;
+    told.get(part).set(id, { ...before, ...properties });
+    clientside.set_props(id, Object.fromEntries(news));
+  }
+
+  function isSame(a, b) {
+    if (a === b) return true;
+    if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+    const names = Object.keys(a);
+    return names.length === Object.keys(b).length && names.every((name) => name in b && isSame(a[name], b[name]));
+  }
+
+  modelwatch.tellShell = (id, properties) => tell("", id, properties);
 
   // Of an answer that is not whole, what is not in it is as before.
   modelwatch.fill = function (answer) {
     modelwatch.filters.know(answer.bar || {});
-    Object.entries({ ...answer.bar, ...answer.filling }).forEach(([id, properties]) => {
-      clientside.set_props(id, properties);
+    const { "figures-note": note, ...filling } = answer.filling || {};
+    const shell = { ...answer.bar, ...(note && { "figures-note": note }) };
+    Object.entries(shell).forEach(([id, properties]) => tell("", id, properties));
+    Object.entries(filling).forEach(([id, properties]) => {
+      tell(answer.page, id, properties);
       if ("rowData" in properties) modelwatch.fitTable(id);
     });
-    if (answer.figures) modelwatch.charts.draw(answer.figures, answer.is_whole);
+    if (!answer.figures) return;
+    modelwatch.charts.draw(answer.figures, answer.is_whole);
+    filled.set(answer.page, asked());
+    ["data-old", "data-other"].forEach((mark) => placeOf(answer.page).removeAttribute(mark));
   };
 
   clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {
+    // Returns what is new in the places of all pages: the skeleton of the open one if it is not drawn, and nothing in
+    // those of pages that were left and are not kept.
     open: function (_address, skeletons) {
+      const { pages } = modelwatch.facts;
       const { page, fields } = modelwatch.address.current;
-      if (shown === page.name) return clientside.no_update;
-      const isFirst = shown === null;
-      shown = page.name;
-      if (isFirst) {
+      if (shown === null) {
         modelwatch.address.begin();
         watch();
+        turn();
       }
-      document.title = page.title + " · ModelWatch";
-      modelwatch.charts.forget();
-      clientside.set_props("menu-label", { children: page.title });
-      const values = Object.fromEntries(
-        page.controls.filter(({ id }) => id).map(({ id, property, field }) => [id, { [property]: fields[field] }])
-      );
-      return filledIn(skeletons[page.name], values);
+      return pages.map(({ name, isKept }) => {
+        const isDrawn = placeOf(name).firstChild !== null;
+        if (name === shown) return isDrawn ? clientside.no_update : skeleton(page, fields, skeletons);
+        if (!isDrawn || (isKept && filled.has(name))) return clientside.no_update;
+        [filled, told].forEach((known) => known.delete(name));
+        return null;
+      });
     },
 
     copy: async function (_clicks, text) {

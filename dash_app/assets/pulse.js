@@ -24,6 +24,8 @@
     isRefused: false, // whether the latest question found nobody to take it
   };
 
+  const filledBefore = new Map(); // page that was left: its latest receipt that came with figures
+
   const clockText = (seconds) => modelwatch.timeText(1000 * seconds, {});
 
   function age(seconds) {
@@ -118,9 +120,16 @@
     return width > 0 && isWide(width) !== isWide(state.width);
   }
 
+  // How wide the charts of a page were when it was open; to measure them takes what drawing the page takes.
+  const widths = new Map();
+  function measured(page) {
+    const width = modelwatch.charts.width();
+    if (width > 0 && modelwatch.isShown(page)) widths.set(page, width);
+    return width || state.width;
+  }
+
   // Returns the question if it is to be asked by HTTP.
-  function ask(page, search, now) {
-    const width = modelwatch.charts.width() || state.width;
+  function ask(page, search, now, width) {
     const isSame = page === state.page && search === state.search;
     Object.assign(state, { number: state.number + 1, page: page, search: search, width: width, askedAt: now });
     if (state.waitingSince === null) state.waitingSince = now;
@@ -189,12 +198,24 @@
   }
 
   // Another page begins without figures, and what is still to come for the one before it is not waited for.
+  // One that is still drawn keeps the time of its figures.
   function turnTo(page) {
     if (state.page === null || page === state.page) return;
+    filledBefore.set(state.page, state.filled);
     state.number += 1;
-    state.receipt = state.filled = state.waitingSince = null;
+    state.receipt = state.waitingSince = null;
+    state.filled = (modelwatch.isKept(page) && filledBefore.get(page)) || null;
     state.page = null;
   }
+
+  // Another page or another question is asked about before anything of it is drawn. Without a WebSocket the beat does.
+  window.addEventListener("modelwatch-address", () => {
+    const [page, search] = [modelwatch.address.current.page.name, modelwatch.address.asked()];
+    const isOther = page !== state.page || search !== state.search;
+    if (state.number === 0 || !isOther || !modelwatch.push.isOpen() || !shouldAsk(page, search, false, 0)) return;
+    turnTo(page);
+    ask(page, search, Date.now(), widths.get(page) || state.width);
+  });
 
   // A hidden page is slowed down by the browser, so what seemed to take long there means nothing.
   document.addEventListener("visibilitychange", () => {
@@ -243,12 +264,12 @@
       else expect(now);
       const isSilent = state.waitingSince !== null && now - state.waitingSince >= PROBE_AFTER_MS;
       if (isSilent || !state.isReachable) probe();
-      const question = shouldAsk(page, search, isPaused, now) ? ask(page, search, now) : clientside.no_update;
+      const question = shouldAsk(page, search, isPaused, now) ? ask(page, search, now, measured(page)) : clientside.no_update;
       const [name, title, notice] = condition(isPaused, now);
       const shown = state.receipt && state.receipt.end_s !== null ? state.receipt : state.filled;
       return [
         question,
-        "page is-" + name + (state.filled ? " has-figures" : ""),
+        "page is-" + name + (state.filled && name !== "loading" ? " has-figures" : ""),
         notice === shownNotice ? clientside.no_update : (shownNotice = notice),
         "live is-" + name,
         title,

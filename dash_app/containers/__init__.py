@@ -39,6 +39,7 @@ def page(resources: ResourceQuery) -> Page:
         controls=CONTROLS,
         filters=("env", "service"),
         note="Cards and tables: as measured last; sparklines and charts: over the range",
+        is_kept=True,
         charts=("containers-cpu", "containers-memory", "containers-throttling"),
         watched={
             "containers-cpu": frozenset({Signal.CPU}),

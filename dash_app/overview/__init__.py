@@ -38,6 +38,7 @@ def page(query: Query, resources: ResourceQuery) -> Page:
         layout=layout(),
         answer=answer,
         controls=CONTROLS,
+        is_kept=True,
         charts=("throughput", "latency", "errors"),
         watched={
             "throughput": frozenset({Signal.REQUEST_RATE, Signal.ABSENCE}),

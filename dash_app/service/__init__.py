@@ -40,6 +40,7 @@ def page(query: Query, resources: ResourceQuery) -> Page:
         layout=layout(),
         answer=answer,
         controls=CONTROLS,
+        is_kept=True,
         charts=(
             "service-throughput",
             "service-latency",

@@ -13,7 +13,7 @@ from typing import Any
 from dash import ClientsideFunction, Dash, Input, Output, State
 
 from dash_app.shell.answering import Answering, Document
-from dash_app.shell.page import Control, Page
+from dash_app.shell.page import Control, Page, place_of
 from dash_app.shell.top_bar import CONTROLS
 
 
@@ -28,7 +28,7 @@ def register(app: Dash, pages: Sequence[Page], answering: Answering) -> None:
 
     app.callback(Output("answer", "data"), Input("question", "data"), prevent_initial_call=True)(answer)
     opening: list[Output | Input | State] = [
-        Output("content", "children"),
+        *(Output(place_of(page), "children") for page in pages),
         Input("address", "data"),
         State("skeletons", "data"),
     ]

@@ -27,7 +27,7 @@ _DOCUMENT: Final = """<!DOCTYPE html>
     <link rel="icon" type="image/svg+xml" href="BASE/assets/logo.svg">
     <script src="BASE/assets/color-scheme.js"></script>
     <script type="application/json" id="facts">FACTS</script>
-    <script defer id="plotly" src="BASE/PLOTLY"></script>
+    <link rel="preload" as="script" id="plotly" href="BASE/PLOTLY">
     {%css%}
   </head>
   <body>
@@ -58,6 +58,7 @@ def document(pages: Sequence[Page], settings: DashSettings, push_path: str | Non
                 "title": page.title,
                 "controls": _controls(page.controls),
                 "charts": list(page.charts),
+                "isKept": page.is_kept,
                 "filters": sorted(page.filters),
                 "standIns": dict(page.stand_ins),
             }

@@ -17,7 +17,7 @@ from dash_app.settings import DashSettings
 from dash_app.shared.components import attributes
 from dash_app.shell.base_path import below
 from dash_app.shell.empty_state import never_any_data, nothing_in_view
-from dash_app.shell.page import Page
+from dash_app.shell.page import Page, place_of
 from dash_app.shell.reader import NAMED, for_viewers, is_named, is_viewer
 from dash_app.shell.top_bar import top_bar
 
@@ -71,7 +71,7 @@ def layout(pages: Sequence[Page], settings: DashSettings, skeletons: Mapping[str
             "colors": {"dark": _DARK_GREYS},
         },
         children=html.Div(
-            [*_machinery(settings, skeletons), top_bar(pages), _page(settings)],
+            [*_machinery(settings, skeletons), top_bar(pages), _page(pages, settings)],
             className=NAMED if is_named() else None,
         ),
     )
@@ -91,13 +91,14 @@ def _machinery(settings: DashSettings, skeletons: Mapping[str, Component]) -> li
     ]
 
 
-def _page(settings: DashSettings) -> Component:
+def _page(pages: Sequence[Page], settings: DashSettings) -> Component:
+    places = [html.Div(id=place_of(page), className="place") for page in pages]
     return html.Main(
         [
             html.Div(id="notice", className="notice", role="status"),
             never_any_data(settings),
             nothing_in_view(),
-            html.Div(id="content", className="content"),
+            html.Div(places, id="content", className="content"),
             html.Footer([_zone(), html.Span(id="figures-note")]),
         ],
         id="page",

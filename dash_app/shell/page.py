@@ -87,8 +87,9 @@ class Page:
     marked there; `subject` is the one service that they are about, if it is one. `note` says at the foot what the
     figures are about. `filters` are those of the bar, by their fields in the address, that its question takes; of the
     others the bar says that they do not apply. Those of `stand_ins` do for as long as the page's own field that
-    is named there is not given. `register` adds callbacks of its own, if there are any; Dash tells callbacks without an
-    output apart by their inputs only.
+    is named there is not given. One that `is_kept` stays drawn, unseen, while others are open; it must not hold
+    anything that is written and not yet saved. `register` adds callbacks of its own, if there are any; Dash tells
+    callbacks without an output apart by their inputs only.
     """
 
     name: str
@@ -103,4 +104,10 @@ class Page:
     stand_ins: Mapping[str, str] = field(default_factory=dict)
     watched: Mapping[str, frozenset[Signal]] = field(default_factory=dict)
     subject: Callable[[Question], str | None] = lambda question: None
+    is_kept: bool = False
     register: Callable[[Dash], None] = lambda dash: None
+
+
+def place_of(page: Page) -> str:
+    """Return the id of the place in the shell that the skeleton of the page is put into."""
+    return f"place-{page.name}"

@@ -41,6 +41,7 @@ def page(traces: TraceQuery, query: Query) -> Page:
         layout=layout(),
         answer=answer,
         controls=CONTROLS,
+        is_kept=True,
         charts=("traces-spread",),
         note="Requests by when they ended; figures elsewhere count all, here are those that were kept",
     )

@@ -72,8 +72,9 @@ async def test_numbers_equal_the_answers(
     assert await tab.text(".navigation [aria-current=page]") == "Service"
     item = next(item for item in (await served.services()).items if item.service == NAME)
     assert await tab.text("#service-title") == NAME
-    assert await tab.text("[data-kpi=p99] .kpi-number") == formatting.duration(item.total.p99_s).number
-    assert await tab.text("[data-kpi=error-rate] .kpi-number") == formatting.percent(item.total.error_rate).number
+    assert await tab.text("#service-kpis [data-kpi=p99] .kpi-number") == formatting.duration(item.total.p99_s).number
+    error_rate = formatting.percent(item.total.error_rate).number
+    assert await tab.text("#service-kpis [data-kpi=error-rate] .kpi-number") == error_rate
     assert item.problems[0].evidence in await tab.text("#service-problems")
     assert (await tab.text("#service-releases")).split() == ["5.1", "Nov", "14,", "22:10:48"], (
         "the step that holds its first call"
@@ -239,6 +240,43 @@ async def test_pages_are_changed_without_a_reload_and_late_answers_are_dropped(b
     assert tab.complaints == []
 
 
+async def test_page_that_is_back_is_there_at_once_and_not_taken_for_live(busy: ServedPage, new_tab: Any) -> None:
+    """It is grey, with the time of its figures, until there are new ones; of another service it is blank till then."""
+    tab = await new_tab()
+    await tab.open(f"{busy.url}service?name={NAME}")
+    await until_drawn(tab)
+    await tab.page.evaluate("window.chart = document.querySelector('#service-latency .js-plotly-plot')")
+    await tab.page.click(".page-link:text-is('Overview')")
+    await tab.until_filled()
+    assert not await tab.page.is_visible("#service-title")
+    clock = await tab.text("#clock")
+    busy.query.gate.clear()
+    busy.world.advance(5)
+    await eventually(lambda: busy.query.held > 0)
+    await tab.page.go_back()
+    await tab.until("#page.is-loading")
+    place = tab.page.locator("#place-service")
+    assert await place.evaluate("place => getComputedStyle(place).filter") == "grayscale(1)"
+    assert await tab.page.is_visible("#service-title")
+    assert await tab.text("#clock") == clock
+    busy.query.gate.set()
+    await tab.until_open("service")
+    await tab.until("#page.has-figures")
+    assert await place.evaluate("place => getComputedStyle(place).filter") == "none"
+    assert await tab.page.evaluate("window.chart === document.querySelector('#service-latency .js-plotly-plot')")
+    await tab.page.click(".page-link:text-is('Overview')")
+    await tab.until_filled()
+    busy.query.gate.clear()
+    await eventually(lambda: busy.query.held > 0)
+    await tab.page.click(".service-name:text-is('churn-xgb')")
+    await tab.until("#page.is-loading")
+    assert not await tab.page.is_visible("#service-title")
+    busy.query.gate.set()
+    await tab.until("#service-title:text-is('churn-xgb')")
+    assert await tab.page.is_visible("#service-title")
+    assert tab.complaints == []
+
+
 async def test_rows_and_cells_lead_to_their_requests(busy: ServedPage, new_tab: Any) -> None:
     """A row to the slowest of its group, a cell of the heatmap to those of its time and durations."""
     tab = await new_tab()
@@ -246,16 +284,17 @@ async def test_rows_and_cells_lead_to_their_requests(busy: ServedPage, new_tab: 
     await tab.until("#service-breakdown .ag-row a.service")
     route = await tab.text("#service-breakdown .ag-row a.service .service-name >> nth=0")
     await tab.page.click("#service-breakdown .ag-row a.service >> nth=0")
-    await tab.until("#page-traces")
+    await tab.until_open("traces")
     fields = {name: found[0] for name, found in parse_qs(urlsplit(tab.page.url).query).items()}
     assert fields == {"range": "15m", "name": "ctr-ranker", "route": route, "sort": "duration"}
     await tab.page.go_back()
+    await tab.until_open("service")
     await tab.until("#page-service #service-heatmap .heatmaplayer image")
     await eventually(lambda: tab.page.evaluate(_LAST_CELL), timeout_s=30)
     x, y, start_ms, low_s, high_s = await tab.page.evaluate(_LAST_CELL)
     await tab.page.mouse.move(x, y)
     await tab.page.mouse.click(x, y)
-    await tab.until("#page-traces")
+    await tab.until_open("traces")
     fields = {name: found[0] for name, found in parse_qs(urlsplit(tab.page.url).query).items()}
     assert fields["name"] == "ctr-ranker"
     assert (float(fields["min"]), float(fields["max"])) == (low_s, high_s)

@@ -162,8 +162,13 @@ class Tab:
     async def until(self, selector: str, timeout_s: float = 60.0) -> None:
         await self.page.wait_for_selector(selector, timeout=1000 * timeout_s, state="attached")
 
+    async def until_open(self, page: str) -> None:
+        """Wait for the page of that name; one that was left and is back, for figures of now."""
+        await self.until(f".place:not([data-left], [data-old]) > #page-{page}")
+
     async def until_filled(self) -> None:
         """Wait for the first figures, drawn."""
+        await self.until_open("overview")
         await self.until("#page.has-figures")
         await self.until("#errors .bars .point, #latency .lines path")
         await self.until(".services .ag-center-cols-container .ag-row")
