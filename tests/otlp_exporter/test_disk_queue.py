@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ from tests.otlp_exporter.conftest import DiskCarrier
 from tests.otlp_exporter.test_forwarding import numbered
 from tests.support.doubles import RecordingConsumer
 from tests.support.otlp_target import GrpcTarget
+from tests.support.rabbit import batch_number
 from tests.support.small_disk import files_of_at_most
 from tests.support.waiting import eventually
 
@@ -90,6 +93,17 @@ async def taken_in_time(queue: DiskQueue, target: str, count: int) -> list[Recor
 
     await eventually(has_all)
     return found
+
+
+def safe_when_killed(folder: Path, first: int) -> set[int]:
+    """Return the numbers of batches for which a process had an OK before it was killed."""
+    command = [sys.executable, "-m", "tests.support.forwarding_process", str(folder), str(first)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline() for _ in range(150)]
+        process.kill()
+        told += process.stdout.readlines()
+    return {int(line) for line in told if line.endswith("\n")}
 
 
 def held(counters: Counters) -> int:
@@ -213,6 +227,24 @@ async def test_the_end_of_a_process_loses_nothing(tmp_path: Path) -> None:
                         one.body for one in sent[: number + 1]
                     }
                     await deciding.stop()
+
+
+async def test_a_process_killed_at_any_time_loses_nothing(tmp_path: Path) -> None:
+    """SIGKILL amid writing, three times on one folder: each batch with an OK waits, once, and none that nobody sent."""
+    safe, last = set[int](), 0
+    for _ in range(3):
+        safe |= await asyncio.to_thread(safe_when_killed, tmp_path, last + 1)
+        last = max(safe) + 8
+    async with running(tmp_path) as queue:
+        deciding = Deciding(RecordingConsumer(), queue)
+        await deciding.start()
+        found = await taken_in_time(queue, "a", len(safe))
+        await deciding.stop()
+        found += taken(queue, "a")
+        bodies = [batch.body for batch in await batches(queue, found) if batch is not None]
+    numbers = {batch_number(number).body: number for number in range(1, last + 1)}
+    assert safe <= {numbers[body] for body in bodies}
+    assert len(set(bodies)) == len(bodies) == len(found)
 
 
 async def test_what_was_undecided_is_asked_again(tmp_path: Path) -> None:
