@@ -25,7 +25,8 @@
   function fit(id, grid) {
     if (grid.isDestroyed()) return;
     const columns = grid.getColumns() || [];
-    const tableWidth = document.getElementById(id).clientWidth;
+    const table = document.getElementById(id);
+    const tableWidth = (table && table.clientWidth) || Infinity; // a page that was left has no width
     const isHidden = (column) => {
       const { hiddenBelow, hiddenInTableBelow } = column.getColDef().context || {};
       return hiddenBelow >= window.innerWidth || hiddenInTableBelow > tableWidth;
