@@ -64,6 +64,7 @@ class DiskQueue:
         self._offers: list[Offer] = []
         self._marks: defaultdict[Segment, bytearray] = defaultdict(bytearray)
         self._free: list[Segment] = []
+        self._is_untidy = False
         self._writing: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self.undecided: list[Record] = []
@@ -297,11 +298,19 @@ class DiskQueue:
         free, self._free = self._free, []
         try:
             await self._run(segments.tidy, free, {segment: bytes(added) for segment, added in marks.items()})
-        except OSError as error:
-            _log.error("cannot note now what was forwarded", folder=str(self._folder), reason=str(error))
+        except (OSError, asyncio.CancelledError) as error:
+            # Done later, or at the stop that this is part of; a second time changes nothing.
+            self._free += free
             for segment, added in marks.items():
                 if segment.held or segment.is_open:
                     self._marks[segment] += added
+            if not isinstance(error, OSError):
+                raise
+            if not self._is_untidy:
+                _log.error("cannot note now what was forwarded", folder=str(self._folder), reason=str(error))
+            self._is_untidy = True
+        else:
+            self._is_untidy = False
 
     async def _put_down(self, segments: DiskSegments) -> None:
         await self._run(segments.end_files)
@@ -316,7 +325,8 @@ class DiskQueue:
 
     def _observe(self, name: str) -> None:
         def oldest_s() -> float:
-            received_ns = self._lines[name].oldest_received_ns() if name in self._lines else None
+            line = self._lines.get(name)
+            received_ns = line.oldest_received_ns() if line is not None else None
             return 0.0 if received_ns is None else max(0.0, (self._now_ns() - received_ns) / 1e9)
 
         self._counters.observe("forward_backlog_batches", lambda: self._held(name)[0], target=name)
