@@ -24,9 +24,10 @@ def severity_rank(status: Status) -> int:
 def wilson_lower_bound(hits: int, trials: int, z: float = 1.96) -> float:
     """Return the lower end of the interval that holds the true share with 95 % confidence (E. B. Wilson, 1927).
 
-    Unlike the plain share it is near 0 for few trials, so that a handful of errors is no alarm.
+    Unlike the plain share it is near 0 for few trials, so that a handful of errors is no alarm. Without a hit it is 0
+    exactly, which the formula misses by a rounding: a threshold of 0 is not exceeded by it.
     """
-    if not trials:
+    if not trials or not hits:
         return 0.0
     share = hits / trials
     centre = share + z * z / (2 * trials)

@@ -181,6 +181,17 @@ async def test_two_errors_in_three_requests_wake_nobody(history: SqlHistory, clo
     assert [alert.rule_id for alert in await world.alerts() if alert.state.phase.value == "firing"] == ["failing"]
 
 
+async def test_a_threshold_of_nothing_is_for_any_error(history: SqlHistory, clock: ManualClock) -> None:
+    """Twenty calls that are good do not exceed it; one of them that fails does."""
+    world = await world_of(history, clock, rule(confidence=0.95, warning=0, critical=None))
+    await world.calls(20)
+    await world.round(1)
+    assert await world.alerts() == []
+    await world.calls(20, errors=1)
+    await world.round(5)
+    assert await world.phases() == {"shop": "firing"}
+
+
 async def test_a_slow_service_and_a_quiet_one(history: SqlHistory, clock: ManualClock) -> None:
     """Percentiles in seconds; a request rate of nothing is a rate of zero, as long as the group was heard of."""
     slow = rule(rule_id="slow", signal=Signal.LATENCY_P95, warning=0.5, critical=1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from query import ProblemKind, QuerySettings, RedTotal, Status
@@ -86,6 +88,19 @@ def test_the_wilson_bound_agrees_with_published_values() -> None:
     assert wilson_lower_bound(0, 20) == 0
     assert wilson_lower_bound(1, 29) == pytest.approx(0.0061, abs=5e-5)
     assert wilson_lower_bound(0, 0) == 0
+
+
+@given(st.integers(1, 10**9), st.floats(0, 1), st.floats(0.1, 6))
+@example(20, 0.0, 1.96)
+@example(20, 1.0, 1.96)
+def test_the_wilson_bound_is_nothing_without_a_hit_and_never_above_the_share(
+    trials: int, share: float, z: float
+) -> None:
+    """Exactly 0 for no error among however many, so that nothing fires at a threshold of 0; else between 0 and all."""
+    hits = min(round(share * trials), trials)
+    assert wilson_lower_bound(0, trials, z) == 0
+    assert 0 <= wilson_lower_bound(hits, trials, z) <= hits / trials
+    assert hits == 0 or wilson_lower_bound(hits, trials, z) > 0
 
 
 def test_thresholds_that_do_not_rise_are_refused() -> None:
