@@ -32,7 +32,9 @@ _GAUGES: Final = (
     "forward_last_failure_unix_s",
 )
 _COUNTERS: Final = frozenset(get_args(CounterName))
-_PROGRAM: Final = "from otlp_exporter.sending_process import main; main()"
+# A group of its own, so that Ctrl-C reaches the process that started it alone. Not a session: Linux would share the
+# processors among those. Set by itself: what runs between a fork and its program may meet gRPC's handlers of forks.
+_PROGRAM: Final = "import os; os.setpgrp(); from otlp_exporter.sending_process import main; main()"
 _PAUSE_MIN_S: Final = 0.2
 _PAUSE_MAX_S: Final = 10.0
 _STEADY_S: Final = 30.0
@@ -156,8 +158,6 @@ class RemoteSending:
             stdin=asyncio.subprocess.PIPE,
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            # So that Ctrl-C reaches this process alone. Not a session: Linux would share the processors among those.
-            preexec_fn=os.setpgrp,  # uvloop has no `process_group`
         )
         assert process.stdin is not None
         process.stdin.write(given)
