@@ -31,6 +31,8 @@ class Announcement(NamedTuple):
     rule_id: str
     labels: Mapping[str, str]
     news: Sequence[Spoken]
+    only: str = ""
+    """The channel that it is for, if it is for one alone."""
 
 
 def announcements_of(
@@ -48,19 +50,28 @@ def announcements_of(
     repeat_s = settings.repeat_interval_s
     if rule is not None and rule.repeat_interval_s is not None:
         repeat_s = rule.repeat_interval_s
-    groups: defaultdict[Group, list[Alert]] = defaultdict(list)
-    names = rule.notify_labels if rule is not None else ()
-    for alert in alerts.values():
-        key = tuple([alert.labels.get(name, "") for name in names])
-        groups[key].append(alert)
     found = []
-    for key, members in groups.items():
+    for key, members in grouped(rule, alerts).items():
         news = _news(members, now_s, repeat_s, silenced, acked or {})
         states = [alert.state for alert in members]
         if news and may_tell(states, [one for _, one in news], now_s, settings.group_interval_s):
-            labels = {name: value for name, value in zip(names, key, strict=True) if value}
-            found.append(Announcement(members[0].rule_id, labels, sorted(news, key=_order)))
+            found.append(Announcement(members[0].rule_id, labels_of(rule, key), sorted(news, key=order)))
     return found
+
+
+def grouped(rule: Rule | None, alerts: Mapping[Group, Alert]) -> Mapping[Group, list[Alert]]:
+    """Return the alerts that are told together, by the values of what they have in common."""
+    groups: defaultdict[Group, list[Alert]] = defaultdict(list)
+    names = rule.notify_labels if rule is not None else ()
+    for alert in alerts.values():
+        groups[tuple([alert.labels.get(name, "") for name in names])].append(alert)
+    return groups
+
+
+def labels_of(rule: Rule | None, key: Group) -> Mapping[str, str]:
+    """Return what the alerts of a group have in common."""
+    names = rule.notify_labels if rule is not None else ()
+    return {name: value for name, value in zip(names, key, strict=True) if value}
 
 
 def _news(
@@ -84,7 +95,8 @@ def _news(
     return found
 
 
-def _order(spoken: Spoken) -> tuple[int, int, str]:
+def order(spoken: Spoken) -> tuple[int, int, str]:
+    """Return a key by which the worst comes first."""
     alert, news = spoken
     return -_GRAVITY[news.told], -rank(news.severity), alert.alert_id
 

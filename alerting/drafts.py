@@ -5,10 +5,16 @@ Filled by the evaluator; adopted by it when the transaction is through, thrown a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from alerting.alerts import Alert, row_of, transition_row_of
+from alerting.announcing import Announcement, Spoken
 from alerting.evaluation import Evaluated, closed, is_forgotten
+from alerting.hearing import having_heard, settled
+from alerting.notifier import Channels
 from alerting.observing import Group, Watch
 from alerting.settings import AlertingSettings
 from alerting.states import OPEN, Phase, Transition
@@ -64,14 +70,39 @@ class Draft:
                 self.alerts[alert.rule_id] = {**self.alerts.get(alert.rule_id, {}), group: alert}
                 del self.closing[alert.alert_id]
 
-    def tell(self, alert: Alert, news: News, now_s: float, names: Sequence[str]) -> None:
-        """Note that an alert was told; `names` are the labels that its rule groups by."""
-        after = alert._replace(state=having_told(alert.state, news, now_s))
-        self._write(after)
-        if alert.alert_id in self.closing:
-            self.closing[alert.alert_id] = after
-            return
-        self.alerts[alert.rule_id][tuple([alert.labels.get(name, "") for name in names])] = after
+    def settle(self, channels: Channels) -> None:
+        """Let what is kept of who heard be by the channels that there are."""
+        tables: list[dict[Any, Alert]] = [self.alerts[rule_id] for rule_id in self.changed_rules & self.alerts.keys()]
+        for alerts in (*tables, self.closing):
+            for key, alert in alerts.items():
+                state = settled(alert.state, channels)
+                if state is not alert.state:
+                    alerts[key] = alert._replace(state=state)
+                    self._write(alerts[key])
+
+    def announce(
+        self, announcement: Announcement, hearing: Mapping[str, Sequence[Spoken]], now_s: float, names: Sequence[str]
+    ) -> None:
+        """Note that all news of an announcement left, and which channels heard of which alert.
+
+        `names` are the labels that its rule groups by.
+        """
+        channels = defaultdict(list)
+        for channel, spoken in hearing.items():
+            for alert, _ in spoken:
+                channels[alert.alert_id].append(channel)
+        for alert, news in announcement.news:
+            self._tell(alert, news, now_s, names, channels[alert.alert_id])
+
+    def _tell(self, alert: Alert, news: News, now_s: float, names: Sequence[str], channels: Collection[str]) -> None:
+        alerts: dict[Any, Alert] = self.closing
+        key: Any = alert.alert_id
+        if key not in alerts:
+            alerts, key = self.alerts[alert.rule_id], tuple([alert.labels.get(name, "") for name in names])
+        state = alerts[key].state  # of what several channels hear late, with those that were before
+        heard = having_heard(state, news, channels, now_s)
+        alerts[key] = alert._replace(state=replace(having_told(state, news, now_s), heard=heard))
+        self._write(alerts[key])
 
     def forget(self, watches: Mapping[str, Watch], now_s: float, settings: AlertingSettings) -> None:
         """Leave out what is over and told."""

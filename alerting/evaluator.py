@@ -15,12 +15,20 @@ import structlog
 
 from alerting.acks import acks_of, severities_of
 from alerting.alerts import Alert, alert_of
-from alerting.announcing import Announcement, announcements_of, notification_of, shortened, with_evidence
+from alerting.announcing import (
+    Announcement,
+    Spoken,
+    announcements_of,
+    notification_of,
+    shortened,
+    with_evidence,
+)
 from alerting.drafts import AlertsByRule, Draft
 from alerting.evaluation import by_rule, evaluate
 from alerting.evidence import EvidenceFinder
+from alerting.hearing import hearing_of, late_announcements_of
 from alerting.notification import Evidence, Notification, Severity, Told
-from alerting.notifier import Channels, parts_for
+from alerting.notifier import Channels
 from alerting.observing import Answers, Watch, observe
 from alerting.questions import LagQuestion, Question
 from alerting.reading import Reader
@@ -219,6 +227,8 @@ class Evaluator:
 
     async def _announce(self, draft: Draft, watches: Mapping[str, Watch], now_s: float) -> None:
         told: list[tuple[Announcement, Watch | None]] = []
+        channels = self._channels
+        draft.settle(channels)
         silences = [one for one in await self._silences.silences() if one.is_active(now_s)]
         acked = await self._acked(draft)
         for rule_id in sorted(draft.changed_rules):
@@ -227,17 +237,20 @@ class Evaluator:
                 continue
             silenced = _silenced(silences, watch.rule, alerts.values(), now_s)
             found = announcements_of(watch.rule, alerts, now_s, self._settings, silenced, acked)
+            found += late_announcements_of(watch.rule, alerts, now_s, self._settings, channels, silenced, acked)
             told += [(announcement, watch) for announcement in found]
         for rule_id, closing in by_rule(draft.closing.values(), {}).items():
             was = self._gone.get(rule_id)
             found = announcements_of(was.rule if was else None, closing, now_s, self._settings)
             told += [(announcement, was) for announcement in found]
-        parts = [part for announcement, of_rule in told for part in self._parts(announcement, of_rule, now_s)]
+        parts: list[_Part] = []
+        for announcement, of_rule in told:
+            rule = of_rule.rule if of_rule is not None else None
+            hearing = hearing_of(announcement, rule, channels)
+            parts += self._parts(announcement, of_rule, hearing, now_s)
+            draft.announce(announcement, hearing, now_s, rule.labels if rule is not None else ())
         evidence = await self._find_evidence(parts)
         draft.outbox += [_row_of(channel, with_evidence(part, evidence)) for channel, part, _ in parts]
-        for announcement, of_rule in told:
-            for alert, news in announcement.news:
-                draft.tell(alert, news, now_s, of_rule.rule.labels if of_rule is not None else ())
 
     async def _acked(self, draft: Draft) -> dict[str, Severity]:
         states = {
@@ -248,14 +261,18 @@ class Evaluator:
         }
         return severities_of(acks_of(await self._store.documents.acks()), states) if states else {}
 
-    def _parts(self, announcement: Announcement, watch: Watch | None, now_s: float) -> list[_Part]:
+    def _parts(
+        self, announcement: Announcement, watch: Watch | None, hearing: Mapping[str, Sequence[Spoken]], now_s: float
+    ) -> list[_Part]:
         """Return what goes to which channel: of all alerts those that are for it, and of these the first."""
-        notification = notification_of(announcement, watch, now_s, self._settings)
-        wanted = watch.rule.channels if watch is not None else ()
-        return [
-            (channel, shortened(part, self._settings.max_items), watch)
-            for channel, part in parts_for(notification, self._channels, wanted)
-        ]
+        if not hearing:
+            return []
+        notification, parts = notification_of(announcement, watch, now_s, self._settings), []
+        for channel, spoken in hearing.items():
+            for_it = {alert.alert_id for alert, _ in spoken}
+            part = notification.with_only([item for item in notification.items if item.alert_id in for_it])
+            parts.append((channel, shortened(part, self._settings.max_items), watch))
+        return parts
 
     async def _find_evidence(self, parts: Sequence[_Part]) -> dict[str, Evidence | None]:
         """Ask for the evidence of some alerts of each part, of all at once: a storm must not take longer.

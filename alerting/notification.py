@@ -6,9 +6,9 @@ taken it. Times are Unix seconds, durations seconds, ratios 0 to 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +26,10 @@ class Told(StrEnum):
     FIRING = "firing"
     RESOLVED = "resolved"
     NO_DATA = "no_data"
+
+
+_RANK: Final = {severity: rank for rank, severity in enumerate(Severity)}
+_GRAVITY: Final = {Told.RESOLVED: 0, Told.NO_DATA: 1, Told.FIRING: 2}
 
 
 class _Value(BaseModel):
@@ -119,3 +123,15 @@ class Notification(_Value):
     items: tuple[AlertItem, ...]
     left_out: int = Field(0, description="Further alerts of the group that changed and are not among the items.")
     is_test: bool = False
+
+    def with_only(self, items: Sequence[AlertItem]) -> Self:
+        """Return the notification with only these of its items, of which there is one at least."""
+        if len(items) == len(self.items):
+            return self
+        return self.model_copy(
+            update={
+                "items": tuple(items),
+                "state": max([item.state for item in items], key=_GRAVITY.__getitem__),
+                "severity": max([item.severity for item in items], key=_RANK.__getitem__),
+            }
+        )

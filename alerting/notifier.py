@@ -1,15 +1,16 @@
 """The contract of a channel: something that takes a notification to people.
 
-The dispatcher drains the outbox into channels; which there are is settled by whoever assembles the room.
+The dispatcher drains the outbox into channels; which there are is settled by whoever assembles the room. What goes to
+which of them is in `hearing.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from alerting.notification import Notification
+from alerting.notification import Notification, Severity, Told
 
 
 class Notifier(Protocol):
@@ -25,40 +26,46 @@ class Notifier(Protocol):
         ...
 
 
-def everything(notification: Notification) -> Notification | None:
-    """Take any notification whole."""
-    return notification
+class Subject(NamedTuple):
+    """What a channel is chosen by: the labels of an alert, `rule` among them, and what is told of it."""
+
+    labels: Mapping[str, str]
+    told: Told
+    severity: Severity
+
+
+def everything(subject: Subject) -> bool:
+    """Take anything."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A notifier by its name, and what it is for; `part_for` is given all alerts of a notification."""
+    """A notifier by its name, and what it is for."""
 
     name: str
     notifier: Notifier
-    part_for: Callable[[Notification], Notification | None] = everything
-    """What of a notification is for the channel, `None` if nothing is."""
+    takes: Callable[[Subject], bool] = everything
+    """Whether what is told of an alert is for the channel."""
     kind: str = ""
     """What takes the notifications to people, such as `slack` or `webhook`; nothing secret."""
     max_per_minute: int = 60
     """The most messages in any minute; what comes beyond it waits, and is told together."""
     max_together: int = 100
     """The most notifications that one message may be made of."""
+    is_for_firing: bool = True
+    """Whether it is told that anything fires; one that is not hears of ends without having heard of the beginnings."""
 
 
 Channels = Sequence[Channel]
 
 
-def parts_for(
-    notification: Notification, channels: Channels, wanted: Sequence[str] = ()
-) -> list[tuple[str, Notification]]:
-    """Return by channel what of a notification goes there: to the channels that the rule names, or else to all.
+def named_of(channels: Channels, wanted: Sequence[str]) -> Channels:
+    """Return the channels that a rule names, or else all.
 
-    To all, too, when none of those that it names is there any more: better told too widely than to nobody.
+    All, too, when none of those that it names is there any more: better told too widely than to nobody.
     """
-    named = [channel for channel in channels if channel.name in wanted] or channels
-    parts = [(channel.name, channel.part_for(notification)) for channel in named]
-    return [(name, part) for name, part in parts if part is not None]
+    return [channel for channel in channels if channel.name in wanted] or channels
 
 
 def trouble_with(wanted: Sequence[str], known: Sequence[str]) -> str:

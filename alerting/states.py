@@ -54,6 +54,14 @@ class Side:
 OFF: Final = Side()
 
 
+class Heard(NamedTuple):
+    """A channel that heard of an alert: as how grave at the worst, and when last."""
+
+    channel: str
+    severity: Severity
+    at_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class AlertState:
     """All that is known of an alert; what a restart must not lose."""
@@ -88,6 +96,8 @@ class AlertState:
     told_severity: Severity | None = None
     told_s: float = 0.0
     told_count: int = 0
+    heard: tuple[Heard, ...] | None = None
+    """Which channels heard of what was told; `None` if that was not kept yet when it was told."""
 
     @property
     def severity(self) -> Severity | None:
@@ -192,6 +202,7 @@ def put_back(state: AlertState, seconds: float) -> AlertState:
         since_s=state.since_s - seconds,
         changes=tuple(change - seconds for change in state.changes),
         told_s=state.told_s - seconds if state.told_s else 0.0,
+        heard=state.heard and tuple([one._replace(at_s=one.at_s - seconds) for one in state.heard]),
     )
 
 

@@ -29,6 +29,8 @@ class News(NamedTuple):
     told: Told
     severity: Severity
     is_repeat: bool = False
+    is_late: bool = False
+    """For channels that did not hear it when it was told."""
 
 
 def news_of(
@@ -54,18 +56,40 @@ def news_of(
     return None
 
 
+def late_news_of(state: AlertState, *, is_silenced: bool = False, acked: Severity | None = None) -> News | None:
+    """Return what is told to who did not hear it with the others; `None` if it is news, which all will hear, or over.
+
+    As to the others, nothing is told of what is silenced or somebody took note of.
+    """
+    severity = state.severity
+    if severity is None or is_silenced or rank(acked) >= rank(severity):
+        return None
+    if state.phase == Phase.FIRING and state.told == Told.FIRING and rank(severity) <= rank(state.told_severity):
+        return News(Told.FIRING, severity, is_late=True)
+    if state.phase == Phase.NO_DATA and state.told == Told.NO_DATA:
+        return News(Told.NO_DATA, severity, is_late=True)
+    return None
+
+
 def may_tell(group: Iterable[AlertState], news: Sequence[News], now_s: float, group_interval_s: float) -> bool:
     """Tell whether news of a group may leave now. `group` are all of its alerts that are known."""
     group = list(group)
     last_s = max((state.told_s for state in group), default=0.0)
+    known = max((rank(state.told_severity) for state in group if state.told is not None), default=0)
+    return is_due(last_s, known, news, now_s, group_interval_s)
+
+
+def is_due(last_s: float, known: int, news: Iterable[News], now_s: float, group_interval_s: float) -> bool:
+    """Tell whether news may leave after what was told at `last_s`, or as they are graver than the rank `known`."""
     if now_s - last_s >= group_interval_s or now_s < last_s:
         return True
-    known = max((rank(state.told_severity) for state in group if state.told is not None), default=0)
     return any(one.told == Told.FIRING and rank(one.severity) > known for one in news)
 
 
 def having_told(state: AlertState, news: News, now_s: float) -> AlertState:
-    """Return the state after its news left."""
+    """Return the state after its news left; what some hear late changes nothing for who heard it in time."""
+    if news.is_late:
+        return replace(state, told_count=state.told_count + 1)
     is_over = news.told == Told.RESOLVED
     # Of what was told as critical and is a warning by now, critical again is no news.
     worst = news.severity if rank(news.severity) > rank(state.told_severity) else state.told_severity

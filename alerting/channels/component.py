@@ -13,8 +13,9 @@ from typing import Final
 import structlog
 
 from alerting.channels.apprise_notifier import AppriseNotifier
-from alerting.channels.filtering import part_for
+from alerting.channels.filtering import takes
 from alerting.channels.settings import WEBHOOK_SCHEMES, ChannelSettings, scheme_of
+from alerting.notification import Told
 from alerting.notifier import Channel, Notifier
 from alerting.settings import AlertingSettings
 from telemetry import ModelWatchError, StartError
@@ -52,7 +53,8 @@ class ChannelMaker:
             allowed = [str(network) for network in self._settings.allowed_networks]
             notifier = AppriseNotifier(channel, allowed, self._settings.send_timeout_s)
         together = _PAGED_TOGETHER if isinstance(notifier, AppriseNotifier) and notifier.is_pager else _TOGETHER
-        return Channel(channel.name, notifier, partial(part_for, channel), kind, channel.max_per_minute, together)
+        is_for_firing, per_minute = Told.FIRING in channel.states, channel.max_per_minute
+        return Channel(channel.name, notifier, partial(takes, channel), kind, per_minute, together, is_for_firing)
 
 
 def _is_webhook(channel: ChannelSettings) -> bool:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from alerting.channels.settings import ChannelSettings
-from alerting.notification import AlertItem, Notification, Severity, Told
+from alerting.notification import AlertItem, Notification, Severity
+from alerting.notifier import Subject
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
-_GRAVITY = {Told.RESOLVED: 0, Told.NO_DATA: 1, Told.FIRING: 2}
 
 
 def accepts(settings: ChannelSettings, notification: Notification) -> bool:
@@ -19,35 +19,26 @@ def accepts(settings: ChannelSettings, notification: Notification) -> bool:
     return notification.is_test or any(_is_for(settings, notification, item) for item in notification.items)
 
 
-def part_for(settings: ChannelSettings, notification: Notification) -> Notification | None:
-    """Return what of a notification is for the channel, `None` if nothing is."""
-    return narrowed(settings, notification) if accepts(settings, notification) else None
+def takes(settings: ChannelSettings, subject: Subject) -> bool:
+    """Tell whether what is told of an alert is for the channel."""
+    return (
+        _RANK[subject.severity] >= _RANK[settings.min_severity]
+        and subject.told in settings.states
+        and all(matches_label(pattern, subject.labels.get(name, "")) for name, pattern in settings.labels.items())
+    )
 
 
 def narrowed(settings: ChannelSettings, notification: Notification) -> Notification:
     """Return the notification with only what is for the channel."""
     if notification.is_test:
         return notification
-    items = tuple([item for item in notification.items if _is_for(settings, notification, item)])
-    if len(items) == len(notification.items) or not items:
-        return notification
-    return notification.model_copy(
-        update={
-            "items": items,
-            "state": max([item.state for item in items], key=_GRAVITY.__getitem__),
-            "severity": max([item.severity for item in items], key=_RANK.__getitem__),
-        }
-    )
+    items = [item for item in notification.items if _is_for(settings, notification, item)]
+    return notification.with_only(items) if items else notification
 
 
 def _is_for(settings: ChannelSettings, notification: Notification, item: AlertItem) -> bool:
     known = {**notification.scope_labels, **notification.group_labels, **item.labels}
-    labels = {"rule": notification.rule_id, **known}
-    return (
-        _RANK[item.severity] >= _RANK[settings.min_severity]
-        and item.state in settings.states
-        and all(matches_label(pattern, labels.get(name, "")) for name, pattern in settings.labels.items())
-    )
+    return takes(settings, Subject({"rule": notification.rule_id, **known}, item.state, item.severity))
 
 
 def matches_label(pattern: str, value: str) -> bool:

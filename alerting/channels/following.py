@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
 
 from alerting.channels.book import ChannelBook, KnownChannel
 from alerting.channels.component import ChannelMaker
-from alerting.channels.filtering import part_for
-from alerting.notification import Notification
-from alerting.notifier import Channel, Channels, everything
+from alerting.channels.filtering import takes
+from alerting.notification import Notification, Told
+from alerting.notifier import Channel, Channels
 from alerting.settings import AlertingSettings
 from telemetry import ModelWatchError, RetryableError, StartError
 
@@ -111,5 +112,7 @@ class _Unready:
 
 def _unready(known: KnownChannel, reason: str) -> Channel:
     settings = known.settings
-    part = everything if settings is None else lambda notification: part_for(settings, notification)
-    return Channel(known.name, _Unready(reason), part, _UNREADY)
+    if settings is None:
+        return Channel(known.name, _Unready(reason), kind=_UNREADY)
+    is_for_firing = Told.FIRING in settings.states
+    return Channel(known.name, _Unready(reason), partial(takes, settings), _UNREADY, is_for_firing=is_for_firing)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
 from alerting.acks import Ack
-from alerting.alerts import Alert, transition_of
+from alerting.alerts import Alert, row_of, transition_of
 from alerting.announcing import links_of
-from alerting.channels.filtering import part_for
+from alerting.channels.filtering import takes
 from alerting.channels.settings import ChannelSettings
 from alerting.desk import AlertDesk
-from alerting.notification import Notification, Severity
+from alerting.notification import Notification, Severity, Told
 from alerting.notifier import Channel
 from alerting.rules import MetricChoice, Signal
 from alerting.settings import AlertingSettings
@@ -83,7 +84,7 @@ async def test_a_channel_looks_at_all_alerts_and_not_only_at_those_that_are_name
     of_one = ChannelSettings.model_validate({"name": "one", "url": "json://x/", "labels": {"route": "/mild"}})
     nobody = ChannelSettings.model_validate({"name": "nobody", "url": "json://x/", "labels": {"route": "/other"}})
     channels = [Channel("all", RecordingNotifier())]
-    channels += [Channel(one.name, RecordingNotifier(), partial(part_for, one)) for one in (of_one, nobody)]
+    channels += [Channel(one.name, RecordingNotifier(), partial(takes, one)) for one in (of_one, nobody)]
     world = await AlertWorld(
         history, clock, rule(group_by=("service", "route")), channels=channels, max_items=4
     ).begin()
@@ -373,11 +374,85 @@ async def test_a_silence_keeps_quiet_and_forgets_nothing(history: SqlHistory, cl
     assert [one.group_labels for one in await world.told()] == [{"service": "shop"}]
 
 
+def for_it(name: str, **filters: Any) -> Channel:
+    """Return a channel with filters, as the settings make it."""
+    settings = ChannelSettings.model_validate({"name": name, "url": "json://x/", **filters})
+    return Channel(name, RecordingNotifier(), partial(takes, settings), is_for_firing=Told.FIRING in settings.states)
+
+
+async def told_to(world: AlertWorld) -> list[str]:
+    rows = sorted(await world.store.outbox.latest(100), key=lambda row: (row.created_ms, row.channel))
+    return [f"{row.channel} {Notification.model_validate_json(row.document).state.value}" for row in rows]
+
+
+async def test_a_channel_that_is_made_while_something_fires_hears_of_it_and_of_its_end(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """What fired before there was any is told to the first, once, also over a restart; each later one hears of it too.
+
+    One that a filter keeps from it hears of neither; one that asks for ends alone gets that.
+    """
+    world = await AlertWorld(history, clock, rule(window_s=600), channels=[]).begin()
+    await world.calls(10, errors=10)
+    await world.round(1)
+    await world.rounds(10)
+    assert await told_to(world) == []
+    world.evaluator.use_channels([for_it("first"), for_it("other", labels={"service": "x"})])
+    await world.rounds(10)
+    assert await told_to(world) == ["first firing"]
+    heir = await world.restarted()
+    heir.evaluator.use_channels([for_it("first"), for_it("second"), for_it("other", states=["firing"])])
+    await heir.rounds(10)
+    assert await told_to(heir) == ["first firing", "other firing", "second firing"]
+    never = for_it("never", labels={"service": "x"})
+    heir.evaluator.use_channels([for_it("first"), for_it("second"), never, for_it("ends", states=["resolved"])])
+    await heir.rounds(10)
+    await heir.calls(200)
+    await heir.rounds(20)
+    assert (await told_to(heir))[3:] == ["ends resolved", "first resolved", "second resolved"]
+    first, *_ = await heir.told()
+    assert (first.items[0].value, first.items[0].measured_s) == (1.0, first.items[0].started_s)
+
+
+async def test_what_was_told_before_it_was_kept_who_heard_was_heard_by_all(
+    history: SqlHistory, clock: ManualClock
+) -> None:
+    """States of an earlier version: those that are there hear the end and nothing twice; one made later hears of it."""
+    world = await AlertWorld(history, clock, rule(window_s=600), channels=[for_it("first")]).begin()
+    await world.calls(10, errors=10)
+    await world.round(1)
+    (alert,) = await world.alerts()
+    row = row_of(alert._replace(state=replace(alert.state, heard=None)))
+    old = row._replace(document=row.document.replace(',"heard":null', ""))
+    assert "heard" not in old.document
+    await world.store.rounds.commit(world.holder, world.fence, Round("", states=[old]))
+    heir = await world.restarted()
+    await heir.rounds(10)
+    heir.evaluator.use_channels([for_it("first"), for_it("late")])
+    await heir.rounds(10)
+    await heir.calls(200)
+    await heir.rounds(20)
+    assert await told_to(heir) == ["first firing", "late firing", "first resolved", "late resolved"]
+
+
+async def test_a_channel_that_a_rule_names_while_it_fires_hears_of_it(history: SqlHistory, clock: ManualClock) -> None:
+    """And who heard of it before is told that it is over, though it is not named any more."""
+    of = rule(window_s=600, channels=("one",))
+    world = await AlertWorld(history, clock, of, channels=[for_it("one"), for_it("two")]).begin()
+    await world.calls(10, errors=10)
+    await world.round(1)
+    await world.rules.replace(rule(window_s=600, channels=("two",)))
+    await world.rounds(10)
+    await world.calls(200)
+    await world.rounds(20)
+    assert await told_to(world) == ["one firing", "two firing", "one resolved", "two resolved"]
+
+
 async def test_what_a_scope_says_counts_for_silences_and_channels(history: SqlHistory, clock: ManualClock) -> None:
     """An alert of a rule about one environment has it, though the rule groups by service alone."""
     here = ChannelSettings.model_validate({"name": "here", "url": "x://y", "labels": {"environment": "pro*"}})
     scoped = rule(scope={"environment": "production", "service": "s*"})
-    told = [Channel("here", RecordingNotifier(), partial(part_for, here))]
+    told = [Channel("here", RecordingNotifier(), partial(takes, here))]
     world = await AlertWorld(history, clock, scoped, channels=told).begin()
     now_s = clock() / 1e9
     wanted = {"environment": "production"}

@@ -130,7 +130,7 @@ async def test_the_end_of_a_rule_is_told_to_whom_it_told_and_under_its_name(
 async def test_the_end_of_a_rule_that_was_deleted_meanwhile_is_one_notification(
     history: SqlHistory, clock: ManualClock
 ) -> None:
-    """A process that never knew the rule tells the end of all of its alerts at once, to all channels."""
+    """A process that never knew the rule tells the end of all of its alerts at once, to all that heard of them."""
     world = await firing(history, clock, rule(window_s=600), *(f"s{number}" for number in range(30)))
     assert len(await world.told()) == 30
     await world.rules.delete("failing")
