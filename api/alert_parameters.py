@@ -20,7 +20,7 @@ _LABEL: Final = 256
 _TEXT: Final = r"^[^\x00]*$"
 """PostgreSQL can be asked for no text with NUL in it."""
 _HISTORY_KEY: Final = re.compile(r"\d{1,15}\.[0-9a-f]{24}\.\d{1,12}", re.ASCII)
-_DELIVERY_KEY: Final = re.compile(r"\d{1,15}\.[0-9a-f]{1,64}\.[^\x00]{1,300}", re.ASCII)
+_DELIVERY_KEY: Final = re.compile(r"\d{1,15}\.(test-)?[0-9a-f]{1,64}\.[^\x00]{1,300}", re.ASCII)
 
 
 def delivery_key(text: str) -> DeliveryKey:

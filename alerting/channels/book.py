@@ -14,7 +14,7 @@ import structlog
 
 from alerting.channels.component import ChannelMaker, check_channel
 from alerting.channels.given import GivenChannel, channel_in, channel_of, document_of, told_of, with_files
-from alerting.channels.settings import WEBHOOK_SCHEMES, ChannelSettings, scheme_of
+from alerting.channels.settings import WEBHOOK_SCHEMES, ChannelFaultError, ChannelSettings, scheme_of
 from alerting.settings import AlertingSettings
 from query import QuestionError
 from storage.alert_channels import AlertChannels, ChannelRow, NoRoomError
@@ -121,8 +121,10 @@ class ChannelBook:
         try:
             made = ChannelMaker(self._settings).make(with_files(channel, self._settings.channel_files_dir))
             await check_channel(made)
+        except ChannelFaultError as error:
+            raise QuestionError(error.field, str(error)) from None
         except (StartError, PermanentError) as error:
-            raise QuestionError("url", str(error)) from None
+            raise QuestionError("url" if channel.url_file is None else "url_file", str(error)) from None
         except RetryableError as error:
             raise RetryableError(f"channel {channel.name!r} was not looked at: {error}") from None
         return made.kind

@@ -41,14 +41,15 @@ class ChannelMaker:
         self._make_webhook: Callable[[ChannelSettings], Notifier] | None = None
 
     def make(self, channel: ChannelSettings) -> Channel:
-        """Return a channel. Raises `StartError` for a URL that is none, or a file that cannot be read."""
+        """Return a channel. Raises `StartError` for a field that cannot be, or a file that cannot be read."""
         notifier: Notifier
         if _is_webhook(channel):
             self._make_webhook = self._make_webhook or _webhooks(self._settings)
             notifier, kind = self._make_webhook(channel), "webhook"
         else:
-            if channel.secret("signing_secret") is not None or channel.secret("authorization") is not None:
-                raise StartError(f"channel {channel.name!r}: signing_secret and authorization are for webhooks only")
+            for secret in ("signing_secret", "authorization"):
+                if channel.secret(secret) is not None:
+                    raise channel.fault(secret, "signing_secret and authorization are for webhooks only")
             kind = scheme_of(channel.target())
             allowed = [str(network) for network in self._settings.allowed_networks]
             notifier = AppriseNotifier(channel, allowed, self._settings.send_timeout_s)
@@ -80,6 +81,8 @@ def _webhooks(settings: AlertingSettings) -> Callable[[ChannelSettings], Notifie
 
     def make(channel: ChannelSettings) -> Notifier:
         url_of(channel)
+        channel.authorization_header()
+        channel.secret("signing_secret")
         return Webhook(channel, reach)
 
     return make

@@ -14,10 +14,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from alerting.channels.settings import ChannelSettings
+from alerting.channels.settings import ChannelFaultError, ChannelSettings
 from alerting.notification import Severity, Told
 from query import QuestionError
-from telemetry import StartError
 
 SECRETS: Final = ("url", "signing_secret", "authorization")
 FOLDER_SETTING: Final = "MODELWATCH_ALERTS__CHANNEL_FILES_DIR"
@@ -95,7 +94,10 @@ def with_files(channel: ChannelSettings, folder: Path | None) -> ChannelSettings
     if not any(named.values()):
         return channel
     if folder is None:
-        raise StartError(f"channel {channel.name!r}: it names a file, and {FOLDER_SETTING} is not set here")
+        file = next(field for field, path in named.items() if path is not None)
+        raise ChannelFaultError(
+            f"channel {channel.name!r}: it names a file, and {FOLDER_SETTING} is not set here", field=file
+        )
     return channel.model_copy(update={field: folder / path for field, path in named.items() if path is not None})
 
 

@@ -24,6 +24,14 @@ _UNREADABLE: Final = (ValueError, LookupError, AttributeError, TypeError, Arithm
 """What YAML's own reader raises for tags that promise what is not there, and for what is nested too deeply."""
 
 
+class ChannelFaultError(StartError):
+    """A channel that cannot be used as it is, because of one of its fields."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class ChannelSettings(BaseModel):
     """One channel. Where a secret may stand, a file may be named instead; it is read again for every message."""
 
@@ -48,6 +56,11 @@ class ChannelSettings(BaseModel):
             scheme_of(url.get_secret_value())
         return url
 
+    @field_validator("authorization")
+    @classmethod
+    def _stripped(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(value.get_secret_value().strip())
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.url is None) == (self.url_file is None):
@@ -69,10 +82,15 @@ class ChannelSettings(BaseModel):
             value = text.decode().strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
-            raise StartError(f"channel {self.name!r}: {field}_file cannot be read ({reason})") from None
+            raise self.fault(field, f"{field}_file cannot be read ({reason})") from None
         if not value or len(text) > _MAX_SECRET_BYTES:
-            raise StartError(f"channel {self.name!r}: {field}_file is empty or too large")
+            raise self.fault(field, f"{field}_file is empty or too large")
         return value
+
+    def fault(self, secret: str, words: str) -> ChannelFaultError:
+        """Return the error of a secret that is not as it must be; `words` do not repeat it."""
+        field = secret if getattr(self, f"{secret}_file") is None else f"{secret}_file"
+        return ChannelFaultError(f"channel {self.name!r}: {words}", field)
 
     def target(self) -> str:
         """Return the URL as it is now. Raises `StartError`."""
@@ -81,8 +99,15 @@ class ChannelSettings(BaseModel):
         try:
             scheme_of(url)
         except ValueError as error:
-            raise StartError(f"channel {self.name!r}: {error}") from None
+            raise self.fault("url", str(error)) from None
         return url
+
+    def authorization_header(self) -> str | None:
+        """Return the header as it is now, if there is one. Raises `StartError` for what no header can be."""
+        value = self.secret("authorization")
+        if value is not None and not (value and value.isascii() and value.isprintable()):
+            raise self.fault("authorization", "authorization must be one line of ASCII")
+        return value
 
 
 def scheme_of(url: str) -> str:

@@ -51,14 +51,12 @@ class Webhook:
             "Idempotency-Key": delivery,
             "X-ModelWatch-Timestamp": timestamp,
         }
-        secret, authorization = self._settings.secret("signing_secret"), self._settings.secret("authorization")
+        secret, authorization = self._settings.secret("signing_secret"), self._settings.authorization_header()
         if secret is not None:
             headers["X-ModelWatch-Signature"] = signature(secret, timestamp, body)
         if authorization is None and url.userinfo:
             authorization = f"Basic {base64.b64encode(unquote(url.userinfo.decode()).encode()).decode()}"
         if authorization is not None:
-            if not (authorization.isascii() and authorization.isprintable()):
-                raise StartError(f"channel {self._settings.name!r}: authorization must be one line of ASCII")
             headers["Authorization"] = authorization
         return headers
 
@@ -75,5 +73,5 @@ def url_of(settings: ChannelSettings) -> httpx.URL:
         if not url.host or (url.port is not None and not 0 < url.port <= _MAX_PORT):
             raise ValueError
     except (ValueError, httpx.InvalidURL):
-        raise StartError(f"channel {settings.name!r}: its url is no address of a webhook") from None
+        raise settings.fault("url", "its url is no address of a webhook") from None
     return url

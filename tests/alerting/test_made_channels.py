@@ -166,9 +166,12 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"url": "slack://nope"}, "url", "none that Apprise can read"),
     ({"url": "syslog://localhost"}, "url", "none that Apprise can read"),
     ({"url": "http://h:99999/"}, "url", "no address of a webhook"),
-    ({"url": "json://h/x", "authorization": "x"}, "url", "for webhooks only"),
+    ({"url": "json://h/x", "authorization": "x"}, "authorization", "for webhooks only"),
+    ({"url": "json://h/x", "signing_secret": "x"}, "signing_secret", "for webhooks only"),
+    ({"url": "https://h/x", "authorization": "Bearer a\nX-More: b"}, "authorization", "one line of ASCII"),
+    ({"url": "https://h/x", "authorization": "Bearer ü"}, "authorization", "one line of ASCII"),
     ({"url_file": "../../etc/passwd"}, "url_file", "without a folder"),
-    ({"url_file": "url"}, "url", "MODELWATCH_ALERTS__CHANNEL_FILES_DIR"),
+    ({"url_file": "url"}, "url_file", "MODELWATCH_ALERTS__CHANNEL_FILES_DIR"),
     ({"url": "https://h/x", "authorization_file": "key"}, "url_file", "the url must be in one too"),
     ({"url": "json://h/x", "labels": {str(i): "x" * 2_000 for i in range(9)}}, "labels", "characters"),
 ]
@@ -221,6 +224,11 @@ async def test_secrets_may_be_in_files_of_one_folder(store: AlertStore, clock: M
         desk, one = ChannelDesk(settings, store, clock), Evaluating(store, clock, settings)
         await desk.book.add("hook", given(url_file="url"), "mei")
         assert [row.document for row in await store.channels.rows() if str(tmp_path) in row.document] == []
+        for text, words in (("no url", "one URL"), ("http://h:99999/", "no address"), ("slack://x", "Apprise")):
+            file.write_text(text)
+            with pytest.raises(QuestionError, match=words) as refused:
+                await desk.book.add("other", given(url_file="url"), "mei")
+            assert refused.value.parameter == "url_file"
         file.unlink()
         await one.follower.refresh()
         await one.tell("hook")

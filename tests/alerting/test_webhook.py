@@ -74,11 +74,23 @@ def file_with(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("value", ["Bearer t0k3n\nX-More: 1", "Bearer t0k3n\x00", "Bearer t0k3nü", " "])
+def test_an_authorization_that_no_header_can_be_stops_the_start(value: str, tmp_path: Path) -> None:
+    """Else each message would wait for hours and be lost; in a file or not, and without telling what it is."""
+    file = tmp_path / "authorization"
+    file.write_text(f"\n{value}\n", newline="")
+    for fields in ({"authorization": value}, {"authorization_file": str(file)}):
+        channels = [{"name": "hook", "url": "https://h/x", **fields}]
+        with pytest.raises(StartError, match=r"channel 'hook': authorization") as refused:
+            build_channels(AlertingSettings.model_validate({"channels": channels}))
+        assert "t0k3n" not in str(refused.value)
+
+
 async def test_credentials_are_sent_as_a_header() -> None:
     """From the URL as Basic, or as the setting says."""
     async with HttpSink() as sink:
         await send(channel(f"http://me:p%40ss@127.0.0.1:{sink.port}/"))
-        await send(channel(f"http://127.0.0.1:{sink.port}/", authorization="Bearer abc"))
+        await send(channel(f"http://127.0.0.1:{sink.port}/", authorization="Bearer abc\n"))
     assert [posted.headers["authorization"] for posted in sink.posted] == ["Basic bWU6cEBzcw==", "Bearer abc"]
     assert sink.posted[0].headers["host"] == f"127.0.0.1:{sink.port}"
 

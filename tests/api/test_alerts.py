@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from alerting.channels.desk import notification_of_test
 from alerting.desk import AlertDesk
 from api.alert_documents import moment
 from api.component import build
@@ -20,6 +21,7 @@ from telemetry import Counters
 from tests.support import json_schema
 from tests.support.alert_world import AlertWorld, rule
 from tests.support.doubles import ManualClock
+from tests.support.notifications import outbox_row
 
 RULE = {"rule_id": "slow", "name": "Slow", "signal": "latency_p95", "warning": 0.5}
 
@@ -227,6 +229,21 @@ async def test_what_was_told_can_be_looked_up(served: Served) -> None:
     assert (item["channel"], item["status"], item["attempts"]) == ("chat", "waiting", 0)
     assert item["notification"]["items"][0]["labels"] == {"service": "shop"}
     assert (await served.get("/alert-notifications?channel=mail"))["items"] == []
+
+
+async def test_what_was_told_is_read_page_by_page_with_the_tests_among_it(served: Served) -> None:
+    """A page may end on the test of a channel, whose id has a form of its own and whose name may have dots."""
+    clock = served.world.clock
+    for channel in ("on-call.pg", "chat"):
+        clock.advance(1)
+        told = notification_of_test(channel, clock.now_s, "")
+        await served.world.store.outbox.post(outbox_row(told, channel, clock() // 1_000_000))
+    found, place = [], ""
+    while place is not None:
+        page = await served.get(f"/alert-notifications?limit=1{place and f'&cursor={place}'}")
+        found += [(item["channel"], item["notification"]["is_test"]) for item in page["items"]]
+        place = page["next_cursor"]
+    assert found == [("chat", True), ("on-call.pg", True), ("chat", False)]
 
 
 async def test_what_is_no_json_changes_nothing(served: Served) -> None:
