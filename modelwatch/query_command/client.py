@@ -28,8 +28,9 @@ class Client:
     def __init__(self, settings: ClientSettings) -> None:
         self._url = settings.url.rstrip("/")
         token = settings.token
+        self._has_token = token is not None
         self._client = httpx.Client(
-            headers={"Authorization": f"Bearer {token.get_secret_value()}"} if token else {},
+            headers={"Authorization": f"Bearer {token.get_secret_value()}"} if token is not None else {},
             timeout=settings.timeout_s,
             # A proxy for the world outside does not know this machine's own loopback.
             trust_env=not _is_loopback(_host(self._url)),
@@ -76,6 +77,9 @@ class Client:
     def _refusal(self, response: httpx.Response) -> str:
         status = response.status_code
         if status == HTTPStatus.UNAUTHORIZED:
+            if self._has_token:
+                why = "it is wrong, expired or revoked, set another one"
+                return f"{self._url} does not take the token of {_TOKEN} or {_TOKEN}_FILE: {why}"
             return f"{self._url} wants to know who asks: set {_TOKEN} or {_TOKEN}_FILE"
         if status == HTTPStatus.FORBIDDEN:
             return f"{self._url} does not allow this to the holder of this token"

@@ -58,7 +58,7 @@ def _ask_and_write(client: Client, topic: Topic, options: argparse.Namespace, ou
     while True:
         parameters = _parameters(options)
         document = ask(path, parameters, topic.items)
-        text = _writer(topic, options)(document)
+        text = _writer(topic, options, is_for_terminal=out.isatty())(document)
         if options.watch and out.isatty():
             out.write(_CLEAR)
         out.write(text)
@@ -109,7 +109,7 @@ def _duration(text: str) -> int:
         raise StartError(f"--last: {error}") from None
 
 
-def _writer(topic: Topic, options: argparse.Namespace) -> Callable[[dict[str, Any]], str]:
+def _writer(topic: Topic, options: argparse.Namespace, *, is_for_terminal: bool) -> Callable[[dict[str, Any]], str]:
     if options.output == "json":
         return as_json
     is_csv, is_by_point = options.output == "csv", getattr(options, "points", False)
@@ -118,7 +118,7 @@ def _writer(topic: Topic, options: argparse.Namespace) -> Callable[[dict[str, An
         items = document[topic.items]
         rows = point_rows(items, topic.identity) if is_by_point else item_rows(items)
         if is_csv:
-            return comma_separated(rows, columns_of(rows))
+            return comma_separated(rows, columns_of(rows), is_for_terminal=is_for_terminal)
         if not rows:
             return "Nothing was found.\n"
         return table(rows, columns_of(rows, None if is_by_point else topic.columns, labels_in(items)))

@@ -1,4 +1,7 @@
-"""Writes rows and documents for people, for scripts and for spreadsheets; no name can do anything to a terminal."""
+"""Writes rows and documents for people, for scripts and for spreadsheets; no name can do anything to a terminal.
+
+CSV that goes into a file has every name as it is; on a terminal it is escaped as the other forms are.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,13 @@ _WIDE: Final = frozenset({"W", "F"})
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """Return the rows under each other, numbers to the right with four digits, long texts cut with an ellipsis."""
+    heads = [escaped(name) for name in columns]
     cells = [[_short(_text(row.get(name))) for name in columns] for row in rows]
     numeric = [any(_is_number(row.get(name)) for row in rows) for name in columns]
     widths = [
-        max([_width(name), *(_width(line[place]) for line in cells)], default=0) for place, name in enumerate(columns)
+        max([_width(head), *(_width(line[place]) for line in cells)], default=0) for place, head in enumerate(heads)
     ]
-    lines = [list(columns), *cells]
+    lines = [heads, *cells]
     return "".join(
         "  ".join(
             _padded(cell, width, to_the_right=is_number)
@@ -36,15 +40,18 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     )
 
 
-def comma_separated(rows: Sequence[Row], columns: Sequence[str]) -> str:
+def comma_separated(rows: Sequence[Row], columns: Sequence[str], *, is_for_terminal: bool = False) -> str:
     """Return the rows as RFC 4180, numbers as they were answered, nothing cut.
 
     A text that a spreadsheet would run as a formula is given an apostrophe in front, as the pages do.
     """
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(columns)
-    writer.writerows([_csv_cell(row.get(name)) for name in columns] for row in rows)
+    for line in (columns, *([row.get(name) for name in columns] for row in rows)):
+        cells = [_csv_cell(cell) for cell in line]
+        writer.writerow(
+            [escaped(cell) if isinstance(cell, str) else cell for cell in cells] if is_for_terminal else cells
+        )
     return out.getvalue()
 
 

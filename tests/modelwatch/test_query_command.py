@@ -67,12 +67,19 @@ def items_of(system: System, path: str) -> list[dict[str, Any]]:
     return list(httpx.get(f"{system.url}{path}").json()["items"])
 
 
-def query(url: str, *arguments: str, token: str | None = None) -> tuple[int, str]:
+class Terminal(io.StringIO):
+    """An output that people look at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def query(url: str, *arguments: str, token: str | None = None, out: io.StringIO | None = None) -> tuple[int, str]:
     """Return exit code and output."""
     parser = argparse.ArgumentParser()
     add_topics(parser)
     settings = Settings(client=ClientSettings.model_validate({"url": url, "token": token, "timeout_s": 5}))
-    out = io.StringIO()
+    out = out or io.StringIO()
     return run_query(settings, parser.parse_args(arguments), out), out.getvalue()
 
 
@@ -127,12 +134,21 @@ def test_a_table_is_for_people(system: System) -> None:
     assert line.index("10") + 2 == head.index("calls") + 5
 
 
-@pytest.mark.parametrize("output", ["table", "json"])
+@pytest.mark.parametrize("output", ["table", "json", "csv"])
 def test_no_name_does_anything_to_a_terminal(system: System, output: str) -> None:
     """Escape sequences and marks that turn the direction of text are written as what they are."""
-    _, text = query(system.url, "services", "--window", "1h", "--output", output)
+    _, text = query(system.url, "services", "--window", "1h", "--output", output, out=Terminal())
     assert "\\u001b[2J\\u202eevil" in text
-    assert {one for one in text if unicodedata.category(one).startswith("C")} == {"\n"}
+    assert {one for one in text if unicodedata.category(one).startswith("C")} - {"\r"} == {"\n"}
+
+
+def test_no_name_of_a_label_does_either() -> None:
+    """The names of columns come from whoever sends metrics; in a file they stay as they are."""
+    rows, columns = [{HOSTILE: "a\rb"}], [HOSTILE]
+    for text in (table(rows, columns), comma_separated(rows, columns, is_for_terminal=True)):
+        assert not {"\x1b", "\u202e"} & set(text)
+        assert "\\u000d" in text
+    assert rows_of(comma_separated(rows, columns)) == [{f"'{HOSTILE}": "a\rb"}]
 
 
 def test_no_name_does_anything_to_a_spreadsheet(system: System) -> None:
@@ -265,12 +281,15 @@ def test_something_else_at_the_address_is_one_line(stranger: str, capsys: pytest
 
 
 def test_the_token_is_shown_and_never_told(stranger: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where a token is wanted and missing or wrong, the line says which setting it goes into, and not the token."""
+    """Where it is wanted and missing, or wrong, the line says so, and which setting it goes into, and not the token."""
     assert query(stranger, "red")[0] == 1
+    missing = capsys.readouterr().err
+    assert "wants to know who asks: set MODELWATCH_CLIENT__TOKEN or MODELWATCH_CLIENT__TOKEN_FILE" in missing
     assert query(stranger, "red", token="wrong-one")[0] == 1
-    said = capsys.readouterr().err
-    assert said.count("MODELWATCH_CLIENT__TOKEN_FILE") == 2
-    assert "wrong-one" not in said
+    wrong = capsys.readouterr().err
+    assert "does not take the token of MODELWATCH_CLIENT__TOKEN or MODELWATCH_CLIENT__TOKEN_FILE" in wrong
+    assert "expired" in wrong
+    assert "wrong-one" not in wrong
     assert query(stranger, "red", token="sesame") == (0, "Nothing was found.\n")
 
 
