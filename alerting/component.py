@@ -19,6 +19,7 @@ from alerting.reading import Asking, Reader
 from alerting.rulebook import RuleBook
 from alerting.settings import AlertingSettings
 from alerting.silences import Silences
+from alerting.states import Phase
 from alerting.trust import Pipeline
 from storage.alert_rounds import LeaseLostError
 from storage.alert_store import AlertStore
@@ -78,7 +79,8 @@ class Alerting:
         for name in _DECLARED:
             counters.declare(name)
         counters.observe("alerting_is_evaluator", lambda: int(keeper.leader is not None))
-        counters.observe("alerting_firing", lambda: evaluator.firing_count if keeper.leader else 0)
+        counters.observe("alerting_firing", lambda: self._count_of(Phase.FIRING))
+        counters.observe("alerting_no_data", lambda: self._count_of(Phase.NO_DATA))
         counters.observe("alerting_round_seconds", lambda: evaluator.report.round_s if keeper.leader else 0)
 
     def use(self, settings: AlertingSettings) -> None:
@@ -183,6 +185,9 @@ class Alerting:
             self._expire_at = now + _EXPIRE_EVERY_S
             before_ms = self._now_ns() // _NS_PER_MS - round(self._settings.retention_s * 1_000)
             await self._store.rounds.expire(before_ms)
+
+    def _count_of(self, phase: Phase) -> int:
+        return self._evaluator.phases[phase] if self._keeper.leader else 0
 
     def _say_once(self, reason: str) -> None:
         if not self._trouble:

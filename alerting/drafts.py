@@ -5,7 +5,7 @@ Filled by the evaluator; adopted by it when the transaction is through, thrown a
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -126,13 +126,9 @@ class Draft:
         return Round(document, states, tuple(self._forgotten), transitions, self.outbox)
 
     @property
-    def firing_count(self) -> int:
-        """How many alerts fire."""
-        return sum(
-            alert.state.phase in (Phase.FIRING, Phase.NO_DATA)
-            for of_rule in self.alerts.values()
-            for alert in of_rule.values()
-        )
+    def phases(self) -> Counter[Phase]:
+        """How many alerts are in which phase."""
+        return Counter(alert.state.phase for of_rule in self.alerts.values() for alert in of_rule.values())
 
     def _write(self, alert: Alert) -> None:
         self._dirty[alert.alert_id] = alert

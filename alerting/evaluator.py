@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
@@ -37,7 +38,7 @@ from alerting.rulebook import RuleBook
 from alerting.rules import Rule
 from alerting.settings import AlertingSettings
 from alerting.silences import Silence, Silences, silenced_by
-from alerting.states import OPEN
+from alerting.states import OPEN, Phase
 from alerting.trust import Pipeline
 from storage.alert_rounds import OutboxRow
 from storage.alert_store import AlertStore
@@ -81,7 +82,7 @@ class Evaluator:
         self._counters = counters
         self._now_ns = now_ns
         self._evidence = EvidenceFinder(settings, reader)
-        self.firing_count = 0
+        self.phases: Counter[Phase] = Counter()
         self.report = Report()
         self.forget()
 
@@ -306,7 +307,7 @@ class Evaluator:
         closing = {alert.rule_id for alert in draft.closing.values()}
         self._gone = {rule_id: watch for rule_id, watch in self._gone.items() if rule_id in closing}
         self.report = report
-        self.firing_count = draft.firing_count
+        self.phases = draft.phases
         self._is_loaded = True
         self._counters.add("alerting_evaluations", judged.groups)
         self._counters.add("alerting_transitions", len(draft.transitions))

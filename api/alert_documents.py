@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -25,22 +26,22 @@ def moment(second: float | None) -> str | None:
 
 
 def open_alerts_document(
-    found: Sequence[OpenAlert], page: tuple[Sequence[OpenAlert], str | None], all_: int, report: Report
+    known: Sequence[OpenAlert],
+    found: Sequence[OpenAlert],
+    page: tuple[Sequence[OpenAlert], str | None],
+    report: Report,
 ) -> Json:
-    """Return `alert_models.OpenAlerts`; `all_` is how many fire, whatever was asked for."""
+    """Return `alert_models.OpenAlerts`: of all that are `known`, those that were `found`, by the page."""
     shown, next_cursor = page
+    phases = Counter(one.alert.state.phase for one in known)
     return {
         "items": [open_alert_document(one) for one in shown],
         "next_cursor": next_cursor,
         "total": len(found),
-        "firing": all_,
+        "firing": phases[Phase.FIRING],
+        "no_data": phases[Phase.NO_DATA],
         "evaluator": report_document(report),
     }
-
-
-def is_firing(one: OpenAlert) -> bool:
-    """Tell whether an alert fires or is without data."""
-    return one.alert.state.phase in (Phase.FIRING, Phase.NO_DATA)
 
 
 def open_alert_document(one: OpenAlert) -> Json:
@@ -61,7 +62,7 @@ def open_alert_document(one: OpenAlert) -> Json:
         "summary": summary_of(rule, state.value, state.compared, one.threshold) if rule else state.reason,
         "reason": state.reason,
         "since": moment(state.since_s),
-        "started": moment(state.started_s) if is_firing(one) else None,
+        "started": None if state.phase == Phase.PENDING else moment(state.started_s),
         "is_flapping": state.is_flapping,
         "ack": None
         if one.ack is None

@@ -61,6 +61,7 @@ ALERTS_EXAMPLE: Final[dict[str, Any]] = {
     ],
     "total": 1,
     "firing": 1,
+    "no_data": 0,
     "evaluator": {
         "evaluated": "2026-11-22T10:02:05.000Z",
         "is_frozen": True,

@@ -78,7 +78,8 @@ class OpenAlerts(Document):
     items: list[OpenAlert]
     next_cursor: NextCursor
     total: Count
-    firing: Count = Field(description="Alerts that fire or are without data, whatever is asked for.")
+    firing: Count = Field(description="Alerts that fire, whatever is asked for.")
+    no_data: Count = Field(description="Alerts that fired until there was nothing to judge, whatever is asked for.")
     evaluator: EvaluatorReport
 
 

@@ -99,10 +99,9 @@ def _add_alerts(router: APIRouter, desk: AlertDesk) -> None:
             and parameters.severity in (None, one.alert.state.severity)
             and parameters.state in (None, one.alert.state.phase)
         ]
-        firing = sum(map(documents.is_firing, known))
         report = await desk.report()
         page = page_of(found, gravity_of, parameters, place)
-        return json_response(documents.open_alerts_document(found, page, firing, report))
+        return json_response(documents.open_alerts_document(known, found, page, report))
 
     @router.get(
         "/alerts/history",

@@ -5,6 +5,8 @@ Pure, from a `Snapshot` to components.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from dash import html
 from dash.development.base_component import Component
 
@@ -12,9 +14,9 @@ from alerting.channels.desk import ChannelState
 from alerting.rulebook import KnownRule
 from alerting.rules import Rule, Signal
 from alerting.silences import Silence
+from alerting.states import Phase
 from alerting.wording import name_of, value_text, window_text
 from dash_app.alerts.filtering import left_out_text, may_be_about
-from dash_app.alerts.firing import is_firing
 from dash_app.alerts.snapshot import HISTORY_LENGTH, Snapshot, key_text
 from dash_app.alerts.words import labels_line, length, moment, shown, state_pill, title_of
 from dash_app.shared import formatting
@@ -115,12 +117,9 @@ def history_more(snapshot: Snapshot) -> list[Component]:
 
 def rule_list(snapshot: Snapshot) -> list[Component]:
     """Return the rules, each with what it says, how it stands, and its switch."""
-    firing: dict[str, int] = {}
-    for one in snapshot.open_alerts:
-        if is_firing(one):
-            firing[one.alert.rule_id] = firing.get(one.alert.rule_id, 0) + 1
+    phases = Counter((one.alert.rule_id, one.alert.state.phase) for one in snapshot.open_alerts)
     shown = rules_in_view(snapshot)
-    rows: list[Component] = [_rule(known, firing.get(known.rule.rule_id, 0), snapshot) for known in shown]
+    rows: list[Component] = [_rule(known, phases, snapshot) for known in shown]
     return rows or none("No rule is about that." if snapshot.rules else "There is no rule.")
 
 
@@ -140,10 +139,13 @@ def counted(shown: int, of_all: int) -> str:
     return left_out_text(formatting.count(shown), of_all - shown)
 
 
-def _rule(known: KnownRule, firing: int, snapshot: Snapshot) -> Component:
+def _rule(known: KnownRule, phases: Counter[tuple[str, Phase]], snapshot: Snapshot) -> Component:
     rule = known.rule
+    firing, silent = phases[rule.rule_id, Phase.FIRING], phases[rule.rule_id, Phase.NO_DATA]
     failure = snapshot.report.failures.get(rule.rule_id)
     tags = [html.Span(f"{firing} firing", className="flag is-critical")] if firing else []
+    if silent:
+        tags.append(html.Span(f"{silent} without data", className="flag is-muted"))
     if known.is_built_in:
         tags.append(html.Span("built in" if not known.revision else "built in, changed", className="flag is-muted"))
     if failure:

@@ -1,4 +1,4 @@
-"""The badge beside the link to the alerts: how many fire, on every page.
+"""The badge beside the link to the alerts: how many fire or lost their data while they did, on every page.
 
 Its number has its words in the tooltip and for screen readers, so that the colour is not needed.
 """
@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 
 from alerting.desk import OpenAlert
 from alerting.notification import Severity
+from alerting.states import Phase
 from dash_app.shared.alert_news import AlertNews
 from dash_app.shell.page import Filling
 
@@ -40,20 +41,23 @@ async def badge_now(news: AlertNews) -> Filling:
         return _shown("?", "alerts are not known now", "no_data")
 
 
-def badge_of(firing: Sequence[OpenAlert]) -> Filling:
-    """Return the badge of what fires; an alert that lost its data counts as what it was."""
-    critical = sum(one.alert.state.severity is Severity.CRITICAL for one in firing)
-    others = len(firing) - critical
-    counts = ((critical, "critical"), (others, "warning" if others == 1 else "warnings"))
-    words = ", ".join(f"{number} {name}" for number, name in counts if number)
-    if not firing:
+def badge_of(open_alerts: Sequence[OpenAlert]) -> Filling:
+    """Return the badge of what fires and what lost its data, which has the colour of what it was."""
+    if not open_alerts:
         return {BADGE: {"hidden": True}, f"{BADGE}-words": {"children": ""}}
-    return _shown(str(len(firing)) if len(firing) < 1_000 else "999+", words, "critical" if critical else "degraded")
+    firing = [one.alert.state.severity for one in open_alerts if one.alert.state.phase is not Phase.NO_DATA]
+    critical = firing.count(Severity.CRITICAL)
+    others, silent = len(firing) - critical, len(open_alerts) - len(firing)
+    counts = ((critical, "critical"), (others, "warning" if others == 1 else "warnings"), (silent, "without data"))
+    words = ", ".join(f"{number} {name}" for number, name in counts if number)
+    is_critical = any(one.alert.state.severity is Severity.CRITICAL for one in open_alerts)
+    number = str(len(open_alerts)) if len(open_alerts) < 1_000 else "999+"
+    return _shown(number, words, "critical" if is_critical else "degraded", "open" if silent else "firing")
 
 
-def _shown(number: str, words: str, tone: str) -> Filling:
+def _shown(number: str, words: str, tone: str, what: str = "open") -> Filling:
     return {
         BADGE: {"hidden": False, "className": f"badge is-{tone}", "title": words},
         f"{BADGE}-number": {"children": number},
-        f"{BADGE}-words": {"children": f" firing: {words}"},
+        f"{BADGE}-words": {"children": f" {what}: {words}"},
     }

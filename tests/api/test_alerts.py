@@ -12,6 +12,7 @@ import pytest
 
 from alerting.channels.desk import notification_of_test
 from alerting.desk import AlertDesk
+from alerting.states import Phase
 from api.alert_documents import moment
 from api.component import build
 from api.settings import ApiSettings
@@ -75,6 +76,16 @@ async def test_what_fires_is_told_with_its_numbers(served: Served) -> None:
     assert document["evaluator"]["evaluated"] == item["since"]
     for search, count in (("service=shop", 1), ("service=well", 0), ("severity=warning", 0), ("state=firing", 1)):
         assert len((await served.get(f"/alerts?{search}"))["items"]) == count
+
+
+async def test_what_lost_its_data_does_not_count_as_firing(served: Served) -> None:
+    """It is counted as what it is, however the list is narrowed; the counters say the same."""
+    await served.world.rounds(160)
+    for search in ("", "?state=firing", "?state=no_data"):
+        document = await served.get(f"/alerts{search}")
+        assert (document["firing"], document["no_data"]) == (0, 1)
+        assert len(document["items"]) == (search != "?state=firing")
+    assert served.world.evaluator.phases == {Phase.NO_DATA: 1}
 
 
 async def test_history_is_read_page_by_page(served: Served) -> None:

@@ -301,8 +301,8 @@ def test_alerts_are_marked_on_the_charts_that_they_concern_alone() -> None:
     assert labels(None, None) == {"errors": [], "latency": []}
 
 
-def _open(severity: Severity) -> OpenAlert:
-    state = AlertState(0.0, Phase.FIRING, critical=Side(severity is Severity.CRITICAL), warning=Side(True))
+def _open(severity: Severity, phase: Phase = Phase.FIRING) -> OpenAlert:
+    state = AlertState(0.0, phase, critical=Side(severity is Severity.CRITICAL), warning=Side(True))
     return OpenAlert(Alert("one", "failing", {}, state), None, None, None, None, Links(page="", alerts=""))
 
 
@@ -315,6 +315,12 @@ def test_the_badge_says_in_words_what_its_colour_says() -> None:
     assert both["alert-badge"]["className"] == "badge is-critical"
     assert both["alert-badge-number"] == {"children": "2"}
     assert both["alert-badge-words"] == {"children": " firing: 1 critical, 1 warning"}
+    silent = badge_of([_open(Severity.CRITICAL, Phase.NO_DATA)] * 3)
+    assert silent["alert-badge"] == {"hidden": False, "className": "badge is-critical", "title": "3 without data"}
+    assert silent["alert-badge-words"] == {"children": " open: 3 without data"}
+    assert badge_of([_open(Severity.WARNING, Phase.NO_DATA), _open(Severity.WARNING)])["alert-badge-words"] == {
+        "children": " open: 1 warning, 1 without data"
+    }
 
 
 @pytest.mark.parametrize(
