@@ -102,8 +102,13 @@ class AlertDesk:
 
     async def channel_trouble(self, rule: Rule) -> str:
         """Return what is amiss with the channels that a rule names; nothing if all is well."""
-        made = [row.name for row in await self._store.channels.rows()] if rule.channels else []
-        return trouble_with(rule.channels, [*(channel.name for channel in self._settings.channels), *made])
+        return (await self.channel_troubles([rule]))[rule.rule_id]
+
+    async def channel_troubles(self, rules: Sequence[Rule]) -> dict[str, str]:
+        """Return the same of several rules, by their ids."""
+        made = await self._store.channels.rows() if any(rule.channels for rule in rules) else []
+        known = [*(channel.name for channel in self._settings.channels), *(row.name for row in made)]
+        return {rule.rule_id: trouble_with(rule.channels, known) for rule in rules}
 
     async def report(self) -> Report:
         """Return what the evaluator says of its last round."""

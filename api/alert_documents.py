@@ -114,7 +114,7 @@ def _past(one: Past) -> Json:
     }
 
 
-def rule_document(known: KnownRule, report: Report) -> Json:
+def rule_document(known: KnownRule, report: Report, channel_trouble: str) -> Json:
     """Return `alert_models.AlertRule`."""
     return {
         "rule": known.rule.model_dump(mode="json"),
@@ -122,6 +122,7 @@ def rule_document(known: KnownRule, report: Report) -> Json:
         "is_built_in": known.is_built_in,
         "changed": moment(known.changed_ms / 1_000),
         "failure": report.failures.get(known.rule.rule_id),
+        "channel_trouble": channel_trouble or None,
     }
 
 

@@ -103,6 +103,7 @@ RULES_EXAMPLE: Final[dict[str, Any]] = {
             "is_built_in": False,
             "changed": "2026-11-22T09:00:00.000Z",
             "failure": "metrics of this name have the units 'By', 'MBy': name one of them",
+            "channel_trouble": "there is no channel 'on-call', so it is told to all channels",
         }
     ],
     "next_cursor": NEXT_CURSOR,

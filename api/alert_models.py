@@ -122,6 +122,7 @@ class AlertRule(Document):
     is_built_in: bool = Field(description="Deleting a built-in rule makes it what it was at first.")
     changed: Time | None
     failure: str | None = Field(description="Why it cannot be evaluated.")
+    channel_trouble: str | None = Field(description="What is amiss with the channels that it names.")
 
 
 class AlertRules(Document):

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from access.identity import name_of_writer
 from alerting.desk import AlertDesk, UnknownAlertError, gravity_of
-from alerting.rulebook import RuleConflictError, TooManyRulesError, UnknownRuleError
+from alerting.rulebook import KnownRule, RuleConflictError, TooManyRulesError, UnknownRuleError
 from alerting.rules import Rule
 from alerting.silences import Silence, TooManySilencesError, UnknownSilenceError
 from api import alert_documents as documents
@@ -39,7 +39,7 @@ from api.alert_parameters import (
     delivery_key,
     history_key,
 )
-from api.documents import json_response
+from api.documents import Json, json_response
 from api.paging import PageParameters, page_of, place_of
 from api.parameters import NoParameters
 from api.repeats import refuse_repeats
@@ -168,14 +168,16 @@ def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
         """Those that were written and the built-in ones, those that are turned off included."""
         place, report = place_of(parameters), await desk.report()
         shown, cursor = page_of(await desk.rules.rules(), lambda one: (one.rule.rule_id,), parameters, place)
-        return json_response({"items": [documents.rule_document(one, report) for one in shown], "next_cursor": cursor})
+        troubles = await desk.channel_troubles([one.rule for one in shown])
+        items = [documents.rule_document(one, report, troubles[one.rule.rule_id]) for one in shown]
+        return json_response({"items": items, "next_cursor": cursor})
 
     @router.post("/alert-rules", status_code=201, response_model=models.AlertRule, summary="Add a rule", **changes)
     async def create(rule: Rule, parameters: Annotated[NoParameters, QueryParameters()]) -> Response:
         """Refused with 409 if there is a rule of its id."""
         with _as_statuses():
             known = await desk.rules.create(rule)
-        answer = revised_response(documents.rule_document(known, await desk.report()), 201)
+        answer = revised_response(await _document(desk, known), 201)
         answer.headers["Location"] = f"/api/v1/alert-rules/{rule.rule_id}"
         return answer
 
@@ -207,7 +209,7 @@ def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
         """With its revision as the ETag."""
         with _as_statuses():
             known = await desk.rules.rule(rule_id)
-        return revised_response(documents.rule_document(known, await desk.report()))
+        return revised_response(await _document(desk, known))
 
     @router.put("/alert-rules/{rule_id}", response_model=models.AlertRule, summary="Change a rule", **changes)
     async def replace(
@@ -218,7 +220,7 @@ def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
             raise QuestionError("rule_id", f"must be {rule_id!r}, as in the address: an id cannot be changed")
         with _as_statuses(), _precondition(request):
             known = await desk.rules.replace(rule, expected_revision(request))
-        return revised_response(documents.rule_document(known, await desk.report()))
+        return revised_response(await _document(desk, known))
 
     @router.delete("/alert-rules/{rule_id}", status_code=204, summary="Delete a rule", **changes)
     async def delete(
@@ -228,6 +230,10 @@ def _add_rules(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:
         with _as_statuses(), _precondition(request):
             await desk.rules.delete(rule_id, expected_revision(request))
         return Response(status_code=204)
+
+
+async def _document(desk: AlertDesk, known: KnownRule) -> Json:
+    return documents.rule_document(known, await desk.report(), await desk.channel_trouble(known.rule))
 
 
 def _add_silences(router: APIRouter, desk: AlertDesk, now_ns: NowNs) -> None:

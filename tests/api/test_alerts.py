@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from alerting.channels.desk import notification_of_test
+from alerting.channels.desk import ChannelDesk, notification_of_test
+from alerting.channels.given import GivenChannel
 from alerting.desk import AlertDesk
 from alerting.states import Phase
 from api.alert_documents import moment
@@ -119,6 +120,19 @@ async def test_an_alert_is_acknowledged_with_a_note(served: Served) -> None:
     assert item["ack"] == answer.json()
     assert (item["ack"]["by"], item["ack"]["note"]) == ("ann", "rolling back")
     assert (await served.client.post("/api/v1/alerts/0/ack", json={})).status_code == 404
+
+
+async def test_a_rule_says_what_is_amiss_with_its_channels(served: Served) -> None:
+    """When it is made and whenever it is read, until the channel is there: it may be made later, so it is taken."""
+    book = ChannelDesk(served.world.settings, served.world.store, served.world.clock).book
+    await book.add("chat", GivenChannel.model_validate({"url": "https://h/x"}), "mei")
+    post = await served.client.post("/api/v1/alert-rules", json=RULE | {"channels": ["nosuch"]})
+    words = "there is no channel 'nosuch', so it is told to all channels"
+    assert (post.status_code, post.json()["channel_trouble"], post.json()["failure"]) == (201, words, None)
+    listed = {one["rule"]["rule_id"]: one["channel_trouble"] for one in (await served.get("/alert-rules"))["items"]}
+    assert listed == {"failing": None, "slow": words}
+    await book.add("nosuch", GivenChannel.model_validate({"url": "https://h/x"}), "mei")
+    assert (await served.get("/alert-rules/slow"))["channel_trouble"] is None
 
 
 async def test_rules_are_changed_without_lost_updates(served: Served) -> None:
