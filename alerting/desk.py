@@ -100,6 +100,15 @@ class AlertDesk:
         self.backtester = Backtester(settings, asking)
         self._evidence = EvidenceFinder(settings, Reader(settings, asking, None, now_ns))
 
+    def use(self, settings: AlertingSettings) -> None:
+        """Judge by these settings from now on; rules and silences go on as they began."""
+        self._settings = settings
+
+    @property
+    def retention_s(self) -> float:
+        """For how long changes are kept, as it is set now."""
+        return self._settings.retention_s
+
     async def channel_trouble(self, rule: Rule) -> str:
         """Return what is amiss with the channels that a rule names; nothing if all is well."""
         return (await self.channel_troubles([rule]))[rule.rule_id]

@@ -47,6 +47,7 @@ def add_web(made: Assembly, settings: Settings, history: SqlHistory, asking: Ask
     traces = TraceQuery(settings.query, query, history)
     alerts = alerting_settings_of(settings)
     desk = AlertDesk(alerts, build_alert_store(history), asking)
+    made.tune(alerting_settings_of, desk.use)
     channels = ChannelDesk(alerts, build_alert_store(history))
     tuning = TuningDesk(made.tuning, build_setting_changes(history)) if made.tuning is not None else None
     app = build_api(

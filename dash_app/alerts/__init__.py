@@ -10,6 +10,7 @@ from dash_app.alerts import actions, channel_editor, editor
 from dash_app.alerts.answer import answer_of
 from dash_app.alerts.layout import TABS, layout
 from dash_app.alerts.snapshot import AlertsView, take_snapshot
+from dash_app.alerts.words import length
 from dash_app.shared.joint_tasks import JointTasks
 from dash_app.shell.page import Answer, Control, Page, Question
 from telemetry import NowNs
@@ -47,7 +48,7 @@ def page(desk: AlertDesk, channels: ChannelDesk | None, now_ns: NowNs) -> Page:
         layout=layout(can_make_channels=channels is not None),
         answer=answer,
         controls=CONTROLS,
-        note="Every change is kept for 90 days",
+        note=lambda: f"Every change is kept for {length(desk.retention_s)}",
         register=register,
     )
 

@@ -99,7 +99,7 @@ async def _found(page: Page, question: Question) -> Answer:
 def _filled(page: Page, receipt: Receipt, answer: Answer) -> Document:
     document: Document = {"page": page.name, "receipt": receipt}
     if receipt["state"] == "filled":
-        note = {"figures-note": {"children": page.note}}
+        note = {"figures-note": {"children": page.note if isinstance(page.note, str) else page.note()}}
         document |= {"filling": {**answer.filling, **note}, "figures": answer.figures}
     return document
 

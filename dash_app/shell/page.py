@@ -99,7 +99,7 @@ class Page:
     answer: Callable[[Question], Awaitable[Answer]]
     controls: Sequence[Control] = ()
     charts: Sequence[str] = ()
-    note: str = "Cards and tables: over the whole range"
+    note: str | Callable[[], str] = "Cards and tables: over the whole range"
     filters: Collection[str] = EVERY_FILTER
     stand_ins: Mapping[str, str] = field(default_factory=dict)
     watched: Mapping[str, frozenset[Signal]] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from dash.development.base_component import Component
 from alerting.alerts import Alert
 from alerting.backtest import Backtest, Episode, Replayed
 from alerting.default_rules import DEFAULT_RULES
-from alerting.desk import HistoryKey, OpenAlert, Past
+from alerting.desk import AlertDesk, HistoryKey, OpenAlert, Past
 from alerting.notification import Links, Severity
 from alerting.report import Report
 from alerting.rulebook import KnownRule
@@ -20,6 +21,7 @@ from alerting.rules import LATENCIES, SHARES, Rule
 from alerting.silences import Silence
 from alerting.states import AlertState, Phase, Side, Transition
 from alerting.wording import summary_of
+from dash_app.alerts import page as alerts_page
 from dash_app.alerts.answer import trust
 from dash_app.alerts.backtest_chart import backtest_figure, headline
 from dash_app.alerts.firing import firing_list
@@ -45,7 +47,10 @@ from dash_app.shared.alert_news import Episode as AlertEpisode
 from dash_app.shared.alert_news import episodes_of
 from dash_app.shell.badge import badge_of
 from query import SeriesFilter
-from tests.support.alert_world import rule
+from storage.component import build_sqlite_history
+from storage.settings import StorageSettings
+from tests.support.alert_world import AlertWorld, rule
+from tests.support.doubles import ManualClock
 
 FULL = Rule.model_validate(
     {
@@ -464,3 +469,16 @@ def test_rules_and_silences_are_saved_with_a_value_for_each_column() -> None:
         "created_by": "ann",
         "silence": "",
     }
+
+
+def test_the_foot_of_the_page_says_how_long_changes_are_kept(tmp_path: Path) -> None:
+    """As it is set, also while it runs; ninety days without."""
+    clock = ManualClock()
+    history = build_sqlite_history(StorageSettings(), f"sqlite:///{tmp_path / 'modelwatch.db'}", now_ns=clock)
+    world = AlertWorld(history, clock)
+    desk = AlertDesk(world.settings, world.store, world.asking, clock)
+    note = alerts_page(desk, None, clock).note
+    assert callable(note)
+    assert note() == "Every change is kept for 90\u00a0d"
+    desk.use(world.settings.model_copy(update={"retention_s": 36 * 3_600.0}))
+    assert note() == "Every change is kept for 1\u00a0d 12\u00a0h"
