@@ -115,7 +115,7 @@ def _declare_series(target: TargetSettings, counters: Counters) -> None:
     counters.declare("forward_filtered_items", **by_signal)
     counters.declare("forward_duplicate_items", **by_signal)
     counters.declare("forward_circled_items", **by_signal, reason=("returned", "hops"))
-    counters.declare("forward_dropped_items", **by_signal, reason=("full", "expired", "unreadable"))
+    counters.declare("forward_dropped_items", **by_signal, reason=("full", "expired", "disk", "unreadable"))
 
 
 def _is_loopback(host: str) -> bool:

@@ -65,6 +65,7 @@ class DiskQueue:
         self._marks: defaultdict[Segment, bytearray] = defaultdict(bytearray)
         self._free: list[Segment] = []
         self._is_untidy = False
+        self._is_refusal_told = False
         self._writing: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self.undecided: list[Record] = []
@@ -141,6 +142,9 @@ class DiskQueue:
         record = await offer.written
         if record is not None:
             self.confirm(record, offer.names, is_marked=offer.is_kept)
+        else:  # counted here alone: what ModelWatch itself does not take is sent again, and not lost
+            batch = offer.batch
+            self._count_dropped(Dropped(name, batch.signal, batch.item_count, "disk") for name in offer.names)
 
     def withdraw(self, offer: Offer) -> None:
         """Forward nothing of it: ModelWatch itself did not take it."""
@@ -256,8 +260,11 @@ class DiskQueue:
                 segment, places = segments.add(names, batches, is_kept=is_kept)
             except Exception as error:
                 # The batches are safe where ModelWatch itself keeps them: only their copies are lost.
-                _log.error("cannot write what is to be forwarded", folder=str(self._folder), reason=str(error))
+                if not self._is_refusal_told:
+                    _log.error("cannot write what is to be forwarded", folder=str(self._folder), reason=str(error))
+                self._is_refusal_told = True
                 continue
+            self._is_refusal_told = False
             for index, batch, place in zip(indexes, batches, places, strict=True):
                 records[index] = Record(segment, place, batch.signal, batch.item_count, batch.received_unix_nano)
         return records
@@ -267,9 +274,6 @@ class DiskQueue:
             record.segment.held += 1
             if offer.is_withdrawn or offer.written.done():
                 self.forget(record)
-        elif not offer.is_withdrawn:
-            batch = offer.batch
-            self._count_dropped([Dropped(name, batch.signal, batch.item_count, "disk") for name in offer.names])
         if not offer.written.done():
             offer.written.set_result(record)
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 
 from otlp_exporter.disk_feed import ForwardingConsumer
 from otlp_exporter.disk_line import Record
@@ -186,6 +187,28 @@ async def test_what_cannot_be_written_leaves_the_rest_as_it_was(tmp_path: Path) 
         assert counters.total("forward_dropped_items") == 7
         await queue.offer(second, ["a"])
     assert await waiting(tmp_path, "a") == [first, second]
+
+
+async def test_what_the_disk_refuses_is_counted_when_it_is_lost(tmp_path: Path) -> None:
+    """Not while ModelWatch itself does not take it, as it is sent again then; and the log says once why."""
+    large = Batch.of(Signal.LOGS, bytes(3 * 10**6), item_count=7, received_unix_nano=1)
+    counters = Counters()
+    async with running(tmp_path, counters=counters) as queue:
+
+        async def refuse(_: Batch) -> None:
+            await eventually(lambda: queue._writing is not None and queue._writing.done())
+            raise RetryableError("the disk is full")
+
+        refusing = RecordingConsumer()
+        refusing.consume = refuse  # type: ignore[method-assign]
+        with structlog.testing.capture_logs() as logs, files_of_at_most(10**6):
+            for _ in range(3):
+                with pytest.raises(RetryableError):
+                    await ForwardingConsumer(refusing, queue, [A]).consume(large)
+            assert counters.total("forward_dropped_items") == 0
+            await ForwardingConsumer(RecordingConsumer(), queue, [A]).consume(large)
+        assert counters.total("forward_dropped_items") == 7
+        assert [one["event"] for one in logs if one["log_level"] == "error"] == ["cannot write what is to be forwarded"]
 
 
 async def test_a_full_disk_forgets_nothing_that_is_finished(tmp_path: Path) -> None:
