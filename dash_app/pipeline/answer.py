@@ -19,13 +19,14 @@ _PACE_S: Final = 2.0
 def answer_of(answer: PipelineAnswer, view: View) -> Answer:
     """Return everything on the page."""
     revision = search_of(view)
+    counted = f"counted over {formatting.age(max(answer.end_s - answer.since_s, 0))}" if answer.flows else ""
     living = sum(one.state != "ended" for one in answer.processes)
     return Answer(
         filling={
             "pipeline-notices": {"content": cards.notices(answer)},
             "pipeline-summary": {"content": cards.summary(answer)},
             "pipeline-flows": {"content": tables.flows(answer)},
-            "pipeline-since": {"children": f"counted over {formatting.age(max(answer.end_s - answer.since_s, 0))}"},
+            "pipeline-since": {"children": counted},
             "pipeline-storage": {"content": tables.storage(answer)},
             "pipeline-processes": {"content": tables.processes(answer)},
             "pipeline-count": {"children": formatting.count(living)},

@@ -39,11 +39,14 @@ _TIER_TITLES: Final = {
     "traces": "Kept requests",
     "rest": "All else: series, alerts, free pages",
 }
+_NOTHING_NOTED: Final = "Nothing was noted then: ModelWatch did not run, or what it noted is gone (31 days are kept)."
 _TONES: Final = {"well": "healthy", "failing": "critical", "silent": "degraded", "ended": "no_data"}
 
 
 def flows(answer: PipelineAnswer) -> Component:
-    """Return a row per signal; each cell carries its name as `data-flow`."""
+    """Return a row per signal; each cell carries its name as `data-flow`. Or that nothing is known of that time."""
+    if not answer.flows:
+        return html.Div(_NOTHING_NOTED, className="alerts-none")
     rows = [
         html.Tr(
             [

@@ -76,7 +76,8 @@ class TierUse:
 class PipelineAnswer:
     """The pipeline in [start_s, end_s). Without a figure, such as of a queue where there is none, it is `None`.
 
-    `since_s` is from when on the flows were counted: later than the start if nothing was noted before. Freshness is
+    `since_s` is from when on the flows were counted: later than the start if nothing was noted before. There are none
+    for a range that is over and of which nothing was noted, as nobody knows what came then. Freshness is
     seconds from the end of the canary's span until it was seen at the query; the worst where several measure.
     """
 

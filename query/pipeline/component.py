@@ -57,7 +57,8 @@ class PipelineQuery:
     async def pipeline(self, window_s: int, end_s: int | None = None, step_s: int | None = None) -> PipelineAnswer:
         """Return the pipeline over the `window_s` seconds before `end_s`, by default up to now.
 
-        What processes hold, and how they are, is as of now. Raises `QuestionError` and `StorageUnavailableError`.
+        What processes hold, and how they are, is as of now. Where nothing was noted in a range that is over, nothing is
+        known of it: it has no flows. Raises `QuestionError` and `StorageUnavailableError`.
         """
         if not _SHORTEST_S <= window_s <= _LONGEST_S:
             raise QuestionError("window", f"the window must be {_SHORTEST_S} to {_LONGEST_S} seconds long")
@@ -81,8 +82,8 @@ class PipelineQuery:
         alive = living(reports, now_ms)
         gauges = gauges_of(alive)
         is_now = end_s is None or end_s >= int(now_s)
-        last = sums_of(reports) if is_now or not points else points[-1][1]["sums"]
-        since_s = base[0] if base else first_ms // 1000 or start_s
+        last = sums_of(reports) if is_now else points[-1][1]["sums"] if points else {}
+        since_s = base[0] if base else min(first_ms // 1000 or start_s, until_s)
         # The last point may be of this very moment; the one before it is ten seconds older.
         lately = points[-2] if len(points) > 1 else base or (since_s, {"sums": {}})
         lost = any(_is_lost(one, now_ms) and one.noted_ms >= 1000 * since_s for one in reports)

@@ -140,6 +140,13 @@ def test_tables_hold_every_figure_and_names_are_text() -> None:
     assert "No processor runs" in drawn(tables.storage(answer(tiers=())))
 
 
+def test_a_time_of_which_nothing_was_noted_is_called_so() -> None:
+    """In the place of the table, and over no time; that is not the same as that nothing came."""
+    filled = answer_of(answer(flows=(), steps=()), View()).filling
+    assert "Nothing was noted then" in drawn(filled["pipeline-flows"]["content"])
+    assert filled["pipeline-since"] == {"children": ""}
+
+
 def test_the_whole_answer_fills_what_the_skeleton_has() -> None:
     """Every id that is filled is in the layout, and every chart is drawn."""
     from dash_app.pipeline.layout import CHARTS, layout

@@ -184,6 +184,20 @@ async def test_what_was_noted_as_the_first_process_began_is_not_left_out() -> No
     assert answer.flows[0].received == 100
 
 
+@pytest.mark.parametrize("before_s", [None, 7_300])
+async def test_a_past_range_of_which_nothing_was_noted_has_no_flows(before_s: int | None) -> None:
+    """Neither the counts of now nor noughts, which nobody saw; also where something was noted before it."""
+    now = report("up", figures(dict.fromkeys(("receiver_accepted_items", "processor_stored_items"), 100)))
+    noted = course_text([report("up", figures({"receiver_accepted_items": 7}))], NOW_S)
+    assert noted is not None
+    kept = Kept(now, course={NOW_S - before_s: noted} if before_s else {})
+    query = PipelineQuery(kept, kept, ManualClock(NOW_S))
+    answer = await query.pipeline(600, NOW_S - 6_600)
+    assert answer.flows == ()
+    assert answer.since_s <= answer.end_s
+    assert (await query.pipeline(600)).flows[0].received == 100, "up to now the reports themselves tell"
+
+
 async def test_processes_are_told_apart_by_how_they_are() -> None:
     """Those in trouble come first."""
     answer = await ask(
