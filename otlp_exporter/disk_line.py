@@ -14,6 +14,7 @@ from otlp_exporter.disk_segments import Place, Segment
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Signal
 
+UNKNOWN: Final = "unknown"
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -31,10 +32,13 @@ class Record:
 
 
 class Dropped(NamedTuple):
-    """Items that wait no longer, and why: `full`, `expired`, `disk` or `unreadable`."""
+    """Items that wait no longer, and why: `full`, `expired`, `disk` or `unreadable`.
+
+    Of a batch of which not even the head can be read, one of the signal `UNKNOWN`.
+    """
 
     target: str
-    signal: Signal
+    signal: str
     items: int
     reason: str
 

@@ -95,6 +95,7 @@ class DiskQueue:
         self.undecided = found.undecided
         for record, names in found.waiting:
             self._enqueue(record, names)
+        self._count_dropped(found.dropped)
         self._marks.update(found.marks)
         self._free += found.free
         self._segments = segments
@@ -324,7 +325,7 @@ class DiskQueue:
 
     def _count_dropped(self, dropped: Iterable[Dropped]) -> None:
         for one in dropped:
-            labels = {"target": one.target, "signal": one.signal.value, "reason": one.reason}
+            labels = {"target": one.target, "signal": str(one.signal), "reason": one.reason}
             self._counters.add("forward_dropped_items", one.items, **labels)
 
     def _observe(self, name: str) -> None:

@@ -1,15 +1,15 @@
 """How what waits is written on disk: segments of records that say what they are, and marks of what became of them.
 
-Bytes only. A segment is a head with the names of those that wait for all that is in it, and records: each a head, the
-trail, and the OTLP request as it came. Marks are in a file beside it, of one size, so that a damaged one costs itself.
-Checksums are keyed with the segment's salt: what is left of an earlier use of the same file, or what a client put into
-a request, is never taken for a record.
+Bytes only. A segment is a head with the names of those that wait for all that is in it, the same once more in a block
+of its own, as all would be lost with it, and records: each a head, the trail, and the OTLP request as it came. Marks
+are in a file beside it, of one size, so that a damaged one costs itself. Checksums are keyed with the segment's salt:
+what is left of an earlier use of the same file, or what a client put into a request, is never taken for a record.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from mmap import mmap
 from struct import Struct
 from typing import Final, NamedTuple
@@ -19,7 +19,11 @@ from telemetry import Batch, Signal
 from telemetry.forwarding_trail import header_of, trail_of
 
 _SEGMENT: Final = Struct("<8sIQII")  # magic, checksum of what follows, number, salt, bytes of names
-_SEGMENT_MAGIC: Final = b"MWfwd-1\n"
+_SEGMENT_MAGIC: Final = b"MWfwd-2\n"
+_SINGLE_MAGIC: Final = b"MWfwd-1\n"  # of before the head was there twice
+_AGAIN_AT: Final = 4096
+HEAD_BYTES: Final = _AGAIN_AT + 1024
+"""Both heads of a segment end before: at most 16 names of 40 characters."""
 _RECORD: Final = Struct("<4sIBBHIIq16s")  # magic, checksum, 1 for kept, signal, bytes of the trail and the body, ...
 _RECORD_MAGIC: Final = b"\xf5MWr"
 _CHECKED_FROM: Final = 8
@@ -38,23 +42,38 @@ class Head(NamedTuple):
     size: int
 
 
+class SegmentHead(NamedTuple):
+    """What a segment says of itself. `start` is where records begin."""
+
+    number: int
+    salt: int
+    names: tuple[str, ...]
+    start: int
+
+
 def segment_head(number: int, salt: int, names: Sequence[str]) -> bytes:
     """Return what a segment begins with."""
     text = json.dumps(names).encode()
     head = _SEGMENT.pack(_SEGMENT_MAGIC, 0, number, salt, len(text))
     checksum = crc32(head[12:] + text)
-    return _SEGMENT.pack(_SEGMENT_MAGIC, checksum, number, salt, len(text)) + text
+    once = _SEGMENT.pack(_SEGMENT_MAGIC, checksum, number, salt, len(text)) + text
+    return once.ljust(_AGAIN_AT, b"\0") + once
 
 
-def read_segment_head(data: bytes | mmap, number: int) -> tuple[int, tuple[str, ...], int] | None:
-    """Return salt, names, and where records begin; `None` if this is not the head of this segment."""
-    if len(data) < _SEGMENT.size:
+def read_segment_head(data: bytes | mmap) -> SegmentHead | None:
+    """Return what either of its heads says; `None` if neither is intact."""
+    return _segment_head_at(data, 0) or _segment_head_at(data, _AGAIN_AT)
+
+
+def _segment_head_at(data: bytes | mmap, at: int) -> SegmentHead | None:
+    if len(data) < at + _SEGMENT.size:
         return None
-    magic, checksum, told, salt, size = _SEGMENT.unpack_from(data)
-    end = _SEGMENT.size + size
-    if magic != _SEGMENT_MAGIC or told != number or checksum != crc32(data[12:end]):
+    magic, checksum, number, salt, size = _SEGMENT.unpack_from(data, at)
+    text_at, end = at + _SEGMENT.size, at + _SEGMENT.size + size
+    if magic not in (_SEGMENT_MAGIC, _SINGLE_MAGIC) or checksum != crc32(data[at + 12 : end]):
         return None
-    return salt, tuple(json.loads(data[_SEGMENT.size : end])), end
+    start = end if magic == _SINGLE_MAGIC else _AGAIN_AT + _SEGMENT.size + size
+    return SegmentHead(number, salt, tuple(json.loads(data[text_at:end])), start)
 
 
 def record_head(batch: Batch, salt: int, *, is_kept: bool) -> bytes:
@@ -90,6 +109,21 @@ def records_in(data: bytes | mmap, start: int, salt: int) -> Iterator[tuple[int,
         else:
             yield at, head
             at += head.size
+
+
+def lost_in(
+    start: int, records: Sequence[tuple[int, Head]], kept: Collection[int], marked: Collection[int]
+) -> Iterator[int]:
+    """Yield where records were of which no intact head is left: those before an intact one, and at the end the kept.
+
+    Of several without marks side by side the first alone. A torn end that nothing says was kept got no OK.
+    """
+    end = start
+    for at, head in records:
+        if at > end:
+            yield from sorted({end} | {one for one in marked if end < one < at})
+        end = at + head.size
+    yield from sorted(one for one in kept if one >= end)
 
 
 def kept_mark(at: int, salt: int) -> bytes:

@@ -19,8 +19,11 @@ from typing import Final, NamedTuple
 import structlog
 
 from otlp_exporter.disk_record import (
+    HEAD_BYTES,
     MARK_BYTES,
     Head,
+    SegmentHead,
+    lost_in,
     read_head,
     read_marks,
     read_segment_head,
@@ -35,11 +38,10 @@ from telemetry.durable_files import sync_folder, write_all
 _log = structlog.get_logger(__name__)
 
 FOLDER: Final = "forwarding"
-_SEGMENT, _MARKS, _SPARE = ".segment", ".marks", ".spare"
+_SEGMENT, _MARKS, _SPARE, _DAMAGED = ".segment", ".marks", ".spare", ".damaged"
 _SEGMENT_BYTES: Final = 16 * 1024**2
 _SPARES: Final = 4
 """Pages of a file that is written again are there already: a fifth of the processor time of new ones."""
-_HEAD_BYTES: Final = 8_192
 _FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
 
@@ -80,6 +82,22 @@ class Found:
     waiting: list[str] = field(default_factory=list)
 
 
+class Lost(NamedTuple):
+    """A record that is damaged, who waited for it, and its head if that at least is intact."""
+
+    at: int
+    head: Head | None
+    waiting: list[str]
+
+
+class Left(NamedTuple):
+    """What an earlier process left in a segment."""
+
+    segment: Segment
+    found: list[Found]
+    lost: list[Lost]
+
+
 class DiskSegments:
     """The files below a folder. What waits for the same targets shares files: it leaves together."""
 
@@ -107,17 +125,20 @@ class DiskSegments:
         for path in self._folder.glob(f"*{_SEGMENT}"):
             self._next = max(self._next, _number_of(path) + 1)
 
-    def survey(self) -> Iterator[tuple[Segment, list[Found]]]:
-        """Yield what an earlier process left, oldest first. No segment of it is ever added to. Raises `OSError`."""
+    def survey(self) -> Iterator[Left | Path]:
+        """Yield what an earlier process left, oldest first. No segment of it is ever added to. Raises `OSError`.
+
+        Of a segment that says nothing of itself any more, the path where it is kept.
+        """
         for path in sorted(self._folder.glob(f"*{_SEGMENT}")):
             read = _read_segment(path)
-            if read is None:
-                # Not begun when its process ended, which is no loss; or damaged at its very beginning, which is.
-                _log.warning("deleted a file of what is to be forwarded that has no head", file=path.name)
+            if read is not None:
+                yield read
+            elif _is_begun(path):
+                yield path.rename(path.with_suffix(_DAMAGED))
+            else:
                 path.unlink(missing_ok=True)
                 path.with_suffix(_MARKS).unlink(missing_ok=True)
-            else:
-                yield read
 
     def add(self, names: tuple[str, ...], batches: Sequence[Batch], *, is_kept: bool) -> tuple[Segment, list[Place]]:
         """Write batches that wait for the same targets, synced on return. Raises `OSError`, and then none is there."""
@@ -236,41 +257,50 @@ def read_batch(folder: Path, place: Place) -> Batch | None:
     except FileNotFoundError:
         return None
     try:
-        begin = read_segment_head(os.pread(descriptor, _HEAD_BYTES, 0), place.segment)
+        begin = read_segment_head(os.pread(descriptor, HEAD_BYTES, 0))
         data = os.pread(descriptor, place.size, place.at)
     finally:
         os.close(descriptor)
-    head = read_head(data, 0, begin[0]) if begin else None
+    head = read_head(data, 0, begin.salt) if begin and begin.number == place.segment else None
     if head is None or head.size != len(data):
         return None
     batch = replace(head.batch, body=data[head.body_at :])
     return batch if batch_id_of(batch.signal, batch.body) == batch.batch_id else None
 
 
-def _read_segment(path: Path) -> tuple[Segment, list[Found]] | None:
-    number = _number_of(path)
+def _read_segment(path: Path) -> Left | None:
     with path.open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
             return None
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            head = read_segment_head(data, number)
-            if head is None:
+            head = read_segment_head(data)
+            if head is None or head.number != _number_of(path):
                 return None
-            salt, names, start = head
-            try:
-                kept, done = read_marks(path.with_suffix(_MARKS).read_bytes(), salt)
-            except FileNotFoundError:
-                kept, done = set(), set()
-            found = [
-                Found(
-                    at,
-                    one,
-                    one.is_kept or at in kept,
-                    [name for index, name in enumerate(names) if (at, index) not in done],
-                )
-                for at, one in records_in(data, start, salt)
-            ]
-    return Segment(number, names, salt), found
+            return _read_records(data, head, path.with_suffix(_MARKS))
+
+
+def _read_records(data: mmap, head: SegmentHead, marks: Path) -> Left:
+    salt = head.salt
+    try:
+        kept, done = read_marks(marks.read_bytes(), salt)
+    except FileNotFoundError:
+        kept, done = set(), set()
+
+    def waiting(at: int) -> list[str]:
+        return [name for index, name in enumerate(head.names) if (at, index) not in done]
+
+    records = list(records_in(data, head.start, salt))
+    found = [Found(at, one, one.is_kept or at in kept, waiting(at)) for at, one in records]
+    marked = kept | {at for at, _ in done}
+    lost = [Lost(at, read_head(data, at, salt), waiting(at)) for at in lost_in(head.start, records, kept, marked)]
+    return Left(Segment(head.number, head.names, salt), found, [one for one in lost if one.waiting])
+
+
+def _is_begun(path: Path) -> bool:
+    """Tell whether records may be in a segment without a head. Else its process ended before the first: no loss."""
+    with path.open("rb") as file:
+        # One that was to be used again has a head still: that of its earlier number.
+        return os.fstat(file.fileno()).st_size > HEAD_BYTES and read_segment_head(file.read(HEAD_BYTES)) is None
 
 
 def _number_of(path: Path) -> int:

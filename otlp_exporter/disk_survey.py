@@ -11,9 +11,9 @@ from pathlib import Path
 
 import structlog
 
-from otlp_exporter.disk_line import Record
+from otlp_exporter.disk_line import UNKNOWN, Dropped, Record
 from otlp_exporter.disk_record import done_mark
-from otlp_exporter.disk_segments import DiskSegments, Found, Place, Segment
+from otlp_exporter.disk_segments import DiskSegments, Found, Lost, Place, Segment
 from otlp_exporter.disk_upgrade import take_over
 
 _log = structlog.get_logger(__name__)
@@ -21,12 +21,13 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Survey:
-    """What was found. `marks` are to be written, segments in `free` are to be deleted."""
+    """What was found. `dropped` is to be counted, `marks` are to be written, segments in `free` are to be deleted."""
 
     waiting: list[tuple[Record, list[str]]] = field(default_factory=list)
     undecided: list[Record] = field(default_factory=list)
     marks: dict[Segment, bytearray] = field(default_factory=dict)
     free: list[Segment] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
     gone: int = 0
 
 
@@ -37,9 +38,16 @@ def load(data_dir: Path, segments: DiskSegments, targets: Collection[str]) -> Su
     segments.end_files()
     segments.closed.clear()
     survey = Survey()
-    for segment, records in segments.survey():
+    for left in segments.survey():
+        if isinstance(left, Path):
+            _log.error("what was to be forwarded cannot be read, nor for whom: its file is kept", file=str(left))
+            survey.dropped += [Dropped(name, UNKNOWN, 1, "unreadable") for name in targets]
+            continue
+        segment, records, lost = left
         for found in records:
             _sort_in(survey, segment, found, targets)
+        for one in lost:
+            _count_lost(survey, segment, one, targets)
         if not segment.held:
             survey.marks.pop(segment, None)
             survey.free.append(segment)
@@ -64,3 +72,15 @@ def _sort_in(survey: Survey, segment: Segment, found: Found, targets: Collection
         survey.waiting.append((record, names))
     else:
         survey.undecided.append(record)
+
+
+def _count_lost(survey: Survey, segment: Segment, lost: Lost, targets: Collection[str]) -> None:
+    batch = lost.head.batch if lost.head else None
+    for name in lost.waiting:
+        if name in targets:
+            signal, items = (batch.signal, batch.item_count) if batch else (UNKNOWN, 1)
+            survey.dropped.append(Dropped(name, signal, items, "unreadable"))
+    marks = survey.marks.setdefault(segment, bytearray())
+    for name in lost.waiting:  # so that the next start does not count it again
+        marks += done_mark(lost.at, segment.names.index(name), segment.salt)
+    _log.error("a batch that was to be forwarded is damaged", segment=segment.number, at=lost.at, targets=lost.waiting)

@@ -118,7 +118,7 @@ async def test_a_body_is_there_once_and_as_long_as_somebody_waits(tmp_path: Path
         for batch in (one, two):
             await queue.offer(batch, ["a", "b"])
         size = len(one.body) + len(two.body)
-        assert size < sum(path.stat().st_size for path in segments_in(tmp_path)) < size + 300
+        assert size < sum(path.stat().st_size for path in segments_in(tmp_path)) < size + 4_500
         assert await batches(queue, taken(queue, "b")) == [one, two]
         for record in taken(queue, "a"):
             queue.finish("a", record.number)
@@ -357,7 +357,7 @@ async def test_a_target_that_comes_back_gets_nothing_of_before(tmp_path: Path) -
 
 
 async def test_a_damaged_record_costs_itself(disk: DiskCarrier) -> None:
-    """A body that was changed on the disk is counted and not sent; a changed head costs its record; the rest is."""
+    """A body that was changed on the disk is counted and not sent; of a changed head one item is; the rest is sent."""
     async with GrpcTarget() as target:
         sent = numbered(3, spans=3)
         async with running(disk.folder) as queue:
@@ -373,8 +373,62 @@ async def test_a_damaged_record_costs_itself(disk: DiskCarrier) -> None:
         await disk.start({"name": "a", "endpoint": f"http://localhost:{target.port}"})
         await eventually(lambda: disk.counters.total("forward_sent_items") == 3)
         assert target.bodies == [sent[2].body]
-        assert disk.counters.total("forward_dropped_items") == 3
+        assert disk.counters.total("forward_dropped_items") == 3 + 1
         await disk.stop()
+
+
+async def test_a_damaged_head_costs_nothing(tmp_path: Path) -> None:
+    """Neither of the two that a segment has; without both, its file is kept, which is said and counted."""
+    sent = numbered(3, spans=30)
+    async with running(tmp_path) as queue:
+        for batch in sent:
+            await queue.offer(batch, ["a", "b"])
+        killed = copy_of(tmp_path)
+    [path] = segments_in(killed)
+    whole = path.read_bytes()
+    for at in (20, 4096 + 20):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert await waiting(killed, "a") == sent
+    content = bytearray(whole)
+    for at in (20, 4096 + 20):
+        content[at] ^= 1
+    path.write_bytes(content)
+    for expected in (2, 0):
+        counters = Counters()
+        async with running(killed, counters=counters) as queue:
+            assert queue.take("a") is None
+        assert counters.total("forward_dropped_items") == expected
+        assert path.with_suffix(".damaged").read_bytes() == bytes(content)
+
+
+async def test_what_is_skipped_is_counted_once(tmp_path: Path) -> None:
+    """A head that is damaged before an intact one, and an end that is gone though its sender got an OK."""
+    one, two, three = numbered(3, spans=7)
+    ends: list[int] = []
+    async with running(tmp_path) as queue:
+        consumer = ForwardingConsumer(RecordingConsumer(), queue, [A, B])
+        for batch in (one, two, three):
+            await consumer.consume(batch)
+            ends.append(segments_in(tmp_path)[0].stat().st_size)
+        record = queue.take("b")
+        assert record is not None
+        queue.finish("b", record.number)  # of the first, which is lost for one of them alone
+        await eventually(lambda: any(path.stat().st_size == 4 * 8 for path in (tmp_path / FOLDER).glob("*.marks")))
+        killed = copy_of(tmp_path)
+    [path] = segments_in(killed)
+    content = bytearray(path.read_bytes())
+    content[ends[0] - len(one.body) - 30] ^= 1
+    path.write_bytes(content[: ends[2] - 9])
+    for expected in ({("a", "unknown"): 1, ("a", "traces"): 7, ("b", "traces"): 7}, {}):
+        counters = Counters()
+        async with running(killed, counters=counters) as queue:
+            assert await batches(queue, taken(queue, "a")) == [two]
+        found = {
+            (dict(labels)["target"], dict(labels)["signal"]): count
+            for (name, labels), count in counters.snapshot().items()
+            if name == "forward_dropped_items" and count
+        }
+        assert found == expected
 
 
 @pytest.mark.parametrize("own_process", [False, True])
