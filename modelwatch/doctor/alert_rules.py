@@ -1,6 +1,6 @@
-"""The rules of alerts as the doctor reads them: without bringing the database up to date, which would change it.
+"""Rules and channels of alerts as the doctor reads them: without bringing the database up to date, as it would change.
 
-Those that were written, over the built-in ones; where there is no database yet, or none answers, the built-in ones.
+Where there is no database yet, or none answers, those are known that are there without one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from pathlib import Path
 import sqlalchemy
 from pydantic import ValidationError
 
+from alerting.channels.given import channel_in
+from alerting.channels.settings import ChannelSettings
 from alerting.default_rules import DEFAULT_RULES
 from alerting.rules import Rule
 from modelwatch.settings import Settings
@@ -21,9 +23,9 @@ _CONNECT_S = 3
 
 
 def known_rules(settings: Settings) -> list[Rule]:
-    """Return all rules, those that are turned off included."""
+    """Return all rules, those that are turned off included: those that were written over the built-in ones."""
     rules = {rule.rule_id: rule for rule in DEFAULT_RULES} if settings.alerts.default_rules else {}
-    for document in _documents(settings):
+    for (document,) in _read(settings, "SELECT document FROM alert_rules"):
         try:
             rule = Rule.model_validate_json(document)
         except ValidationError:
@@ -32,7 +34,14 @@ def known_rules(settings: Settings) -> list[Rule]:
     return list(rules.values())
 
 
-def _documents(settings: Settings) -> Sequence[str]:
+def made_channels(settings: Settings) -> dict[str, ChannelSettings | None]:
+    """Return the channels that were made while running, by name; `None` for what another version wrote."""
+    given = {channel.name for channel in settings.alerts.channels}
+    rows = _read(settings, "SELECT name, document FROM alert_channels ORDER BY name")
+    return {name: channel_in(name, document) for name, document in rows if name not in given}
+
+
+def _read(settings: Settings, statement: str) -> Sequence[Sequence[str]]:
     try:
         scheme, raw = history_url_of(settings)
         url = sqlalchemy.make_url(raw)
@@ -44,7 +53,7 @@ def _documents(settings: Settings) -> Sequence[str]:
     engine = sqlalchemy.create_engine(url, connect_args={"connect_timeout": _CONNECT_S} if is_remote else {})
     try:
         with engine.connect() as connection:
-            return connection.scalars(sqlalchemy.text("SELECT document FROM alert_rules")).all()
+            return [tuple(row) for row in connection.execute(sqlalchemy.text(statement))]
     except sqlalchemy.exc.SQLAlchemyError:
         return ()
     finally:

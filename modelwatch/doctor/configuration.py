@@ -22,10 +22,11 @@ import redis
 import sqlalchemy
 import sqlalchemy.exc
 
-from alerting.channels.component import ChannelCheck, build_channels
+from alerting.channels.component import ChannelCheck, ChannelMaker, build_channels
+from alerting.channels.given import with_files
 from alerting.channels.matching import filter_trouble
 from container_stats.engine_check import look_for_engine
-from modelwatch.doctor.alert_rules import known_rules
+from modelwatch.doctor.alert_rules import known_rules, made_channels
 from modelwatch.doctor.finding import Finding, print_findings
 from modelwatch.doctor.forwarding import forwarding
 from modelwatch.own_server import body_at
@@ -201,16 +202,28 @@ def _certificates(settings: Settings) -> Iterator[Finding]:
 
 def _alert_channels(settings: Settings) -> Iterator[Finding]:
     """Whether the channels can be made, and Apprise can read their URLs; nothing is sent, no target is named."""
-    if settings.alerts.channels:
-        channels = build_channels(settings.alerts)
-        asyncio.run(ChannelCheck(channels).start())
-        yield Finding("ok", "alert channels", ", ".join(f"{channel.name} ({channel.kind})" for channel in channels))
-        rules = known_rules(settings)
-        for channel in settings.alerts.channels:
-            if trouble := filter_trouble(channel, rules):
-                yield Finding(
-                    "note", "alert channels", f"{trouble}: see docs/alert-channels.md, which labels an alert has"
-                )
+    subject, alerts = "alert channels", settings.alerts
+    channels = build_channels(alerts)
+    asyncio.run(ChannelCheck(channels).start())
+    usable = list(alerts.channels)
+    for name, made in made_channels(settings).items():
+        try:
+            if made is None:
+                raise StartError(f"channel {name!r}: another version wrote it, and this one cannot read it")
+            filled = with_files(made, alerts.channel_files_dir)
+            channel = ChannelMaker(alerts).make(filled)
+            asyncio.run(ChannelCheck([channel]).start())
+        except StartError as error:
+            yield Finding("problem", subject, f"{error}; it was made while running: change it on the Alerts page")
+            continue
+        channels.append(channel)
+        usable.append(filled)
+    if channels:
+        yield Finding("ok", subject, ", ".join(f"{channel.name} ({channel.kind})" for channel in channels))
+    rules = known_rules(settings) if usable else []
+    for settings_of_one in usable:
+        if trouble := filter_trouble(settings_of_one, rules):
+            yield Finding("note", subject, f"{trouble}: see docs/alert-channels.md, which labels an alert has")
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

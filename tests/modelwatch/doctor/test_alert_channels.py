@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 
 from alerting.rules import Rule, Signal
+from modelwatch.doctor.configuration import examine
+from modelwatch.settings import Settings
 from tests.modelwatch.doctor.test_access import findings
+from tests.support.ports import free_port
 
 SECRET = "T1JJ3T3L2"
 
@@ -54,3 +58,29 @@ def test_a_filter_that_no_rule_can_match_is_said(tmp_path: Path) -> None:
         connection.execute("INSERT INTO alert_rules VALUES (?)", (rule.model_dump_json(),))
     connection.close()
     assert findings(tmp_path, {}, alerts=settings, database_url=where)["alert channels"].state == "ok"
+
+
+def test_channels_that_were_made_while_running_are_looked_at_too(tmp_path: Path) -> None:
+    """As those of the configuration, which win over them; what cannot be used is a problem, and no target is named."""
+    file = tmp_path / "modelwatch.db"
+    documents = {
+        "given": {"url": "json://elsewhere/x"},
+        "made": {"url": f"https://h/{SECRET}"},
+        "broken": {"url": f"https://h/{SECRET}", "authorization": f"{SECRET}\u00fc"},
+        "newer": {"urls": [SECRET]},
+        "without": {"url_file": "oncall"},
+    }
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE alert_channels (name TEXT, document TEXT)")
+        rows = [(name, json.dumps(document)) for name, document in documents.items()]
+        connection.executemany("INSERT INTO alert_channels VALUES (?, ?)", rows)
+    connection.close()
+    tree = {"data_dir": tmp_path, "database_url": f"sqlite:///{file}", "receiver": {"grpc_port": free_port()}}
+    given = {"channels": [{"name": "given", "url": "https://h/x"}]}
+    settings = Settings.model_validate({**tree, "alerts": given})
+    found = [(one.state, one.text) for one in examine(settings) if one.subject == "alert channels"]
+    assert [state for state, _ in found] == ["problem", "problem", "problem", "ok"]
+    for (_, text), words in zip(found, ("ASCII", "another version", "FILES_DIR"), strict=False):
+        assert words in text
+    assert found[-1][1] == "given (webhook), made (webhook)"
+    assert SECRET not in str(found)
