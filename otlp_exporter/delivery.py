@@ -57,6 +57,7 @@ class Delivery:
         self._patience = patience or Patience(settings)
         self._slots = asyncio.Semaphore(target.max_concurrent)
         self._taken: OrderedDict[bytes, None] = OrderedDict()
+        self._under_way: dict[bytes, asyncio.Future[None]] = {}
         self._in_hand: dict[int, Batch] = {}
         self._is_circle_told = False
         self._last_success_ns = 0
@@ -81,8 +82,11 @@ class Delivery:
         try:
             async with self._slots:
                 wanted = self._wanted(batch)
-                if wanted is not None:
-                    await self._bring(wanted)
+                first = None if wanted is None else await self._bring_unless_under_way(wanted)
+            while wanted is not None and first is not None:
+                await asyncio.wait({first})  # without a slot, which others can use
+                async with self._slots:
+                    first = await self._bring_unless_under_way(wanted)
         finally:
             del self._in_hand[id(batch)]
 
@@ -133,9 +137,21 @@ class Delivery:
             )
         return True
 
-    async def _bring(self, batch: Batch) -> None:
+    async def _bring_unless_under_way(self, batch: Batch) -> asyncio.Future[None] | None:
+        """Return what is done when an equal batch, which is on its way, has come to its end; `None` if this one has."""
         # By content: what a sender repeated, and what came back to us out of a circle of backends, has the same.
         key = batch_id_of(batch.signal, batch.body)
+        if key in self._under_way:
+            return self._under_way[key]
+        self._under_way[key] = ended = asyncio.get_running_loop().create_future()
+        try:
+            await self._bring(batch, key)
+        finally:
+            del self._under_way[key]
+            ended.set_result(None)
+        return None
+
+    async def _bring(self, batch: Batch, key: bytes) -> None:
         if key in self._taken:
             self._count("forward_duplicate_items", batch, batch.item_count)
             return None

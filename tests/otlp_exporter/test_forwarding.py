@@ -198,6 +198,21 @@ async def test_a_repeated_request_is_forwarded_once(carrier: Carrier) -> None:
         await carrier.stop()
 
 
+async def test_repetitions_wait_for_the_first(carrier: Carrier) -> None:
+    """While it is under way: what it brought is not sent again, and after its end by a refusal the next one is sent."""
+    async with GrpcTarget() as target:
+        target.delay_s = 0.3
+        target.answers = [(grpc.StatusCode.INVALID_ARGUMENT, "no", None)]
+        await carrier.start({"name": "once", "endpoint": f"http://localhost:{target.port}"})
+        [first] = numbered(1)
+        for _ in range(4):
+            await carrier.offer(fresh(first))
+        await eventually(lambda: carrier.counters.total("forward_duplicate_items") == 2)
+        assert target.bodies == [first.body]
+        assert carrier.counters.total("forward_refused_items") == 1
+        await carrier.stop()
+
+
 async def test_a_target_gets_its_signals_and_services_alone(carrier: Carrier) -> None:
     """Of a request with several services the others' entries are gone, and what stays is the same bytes."""
     mine = trace_request([server_span("a", index=1)], resource("shop-fraud")).SerializeToString()
