@@ -43,7 +43,9 @@ def _list(choice: Choice, found: TracesAnswer) -> Filling:
         "traces-one": {"hidden": True},
         "traces-kept": {"children": lists.kept_words(choice, found)},
         "traces-filters": {"content": lists.filters(choice)},
-        "traces-rows": {"content": lists.rows(found)},
+        "traces-min": {"error": choice.min_trouble},
+        "traces-max": {"error": choice.max_trouble},
+        "traces-rows": {"content": lists.rows(choice, found)},
         "traces-more": {"content": lists.more(choice, found)},
     }
 

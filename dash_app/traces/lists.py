@@ -28,9 +28,9 @@ ROW_COLUMNS = (
 )
 
 
-def rows(answer: TracesAnswer) -> list[Component]:
+def rows(choice: Choice, answer: TracesAnswer) -> list[Component]:
     """Return a row for each request."""
-    return [_row(item) for item in answer.items] or [html.Div(_why_none(answer), className="alerts-none")]
+    return [_row(item) for item in answer.items] or [html.Div(_why_none(choice, answer), className="alerts-none")]
 
 
 def kept_words(choice: Choice, answer: TracesAnswer) -> str:
@@ -128,7 +128,9 @@ def _row(request: KeptRequest) -> Component:
     )
 
 
-def _why_none(answer: TracesAnswer) -> str:
+def _why_none(choice: Choice, answer: TracesAnswer) -> str:
+    if choice.is_contradiction:
+        return "No duration is within the bounds: raise the upper one or lower the least."
     if answer.kept_since_s is None:
         return "No request is kept: none came yet, or keeping is turned off (docs/traces.md)."
     if answer.end_s <= answer.kept_since_s:

@@ -12,7 +12,9 @@ from dash.development.base_component import Component
 from dash_app.shell.page import Question
 from dash_app.shell.view import View
 from dash_app.traces import figures, lists, waterfall
+from dash_app.traces.answer import answer_of
 from dash_app.traces.choice import choice_of
+from dash_app.traces.snapshot import Snapshot
 from query import TraceAnswer, TracesAnswer
 from query.traces.answers import KeptCount
 from query.traces.reading import request_of, spans_in_order
@@ -99,6 +101,40 @@ def test_the_address_chooses_and_takes_nothing_unknown() -> None:
         assert choice_of(Question(View(), {"max": text})).where.max_duration_s is None
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *(("0.5", 0.5), (".5", 0.5), ("2S", 2.0), ("250 ms", 0.25), ("1e-3", 0.001), ("0", 0.0)),
+        *(("10us", 1e-5), ("10\u00b5s", 1e-5), ("10\u03bcs", 1e-5), ("5m", 300.0), ("1min", 60.0)),
+    ],
+)
+def test_a_bound_is_read_in_its_unit(text: str, seconds: float) -> None:
+    """From microseconds to minutes; without a unit in seconds."""
+    choice = choice_of(Question(View(), {"min": text}))
+    assert choice.where.min_duration_s == pytest.approx(seconds)
+    assert choice.min_trouble == ""
+
+
+@pytest.mark.parametrize("text", ["abc", "0,5", "-1", "NaN", "inf", "5 parsecs", "1e99", "1sm", "\u0665"])
+def test_a_bound_that_cannot_be_read_is_told_at_its_field(text: str) -> None:
+    """Also when it comes with a link; the list is one without it."""
+    least, below = (choice_of(Question(View(), {field: text})) for field in ("min", "max"))
+    for choice in (least, below):
+        assert (choice.where.min_duration_s, choice.where.max_duration_s) == (None, None)
+        filled = answer_of(Snapshot(choice, 300, TracesAnswer(0, 300, [], None, False, None, 0), None)).filling
+        errors = [bool(filled[name]["error"]) for name in ("traces-min", "traces-max")]
+        assert errors == [choice is least, choice is below]
+
+
+@pytest.mark.parametrize(("bounds", "is_said"), [(("1s", "100ms"), True), (("", "0"), True), (("1ms", "1s"), False)])
+def test_bounds_that_contradict_each_other_are_told(bounds: tuple[str, str], is_said: bool) -> None:
+    """At the field and in the place of the list, for which a longer range would be no help."""
+    choice = choice_of(Question(View(), dict(zip(("min", "max"), bounds, strict=True))))
+    assert bool(choice.max_trouble) is is_said
+    text = words(lists.rows(choice, TracesAnswer(0, 300, [], None, False, None, 0)))
+    assert ("longer range" in text) is not is_said
+
+
 def test_the_list_says_how_many_of_how_many() -> None:
     """Kept and counted stand beside each other, and a search that was cut short says so."""
     choice = choice_of(Question(View(), {}))
@@ -106,7 +142,7 @@ def test_the_list_says_how_many_of_how_many() -> None:
     answer = TracesAnswer(0, 300, [request_of(one) for one in trace_spans()[:1]], "t.1.1.0.0", True, count, 0)
     assert lists.kept_words(choice, answer) == "kept more than 10,000 of 80,000 requests"
     assert "not come to the end" in words(lists.more(choice, answer))
-    (row,) = lists.rows(answer)
+    (row,) = lists.rows(choice, answer)
     text = words(row).replace("\u00a0", " ")
     assert all(part in text for part in ("400 ms", "500", "GET /items", "error"))
 
@@ -187,6 +223,11 @@ async def test_requests_lead_to_their_trace_in_a_browser(served: ServedPage, new
     await tab.page.click(".trace-back a")
     await tab.until("#traces-found:not([hidden]) .trace-row")
     assert "span" not in tab.page.url
+    await tab.page.fill("#traces-min", "abc")
+    await tab.until("#traces-min[aria-invalid=true]")
+    await tab.page.screenshot(path=artifacts / "traces-bound.png", full_page=True)
+    await tab.page.fill("#traces-min", "1\u00b5s")
+    await tab.until("#traces-min:not([aria-invalid=true])")
     async with tab.page.expect_download() as saving:
         await tab.page.click("[data-csv] >> nth=0", trial=True)
         await tab.page.click(".traces-head .csv-button")
