@@ -33,7 +33,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
             "latency-subtitle": {"children": latency_words},
             "services": {"rowData": rows_of(snapshot)},
             "problems": {"content": problem_list(snapshot.services)},
-            "problem-count": {"children": problem_count(snapshot.services)},
+            "problem-count": {"children": problem_count(snapshot.services, is_over=snapshot.is_over)},
         },
         figures={
             "throughput": comparing.with_throughput(throughput, *before),

@@ -49,12 +49,17 @@ class Snapshot:
     before: RedAnswer | None = None
     """RED of all together at that time."""
     verdicts: VerdictsAnswer | None = None
-    """On the resources of all services, as far as they are known."""
+    """On the resources of all services, as far as they are known; they are of now, so that a past range has none."""
 
     @property
     def end_s(self) -> int:
         """Up to when."""
         return self.bounds.end_s
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the range no longer moves with the clock: its problems are those at its end."""
+        return self.view.range.is_over(self.end_s)
 
     @property
     def is_empty(self) -> bool:
@@ -78,6 +83,8 @@ async def take_snapshot(query: Query, resources: ResourceQuery, view: View, comp
         resources.recent_verdicts(),
     )
     before = await before_of(query, compared, start_s, end_s, asked.range.step_s, view.where)
+    if view.range.is_over(end_s):
+        verdicts = None
     services = with_bottlenecks(services, verdicts)
     known = services if services.items else await query.services(_LOOK_BACK_S, SeriesFilter(), end_s)
     return Snapshot(

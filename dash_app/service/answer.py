@@ -22,7 +22,7 @@ from dash_app.shared.kpi_cards import kpi_cards
 from dash_app.shared.kpis import Measured
 from dash_app.shared.legend import throughput_legend
 from dash_app.shared.names import is_blank, visible
-from dash_app.shared.problems import STATUS_NAMES, problems_of_service, service_link
+from dash_app.shared.problems import STATUS_NAMES, count_words, problems_of_service, service_link
 from dash_app.shell.page import Answer, Filling
 from dash_app.shell.view import search_of, why_empty
 from query import ServiceSummary
@@ -74,7 +74,7 @@ def _filling(snapshot: Snapshot, details: Details) -> Filling:
         "service-kpis": {"content": kpi_cards(cards, comparing.pair_words(snapshot.asked.compared))},
         "service-throughput-legend": {"content": throughput_legend(figures.by_status(details.by_status))},
         "service-problems": {"content": problems_of_service(summary, snapshot.end_s)},
-        "service-problem-count": {"children": f"{len(summary.problems)} now" if summary.problems else ""},
+        "service-problem-count": {"children": count_words(len(summary.problems), is_over=snapshot.is_over)},
         "service-releases": {"content": _releases(details.releases)},
         "service-breakdown": {"rowData": rows_of(breakdown, details.totals, details.breakdown, summary.service)},
         "service-table-note": {"children": "" if details.totals.items else breakdown.why_empty},

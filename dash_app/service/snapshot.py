@@ -84,6 +84,11 @@ class Snapshot:
         """Up to when."""
         return self.bounds.end_s
 
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the range no longer moves with the clock: its problems are those at its end."""
+        return self.asked.view.range.is_over(self.end_s)
+
 
 async def take_snapshot(query: Query, resources: ResourceQuery, asked: ServiceView) -> Snapshot:
     """Ask everything that the page shows, up to the latest settled second. Raises what `query` raises."""
@@ -93,7 +98,7 @@ async def take_snapshot(query: Query, resources: ResourceQuery, asked: ServiceVi
         query.services(bounds.length_s, view.where, bounds.end_s),
         resources.recent_verdicts(),
     )
-    services = with_bottlenecks(services, verdicts)
+    services = with_bottlenecks(services, None if view.range.is_over(bounds.end_s) else verdicts)
     summary = next((item for item in services.items if item.service == asked.name), None)
     details = None if summary is None else await _details(query, resources, asked, summary, bounds)
     known = services if services.items else await query.services(_LOOK_BACK_S, SeriesFilter(), bounds.end_s)

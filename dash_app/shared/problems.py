@@ -70,10 +70,17 @@ def service_link(item: ServiceSummary) -> Component:
     return _entry(item, item.status, "", f"{figures}, {formatting.percent(total.error_rate).text} errors")
 
 
-def problem_count(answer: ServicesAnswer) -> str:
+def problem_count(answer: ServicesAnswer, *, is_over: bool = False) -> str:
     """Return how many problems there are, and apart from them how many silent services, for the panel's head."""
-    problems, silent = sum(len(item.problems) for item in answer.items), len(_silent(answer))
-    return ", ".join(text for text in (f"{problems} now" * bool(problems), f"{silent} silent" * bool(silent)) if text)
+    silent = len(_silent(answer))
+    problems = count_words(sum(len(item.problems) for item in answer.items), is_over=is_over)
+    return ", ".join(text for text in (problems, f"{silent} silent" * bool(silent)) if text)
+
+
+def count_words(problems: int, *, is_over: bool) -> str:
+    """Return how many problems there are and of when: of now, or of the end of a range that `is_over`."""
+    when = "at the end of the range" if is_over else "now"
+    return f"{problems} {when}" if problems else when * is_over
 
 
 def _silent(answer: ServicesAnswer) -> list[ServiceSummary]:

@@ -15,14 +15,16 @@ from dash_app.overview.kpis import kpis_of
 from dash_app.overview.rows import rows_of
 from dash_app.overview.snapshot import Snapshot, take_snapshot
 from dash_app.pages import Sources, pages_of
+from dash_app.service import page as service_page
 from dash_app.shared import charts, palette, red_charts
 from dash_app.shared.joint_tasks import JointTasks
 from dash_app.shared.kpis import Change
 from dash_app.shared.legend import legend, throughput_legend
-from dash_app.shared.problems import problem_count, problem_list
+from dash_app.shared.problems import count_words, problem_count, problem_list
 from dash_app.shared.ranking import UNNAMED, ranked_by
+from dash_app.shell.page import Question
 from dash_app.shell.receipt import receipt_of, receipt_of_failure
-from dash_app.shell.view import RANGES, View
+from dash_app.shell.view import RANGES, TimeRange, View
 from query import QuerySettings, RedAnswer, SeriesFilter, TraceQuery
 from telemetry import RedPoint, SeriesKey
 from tests.support.dash_pages import WatchedQuery, calls
@@ -196,6 +198,21 @@ async def test_problems_are_listed_with_their_evidence(snapshot: Snapshot, world
     assert "No problems recognised" in to_json(problem_list(healthy))
     assert "is-good" in to_json(problem_list(healthy))
     assert problem_count(healthy) == ""
+
+
+async def test_problems_of_a_past_range_are_those_at_its_end(world: World) -> None:
+    """And are called so; verdicts on resources, which are of now, are not among them."""
+    end_s = world.query.settled_end_s()
+    past = Question(View(range=TimeRange("", 300, end_s)), {})
+    world.advance(100)
+    snapshot = await take_snapshot(world.query, world.resources, past.view)
+    assert snapshot.verdicts is None
+    assert answer_of(snapshot).filling["problem-count"] == {"children": "3 at the end of the range"}
+    service = next(item.service for item in snapshot.services.items if item.problems)
+    named = replace(past, fields={"name": service})
+    page = service_page(world.query, world.resources)
+    assert (await page.answer(named)).filling["service-problem-count"]["children"].endswith(" at the end of the range")
+    assert count_words(0, is_over=True) == "at the end of the range", "nor is that nothing is amiss said of now"
 
 
 async def test_silence_is_not_called_well(world: World) -> None:
