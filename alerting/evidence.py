@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final, cast
 
 import structlog
@@ -54,7 +55,7 @@ class EvidenceFinder:
         labels, scope = _subject(rule, labels)
         window_s = min(rule.seconds, _LONGEST_WINDOW_S)
         red = {
-            name: RedQuestion(window_s, _fields({*labels, *scope, name}), kinds=_kinds(rule))
+            name: RedQuestion(window_s, _fields({*labels, *scope, name, *_told_by(rule)}), kinds=_kinds(rule))
             for name in _dimensions(rule, labels)
         }
         used = ResourceQuestion(_MINUTE_S)
@@ -100,6 +101,11 @@ def _dimensions(rule: Rule, labels: Mapping[str, str]) -> list[str]:
     if "service" not in labels and rule.signal not in RED_SIGNALS:
         return []
     return [name for name in _DIMENSIONS if name not in labels] or [""]
+
+
+def _told_by(rule: Rule) -> tuple[str, ...]:
+    """Return what else must be known of calls: how content callers are is told by the target of the service."""
+    return ("service",) if rule.signal == Signal.APDEX else ()
 
 
 def _fields(names: Collection[str]) -> tuple[str, ...]:
@@ -157,10 +163,13 @@ def _whole(
 def _contributor(
     watch: Watch, dimension: str, totals: WindowTotals, labels: Mapping[str, str], scope: Mapping[str, str]
 ) -> Contributor | None:
-    field = cast(GroupBy, dimension)
-    found = [(name, total) for (name,), total in totals.select((field,), _inside(totals, labels, scope)) if name]
+    group_by, inside = (cast(GroupBy, dimension),), _inside(totals, labels, scope)
+    found = [(name, total) for (name,), total in totals.select(group_by, inside) if name]
     if not found:
         return None
+    if watch.rule.signal == Signal.APDEX:
+        scores = {name: score for (name,), _, score in totals.apdex(group_by, inside)}
+        found = [(name, replace(total, apdex=scores[name])) for name, total in found]
     name, top = max(found, key=lambda one: (_weight(watch, one[1]), one[0]))
     whole = sum(_amount(watch, total) for _, total in found)
     return Contributor(
@@ -173,14 +182,19 @@ def _contributor(
     )
 
 
-def _amount(watch: Watch, total: RedTotal) -> int:
+def _amount(watch: Watch, total: RedTotal) -> float:
+    if watch.rule.signal == Signal.APDEX:
+        return total.calls * (1 - (1 if total.apdex is None else total.apdex))
     if watch.rule.signal in SHARES:
         return total.errors if watch.rule.signal == Signal.ERROR_RATE else total.client_errors
     return total.calls
 
 
 def _weight(watch: Watch, total: RedTotal) -> tuple[float, float]:
-    """Say who contributes most: for errors who has most of them, for latency the busiest of those that are slow."""
+    """Say who contributes most: for errors who has most of them, for latency the busiest of those that are slow.
+
+    For Apdex who has most of the calls that callers were not content with, those that they tolerated by half.
+    """
     if watch.rule.signal in LATENCIES:
         slow = watch.conditions.is_bad(total.p95_s)
         return (float(total.calls) if slow else 0.0, total.p95_s or 0.0)

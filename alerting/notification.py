@@ -45,7 +45,7 @@ class Contributor(_Value):
     calls: int
     errors: int
     p95_s: float | None
-    share: float = Field(description="Of the errors for rates, of the calls otherwise; 0 to 1.")
+    share: float = Field(description="Of the errors for rates, of discontent for Apdex, else of the calls; 0 to 1.")
 
 
 class Evidence(_Value):

@@ -46,6 +46,8 @@ LATENCIES: Final = frozenset({Signal.LATENCY_P50, Signal.LATENCY_P95, Signal.LAT
 SHARES: Final = frozenset({Signal.ERROR_RATE, Signal.CLIENT_ERROR_RATE})
 RED_SIGNALS: Final = LATENCIES | SHARES | {Signal.APDEX, Signal.REQUEST_RATE, Signal.ABSENCE}
 RESOURCE_SIGNALS: Final = frozenset({Signal.CPU, Signal.MEMORY, Signal.THROTTLING, Signal.RESTARTS})
+ON_LATENCY: Final = LATENCIES | {Signal.APDEX}
+"""What charts of latency show, and how content callers are with it."""
 APDEX_UNIT: Final = "{score}"
 """As UCUM writes what has no unit but a meaning."""
 RATIOS: Final = SHARES | {Signal.CPU, Signal.MEMORY, Signal.THROTTLING}

@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 
 from alerting.desk import OpenAlert, Past
 from alerting.notification import Evidence
-from alerting.rules import LATENCIES, SHARES
+from alerting.rules import LATENCIES, SHARES, Signal
 from alerting.states import Phase
 from alerting.wording import name_of, summary_of, value_text, window_text
 from dash_app.alerts.filtering import left_out_text, may_be_of
@@ -225,7 +225,8 @@ def _evidence(found: Evidence | None, one: OpenAlert) -> list[Component]:
     """Return the figures of the window at the end of which the alert began to fire, and who contributed most."""
     if found is None:
         return []
-    whole = "errors" if one.rule is not None and one.rule.rule.signal in SHARES else "calls"
+    signal = one.rule.rule.signal if one.rule is not None else None
+    whole = "errors" if signal in SHARES else "discontent" if signal == Signal.APDEX else "calls"
     parts = []
     if found.calls is not None:
         parts.append(f"{formatting.plural(found.calls, 'call')}")

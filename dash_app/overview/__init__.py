@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerting.rules import LATENCIES, SHARES, Signal
+from alerting.rules import ON_LATENCY, SHARES, Signal
 from dash_app.overview.answer import answer_of
 from dash_app.overview.layout import layout
 from dash_app.overview.snapshot import take_snapshot
@@ -42,7 +42,7 @@ def page(query: Query, resources: ResourceQuery) -> Page:
         charts=("throughput", "latency", "errors"),
         watched={
             "throughput": frozenset({Signal.REQUEST_RATE, Signal.ABSENCE}),
-            "latency": LATENCIES,
+            "latency": ON_LATENCY,
             "errors": SHARES,
         },
     )

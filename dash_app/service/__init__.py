@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerting.rules import LATENCIES, SHARES, Signal
+from alerting.rules import ON_LATENCY, SHARES, Signal
 from dash_app.service.answer import answer_of
 from dash_app.service.breakdowns import BREAKDOWNS, DEFAULT_BREAKDOWN
 from dash_app.service.layout import layout
@@ -53,8 +53,8 @@ def page(query: Query, resources: ResourceQuery) -> Page:
         ),
         watched={
             "service-throughput": frozenset({Signal.REQUEST_RATE, Signal.ABSENCE}),
-            "service-latency": LATENCIES,
-            "service-heatmap": LATENCIES,
+            "service-latency": ON_LATENCY,
+            "service-heatmap": ON_LATENCY,
             "service-errors": SHARES,
             "service-cpu": frozenset({Signal.CPU}),
             "service-throttling": frozenset({Signal.THROTTLING}),

@@ -50,6 +50,26 @@ async def test_a_rule_judges_by_the_score_of_the_pages(history: SqlHistory, cloc
     assert {"/".join(one.labels.values()) for one in found.episodes} == {"shop", "failing"}
 
 
+@pytest.mark.parametrize("group_by", [("service",), ("environment",)])
+async def test_its_evidence_names_who_made_callers_unhappy(
+    history: SqlHistory, clock: ManualClock, group_by: tuple[str, ...]
+) -> None:
+    """Not the busiest: ten calls of a route that took too long, among hundreds that did not, by the target of each."""
+    made = apdex_rule(group_by=group_by, critical=None, warning=0.995)
+    world = await AlertWorld(history, clock, made, below_settle_s=0).begin()
+    world.query.use(TARGETS)
+    await world.calls(200, duration_s=0.05)
+    await world.calls(10, duration_s=0.3, http_route="/late")
+    await world.calls(400, duration_s=1.5, http_route="/long", service_name="slow")
+    await world.round(1)
+    (told,) = await world.told()
+    evidence = told.items[0].evidence
+    assert evidence is not None
+    found = {one.dimension: (one.name, round(one.share, 2)) for one in evidence.contributors}
+    assert found.pop("route") == ("/late", 1)
+    assert found == ({} if "service" in group_by else {"service": ("shop", 1)})
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -17,7 +17,7 @@ from alerting.desk import AlertDesk, HistoryKey, OpenAlert, Past
 from alerting.notification import Links, Severity
 from alerting.report import Report
 from alerting.rulebook import KnownRule
-from alerting.rules import LATENCIES, SHARES, Rule
+from alerting.rules import ON_LATENCY, SHARES, Rule
 from alerting.silences import Silence
 from alerting.states import AlertState, Phase, Side, Transition
 from alerting.wording import summary_of
@@ -291,7 +291,7 @@ def test_alerts_are_marked_on_the_charts_that_they_concern_alone() -> None:
 
     def labels(environment: str | None, service: str | None) -> dict[str, list[str]]:
         where = SeriesFilter(deployment_environment=environment)
-        drawn = marked_figures(figures, {"errors": SHARES, "latency": LATENCIES}, episodes, rules, where, service)
+        drawn = marked_figures(figures, {"errors": SHARES, "latency": ON_LATENCY}, episodes, rules, where, service)
         return {
             name: [one["label"]["text"] for one in figure["layout"].get("shapes", []) if "label" in one]
             for name, figure in drawn.items()
@@ -300,6 +300,8 @@ def test_alerts_are_marked_on_the_charts_that_they_concern_alone() -> None:
     assert labels(None, None) == {"errors": ["shop: Failing"], "latency": []}
     assert labels("prod", "shop") == {"errors": ["Failing"], "latency": []}
     assert labels("test", None) == labels(None, "churn") == {"errors": [], "latency": []}
+    rules["failing"] = rule(signal="apdex", comparison="below", warning=0.9, critical=None)
+    assert labels("prod", "shop") == {"errors": [], "latency": ["Failing"]}
     rules["failing"] = rule(scope={"span_kind": "CLIENT"})  # the charts are of answered requests
     assert labels(None, None) == {"errors": [], "latency": []}
     rules.clear()
