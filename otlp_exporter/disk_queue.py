@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -31,6 +32,7 @@ _log = structlog.get_logger(__name__)
 _STOP_TIMEOUT_S: Final = 5.0
 _EXPIRE_EVERY_S: Final = 5.0
 _MARK_EVERY_S: Final = 0.25
+_ROOM_EVERY_S: Final = 1.0
 _GROUP_BYTES: Final = 4 * 1024**2
 T = TypeVar("T")
 
@@ -286,7 +288,7 @@ class DiskQueue:
             self._free_if_done(segment)
 
     async def _keep_up(self) -> None:
-        expires_at_s = 0.0
+        expires_at_s = room_at_s = 0.0
         while True:
             await asyncio.sleep(_MARK_EVERY_S)
             now_s = time.monotonic()
@@ -294,11 +296,21 @@ class DiskQueue:
                 expires_at_s = now_s + _EXPIRE_EVERY_S
                 for line in self._lines.values():
                     self._drop_all(line, line.expire(self._now_ns()), "expired")
+            if self._segments is not None and now_s >= room_at_s:
+                room_at_s = now_s + _ROOM_EVERY_S
+                await self._make_room(self._segments)
             if self._segments is not None and (self._marks or self._free):
                 await self._tidy(self._segments)
 
+    async def _make_room(self, segments: DiskSegments) -> None:
+        """Let a disk that is nearly full have what nobody waits for: ingest may be refused for the want of it."""
+        with suppress(OSError):
+            await self._run(segments.make_room)
+        if self._writing is None or self._writing.done():  # else what is just written there is not counted yet
+            self._free_closed(segments)
+
     async def _tidy(self, segments: DiskSegments) -> None:
-        """Delete what is done, which gives a full disk room, and write the marks of the rest."""
+        """Delete what is done, or on a roomy disk lay it aside, and write the marks of the rest."""
         marks, self._marks = self._marks, defaultdict(bytearray)
         free, self._free = self._free, []
         try:

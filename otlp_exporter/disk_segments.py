@@ -42,6 +42,8 @@ _SEGMENT, _MARKS, _SPARE, _DAMAGED = ".segment", ".marks", ".spare", ".damaged"
 _SEGMENT_BYTES: Final = 16 * 1024**2
 _SPARES: Final = 4
 """Pages of a file that is written again are there already: a fifth of the processor time of new ones."""
+_LITTLE_BYTES: Final = 8 * _SEGMENT_BYTES
+"""A disk with less room is nearly full: there files that nobody waits for are worth more deleted."""
 _FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
 
@@ -142,7 +144,11 @@ class DiskSegments:
 
     def add(self, names: tuple[str, ...], batches: Sequence[Batch], *, is_kept: bool) -> tuple[Segment, list[Place]]:
         """Write batches that wait for the same targets, synced on return. Raises `OSError`, and then none is there."""
-        file = self._file_of(names)
+        try:
+            file = self._file_of(names)
+        except OSError:
+            self._delete_spares()
+            raise
         segment, at = file.segment, file.end
         buffers, places = list[bytes](), list[Place]()
         for batch in batches:
@@ -159,6 +165,7 @@ class DiskSegments:
             with suppress(OSError):
                 os.ftruncate(file.descriptor, file.end)
             self._close(names)
+            self._delete_spares()
             raise
         file.end = at
         return segment, places
@@ -168,17 +175,24 @@ class DiskSegments:
 
         Nothing is synced: without it something is sent again.
         """
+        is_roomy = self._is_roomy()
         for segment in free:
-            self._remove(self._path_of(segment))
-        for segment, added in marks.items():
-            flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
-            descriptor = os.open(self._path_of(segment).with_suffix(_MARKS), flags, _FILE_MODE)
-            try:
-                if half := os.fstat(descriptor).st_size % MARK_BYTES:
-                    added = bytes(MARK_BYTES - half) + added  # behind what a full disk left of one
-                write_all(descriptor, [added])
-            finally:
-                os.close(descriptor)
+            self._remove(self._path_of(segment), is_roomy=is_roomy)
+        try:
+            for segment, added in marks.items():
+                self._mark(segment, added)
+        except OSError:
+            self._delete_spares()
+            raise
+
+    def make_room(self) -> None:
+        """On a disk that is nearly full, delete what is laid aside, and close those in which nobody waits for any."""
+        if self._is_roomy():
+            return
+        self._delete_spares()
+        for names, file in list(self._open.items()):
+            if not file.segment.held:  # one that is written to just now is closed for nothing, and no more
+                self._close(names)
 
     def end_files(self) -> None:
         """Close what is written to; what it holds stays."""
@@ -192,9 +206,23 @@ class DiskSegments:
             self._delete_spares()
             self._unlock()
 
-    def _remove(self, path: Path) -> None:
+    def _mark(self, segment: Segment, added: bytes) -> None:
+        flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
+        descriptor = os.open(self._path_of(segment).with_suffix(_MARKS), flags, _FILE_MODE)
+        try:
+            if half := os.fstat(descriptor).st_size % MARK_BYTES:
+                added = bytes(MARK_BYTES - half) + added  # behind what a full disk left of one
+            write_all(descriptor, [added])
+        finally:
+            os.close(descriptor)
+
+    def _is_roomy(self) -> bool:
+        disk = os.statvfs(self._folder)
+        return disk.f_bavail * disk.f_frsize >= _LITTLE_BYTES
+
+    def _remove(self, path: Path, *, is_roomy: bool) -> None:
         with suppress(OSError):
-            if sum(1 for _ in self._folder.glob(f"*{_SPARE}")) < _SPARES:
+            if is_roomy and sum(1 for _ in self._folder.glob(f"*{_SPARE}")) < _SPARES:
                 path.rename(path.with_suffix(_SPARE))
             else:
                 path.unlink()

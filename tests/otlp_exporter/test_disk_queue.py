@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from otlp_exporter import disk_segments
 from otlp_exporter.disk_feed import ForwardingConsumer
 from otlp_exporter.disk_line import Record
 from otlp_exporter.disk_queue import DiskQueue
@@ -43,6 +44,17 @@ class Undecided:
         await self.has_answers.wait()
         if error := self.answers.get(batch.batch_id):
             raise error
+
+
+class RefusingWhenWritten:
+    """A history that has no room on the same disk, and says so after all else was tried."""
+
+    def __init__(self, queue: DiskQueue) -> None:
+        self._queue = queue
+
+    async def consume(self, batch: Batch) -> None:
+        await eventually(lambda: self._queue._writing is not None and self._queue._writing.done())
+        raise RetryableError("the disk is full")
 
 
 @contextlib.asynccontextmanager
@@ -175,6 +187,44 @@ async def test_a_file_that_is_used_again_has_nothing_of_before(tmp_path: Path) -
     assert await waiting(tmp_path, "b") == [new, new]
 
 
+async def test_a_disk_that_is_nearly_full_keeps_nothing_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither files laid aside nor the one that is open: what is waited for stays, and what comes is written."""
+    large = [Batch.of(Signal.LOGS, bytes([n]) * 6 * 10**6, item_count=1, received_unix_nano=n) for n in range(6)]
+    one, two = numbered(2)
+
+    def files() -> list[str]:
+        return sorted(path.suffix for path in (tmp_path / FOLDER).iterdir() if path.suffix != ".marks")
+
+    async with running(tmp_path) as queue:
+        await queue.offer(one, ["b"])
+        for batch in large:
+            await queue.offer(batch, ["a"])
+        for record in taken(queue, "a"):
+            queue.finish("a", record.number)
+        await eventually(lambda: files() == [".segment", ".segment", ".spare"])
+        monkeypatch.setattr(disk_segments, "_LITTLE_BYTES", 2**62)
+        await eventually(lambda: files() == [".segment"])
+        await queue.offer(two, ["a"])
+        assert await batches(queue, taken(queue, "a")) == [two]
+    assert await waiting(tmp_path, "b") == [one]
+
+
+async def test_a_write_that_fails_gives_the_disk_what_is_laid_aside(tmp_path: Path) -> None:
+    """As far as others have to wait for room, however much of it the disk says that there is."""
+    large = [Batch.of(Signal.LOGS, bytes([n]) * 17 * 10**6, item_count=1, received_unix_nano=n) for n in range(3)]
+    async with running(tmp_path) as queue:
+        for batch in large:
+            await queue.offer(batch, ["a"])
+        for record in taken(queue, "a"):
+            queue.finish("a", record.number)
+        await eventually(lambda: len(list((tmp_path / FOLDER).glob("*.spare"))) == 2)
+        with files_of_at_most(10**6):
+            await queue.offer(large[0], ["a"])
+        assert list((tmp_path / FOLDER).glob("*.spare")) == []
+
+
 async def test_what_cannot_be_written_leaves_the_rest_as_it_was(tmp_path: Path) -> None:
     """A full disk costs the batch that did not fit, counted; what was there is read, and what comes later is kept."""
     first, second = numbered(2)
@@ -194,17 +244,10 @@ async def test_what_the_disk_refuses_is_counted_when_it_is_lost(tmp_path: Path) 
     large = Batch.of(Signal.LOGS, bytes(3 * 10**6), item_count=7, received_unix_nano=1)
     counters = Counters()
     async with running(tmp_path, counters=counters) as queue:
-
-        async def refuse(_: Batch) -> None:
-            await eventually(lambda: queue._writing is not None and queue._writing.done())
-            raise RetryableError("the disk is full")
-
-        refusing = RecordingConsumer()
-        refusing.consume = refuse  # type: ignore[method-assign]
         with structlog.testing.capture_logs() as logs, files_of_at_most(10**6):
             for _ in range(3):
                 with pytest.raises(RetryableError):
-                    await ForwardingConsumer(refusing, queue, [A]).consume(large)
+                    await ForwardingConsumer(RefusingWhenWritten(queue), queue, [A]).consume(large)
             assert counters.total("forward_dropped_items") == 0
             await ForwardingConsumer(RecordingConsumer(), queue, [A]).consume(large)
         assert counters.total("forward_dropped_items") == 7
