@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from alerting.channels.settings import ChannelFaultError, ChannelSettings
+from alerting.mistakes import words_of
 from alerting.notification import Severity, Told
 from query import QuestionError
 
@@ -139,6 +140,6 @@ def _valid(fields: Mapping[str, Any]) -> ChannelSettings:
     try:
         return ChannelSettings.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         place = next((part for part in first["loc"] if isinstance(part, str)), "url")
-        raise QuestionError(place, str(first["msg"]).removeprefix("Value error, ")) from None
+        raise QuestionError(place, words_of(first)) from None

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from alerting.channels.book import KnownChannel
 from alerting.channels.given import SECRETS, GivenChannel, files_of, secrets_of
+from alerting.mistakes import words_of
 from alerting.notification import Severity, Told
 from dash_app.alerts.form import FormError, labels_of, number_of
 from dash_app.shared.editing import editors_only
@@ -165,5 +166,5 @@ def given_of(values: Sequence[Any]) -> tuple[str, GivenChannel]:
     try:
         return text["name"], GivenChannel.model_validate(document)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        raise FormError({str(one["loc"][0]): str(one["msg"]) for one in found}) from None
+        found = error.errors(include_url=False, include_input=False)
+        raise FormError({str(one["loc"][0]): words_of(one) for one in found}) from None

@@ -16,6 +16,7 @@ from dash import html
 from dash.development.base_component import Component
 from pydantic import ValidationError
 
+from alerting.mistakes import words_of
 from alerting.rules import Rule
 from dash_app.shared.components import Chart, PageLink
 
@@ -260,8 +261,8 @@ def _problems(error: ValidationError) -> dict[str, str]:
     """Return the mistakes by field. The rule's own checks begin with the name of the field."""
     names = {field.name for field in FIELDS}
     problems: dict[str, str] = {}
-    for one in error.errors(include_url=False, include_context=False, include_input=False):
-        message = str(one["msg"]).removeprefix("Value error, ")
+    for one in error.errors(include_url=False, include_input=False):
+        message = words_of(one)
         place = ".".join(str(part) for part in one["loc"] if isinstance(part, str))
         if place not in names:
             head, _, rest = message.partition(": ")

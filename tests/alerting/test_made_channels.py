@@ -185,7 +185,7 @@ async def test_what_would_not_work_is_refused(store: AlertStore, clock: ManualCl
         with pytest.raises(QuestionError, match=words) as refused:
             await book.add("hook", given(**fields), "mei")
         assert refused.value.parameter == parameter
-    with pytest.raises(QuestionError):
+    with pytest.raises(QuestionError, match="small letters, digits"):
         await book.add("No Name", given(url="json://h/x"), "mei")
     assert await store.channels.rows() == []
 

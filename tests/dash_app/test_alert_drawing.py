@@ -21,6 +21,7 @@ from alerting.rules import ON_LATENCY, SHARES, Rule
 from alerting.silences import Silence
 from alerting.states import AlertState, Phase, Side, Transition
 from alerting.wording import summary_of
+from dash_app.alerts import channel_form
 from dash_app.alerts import page as alerts_page
 from dash_app.alerts.answer import trust
 from dash_app.alerts.backtest_chart import backtest_figure, headline
@@ -104,21 +105,45 @@ def _form(**changes: Any) -> list[Any]:
         ({"warning": "five"}, "warning", "a number"),
         ({"scope": "churn"}, "scope", "labels and values"),
         ({"scope": "colour=red"}, "scope", "there is no label 'colour'"),
-        ({"rule_id": "Not An Id"}, "rule_id", "pattern"),
+        ({"rule_id": "Not An Id"}, "rule_id", "small letters, digits"),
+        ({"runbook_url": "wiki"}, "runbook_url", "begins with http"),
+        ({"name": ""}, "name", "is required"),
+        ({"name": "n" * 201}, "name", "at most 200 characters"),
         ({"warning": "", "critical": ""}, "warning", "at least one"),
         ({"critical": "0.01"}, "critical", "further above"),
         ({"warning": "nan"}, "warning", "finite"),
         ({"signal": "metric"}, "metric.name", "required"),
-        ({"interval_s": "0"}, "interval_s", "greater than"),
+        ({"interval_s": "0"}, "interval_s", "must be 1 or more"),
+        ({"interval_s": "1.5"}, "interval_s", "a whole number"),
     ],
 )
 def test_a_mistake_is_told_at_its_field(changes: dict[str, str], field: str, words: str) -> None:
-    """In the words in which the API refuses it."""
+    """In words, with no pattern nor type of a program."""
     if changes.get("signal") == "metric":
         changes = changes | {"metric.unit": "s"}
     with pytest.raises(FormError) as refused:
         rule_of(_form(**changes))
     assert words in refused.value.problems[field].lower()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"states": []}, "states", "choose at least one"),
+        ({"max_per_minute": "0"}, "max_per_minute", "must be 1 or more"),
+        ({"max_per_minute": "601"}, "max_per_minute", "must be 600 or less"),
+        ({"max_per_minute": "0.5"}, "max_per_minute", "must be a whole number"),
+        ({"url": "h" * 5_000}, "url", "must be at most 4096 characters"),
+        ({"url_file": "f" * 101}, "url_file", "must have at most 100 characters"),
+        ({"labels": ",".join(f"a{n}=b" for n in range(20))}, "labels", "must be at most 16"),
+    ],
+)
+def test_a_mistake_in_a_channel_is_told_at_its_field(changes: dict[str, Any], field: str, words: str) -> None:
+    """In words too, and what was written is not repeated: it may be a secret."""
+    shown = dict(zip(channel_form.FIELDS, channel_form.EMPTY, strict=True)) | {"name": "a", "url": "https://h/x"}
+    with pytest.raises(FormError) as refused:
+        channel_form.given_of(list((shown | changes).values()))
+    assert refused.value.problems == {field: words}
 
 
 def test_labels_keep_commas_and_equals_signs_of_their_values() -> None:
