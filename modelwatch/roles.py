@@ -6,6 +6,7 @@ The command line runs one of them; what each part consists of stands in `assembl
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import structlog
 
@@ -44,6 +45,8 @@ def assemble_role(role: str, settings: Settings) -> Assembly:
     if not settings.exporter.targets:
         if parts == {"exporter"}:
             _accept_no_targets(settings)
+        elif "exporter" in parts and not settings.broker_url:
+            _tell_what_waits(settings.data_dir)
         parts -= {"exporter"}
     if settings.receiver.workers == 1 or "receiver" not in parts:
         return assemble(parts, settings, role)
@@ -65,3 +68,16 @@ def _accept_no_targets(settings: Settings) -> None:
         "nothing is forwarded: the list of targets is empty; name some in MODELWATCH_EXPORTER__TARGETS, "
         "with Compose in MODELWATCH_EXPORT_TARGETS of .env, and start this again (docs/forwarding.md)"
     )
+
+
+def _tell_what_waits(data_dir: Path) -> None:
+    """Say that files wait for targets of which none is left: they are not touched, as a slip may be the reason."""
+    from otlp_exporter.disk_segments import segments_below  # late: a role loads only what it runs
+
+    if files := segments_below(data_dir):
+        log.warning(
+            "nothing is forwarded: there is no target, and what waited for those of before stays on disk until there "
+            "is one; or delete this folder while ModelWatch is stopped (docs/forwarding.md)",
+            folder=str(files[0].parent),
+            size_bytes=sum(path.stat().st_size for path in files),
+        )

@@ -32,7 +32,7 @@ class Record:
 
 
 class Dropped(NamedTuple):
-    """Items that wait no longer, and why: `full`, `expired`, `disk` or `unreadable`.
+    """Items that wait no longer, and why: `full`, `expired`, `disk`, `unreadable` or `removed`.
 
     Of a batch of which not even the head can be read, one of the signal `UNKNOWN`.
     """

@@ -24,6 +24,7 @@ from otlp_exporter.disk_line import Dropped, Line, Record
 from otlp_exporter.disk_record import done_mark, kept_mark
 from otlp_exporter.disk_segments import FOLDER, DiskSegments, Segment, read_batch
 from otlp_exporter.disk_survey import load
+from otlp_exporter.disk_upgrade import INDEX
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Batch, Counters, NowNs, RetryableError, StartError
 
@@ -89,10 +90,7 @@ class DiskQueue:
             await self._run(segments.close)
             self._thread.shutdown()
             self._thread = None
-            raise StartError(
-                f"cannot keep what is to be forwarded in {self._folder} ({error}): end what else uses it, give this "
-                "user the right to, set MODELWATCH_DATA_DIR, or move the folder away"
-            ) from None
+            raise self._start_error(error) from None
         self._lines = {target.name: Line(target) for target in self._targets}
         self.undecided = found.undecided
         for record, names in found.waiting:
@@ -102,6 +100,18 @@ class DiskQueue:
         self._free += found.free
         self._segments = segments
         self._upkeep = asyncio.create_task(self._keep_up(), name="keep up what waits to be forwarded")
+
+    def _start_error(self, error: Exception) -> StartError:
+        if isinstance(error, sqlite3.Error):
+            return StartError(
+                f"cannot move what an earlier version left to be forwarded in {self._data_dir / INDEX} ({error}): end "
+                "that version if it still runs, or move this file, and those of its name with -wal and -shm, away: "
+                "what waits in it is not forwarded then"
+            )
+        return StartError(
+            f"cannot keep what is to be forwarded in {self._folder} ({error}): end what else uses it, give this "
+            "user the right to, set MODELWATCH_DATA_DIR, or move the folder away"
+        )
 
     async def stop(self) -> None:
         """Write what is in hand and close the files."""

@@ -270,6 +270,11 @@ class DiskSegments:
         return path_of(self._folder, segment.number)
 
 
+def segments_below(data_dir: Path) -> list[Path]:
+    """Return the files in which something may wait, oldest first."""
+    return sorted((data_dir / FOLDER).glob(f"*{_SEGMENT}"))
+
+
 def path_of(folder: Path, number: int) -> Path:
     """Return the path of a segment."""
     return folder / f"{number:012}{_SEGMENT}"

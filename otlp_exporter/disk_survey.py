@@ -52,7 +52,7 @@ def load(data_dir: Path, segments: DiskSegments, targets: Collection[str]) -> Su
             survey.marks.pop(segment, None)
             survey.free.append(segment)
     if survey.gone:
-        _log.warning("dropped what waited for targets that are gone", batches=survey.gone)
+        _log.warning("dropped what waited for targets that are taken out", batches=survey.gone)
     return survey
 
 
@@ -62,10 +62,13 @@ def _sort_in(survey: Survey, segment: Segment, found: Found, targets: Collection
     for name in gone:  # so that it does not come back with a target of the same name
         marks = survey.marks.setdefault(segment, bytearray())
         marks += done_mark(found.at, segment.names.index(name), segment.salt)
-    survey.gone += len(gone)
+    batch = found.head.batch
+    if found.is_kept:
+        survey.gone += bool(gone)
+        survey.dropped += [Dropped(name, batch.signal, batch.item_count, "removed") for name in gone]
     if not names:
         return
-    batch, place = found.head.batch, Place(segment.number, found.at, found.head.size)
+    place = Place(segment.number, found.at, found.head.size)
     record = Record(segment, place, batch.signal, batch.item_count, batch.received_unix_nano)
     segment.held += 1
     if found.is_kept:

@@ -86,6 +86,21 @@ async def test_an_exporter_with_an_empty_list_of_targets_is_ready_and_idle(tmp_p
     assert "MODELWATCH_EXPORTER__TARGETS" in told[0]
 
 
+def test_what_waits_for_targets_that_are_all_gone_is_told(tmp_path: Path) -> None:
+    """With its folder and its size, as nothing else says why it is not forwarded; without such files nothing is."""
+    settings = settings_for(tmp_path, MODELWATCH_EXPORTER__TARGETS="[]")
+    with capture_logs() as logs:
+        assemble_role("up", settings)
+    assert logs == []
+    (tmp_path / "forwarding").mkdir()
+    (tmp_path / "forwarding" / "000000000001.segment").write_bytes(bytes(500))
+    with capture_logs() as logs:
+        assemble_role("up", settings)
+    [told] = logs
+    assert told["event"].startswith("nothing is forwarded: there is no target, and what waited")
+    assert (told["folder"], told["size_bytes"]) == (str(tmp_path / "forwarding"), 500)
+
+
 def test_an_exporter_without_a_list_of_targets_is_refused(tmp_path: Path) -> None:
     """Somebody forgot it; the line says what to set."""
     with pytest.raises(StartError, match="MODELWATCH_EXPORTER__TARGETS"):

@@ -387,13 +387,27 @@ async def test_one_process_has_the_folder(tmp_path: Path) -> None:
             await DiskQueue(tmp_path, [A], Counters()).start()
 
 
+async def test_what_an_earlier_version_left_and_is_damaged_is_named(tmp_path: Path) -> None:
+    """With what to do about it: the folder is not at fault."""
+    (tmp_path / "forwarding.db").write_bytes(b"this is no database" * 400)
+    with pytest.raises(StartError, match=r"forwarding\.db .*or move this file") as raised:
+        await DiskQueue(tmp_path, [A], Counters()).start()
+    assert "folder" not in str(raised.value)
+    (tmp_path / "forwarding.db").unlink()
+    assert await waiting(tmp_path, "a") == []
+
+
 async def test_a_target_that_comes_back_gets_nothing_of_before(tmp_path: Path) -> None:
-    """What waited for it when it was taken out was dropped then; the others have theirs."""
-    old, new = numbered(2)
+    """What waited for it when it was taken out was dropped and counted then, once; the others have theirs."""
+    old, new = numbered(2, spans=5)
+    counters = Counters()
     async with running(tmp_path) as queue:
         await queue.offer(old, ["a", "b"])
-    async with running(tmp_path, [B]) as queue:
+    async with running(tmp_path, [B], counters) as queue:
         await queue.offer(new, ["b"])
+    async with running(tmp_path, [B], counters):
+        labels = (("reason", "removed"), ("signal", "traces"), ("target", "a"))
+        assert counters.snapshot()["forward_dropped_items", labels] == counters.total("forward_dropped_items") == 5
     async with running(tmp_path) as queue:
         assert queue.take("a") is None
         assert await batches(queue, taken(queue, "b")) == [old, new]
