@@ -14,7 +14,7 @@ from alerting.alerts import Alert, row_of, transition_row_of
 from alerting.announcing import Announcement, Spoken
 from alerting.evaluation import Evaluated, closed, is_forgotten
 from alerting.hearing import having_heard, settled
-from alerting.notifier import Channels
+from alerting.notifier import Channels, named_of
 from alerting.observing import Group, Watch
 from alerting.settings import AlertingSettings
 from alerting.states import OPEN, Phase, Transition
@@ -70,12 +70,14 @@ class Draft:
                 self.alerts[alert.rule_id] = {**self.alerts.get(alert.rule_id, {}), group: alert}
                 del self.closing[alert.alert_id]
 
-    def settle(self, channels: Channels) -> None:
-        """Let what is kept of who heard be by the channels that there are."""
+    def settle(self, channels: Channels, wanted: Mapping[str, Sequence[str]]) -> None:
+        """Let what is kept of who heard be by the channels that there are; `wanted` are those that each rule names."""
+        there = {channel.name for channel in channels}
+        named = {rule_id: named_of(channels, names) for rule_id, names in wanted.items()}
         tables: list[dict[Any, Alert]] = [self.alerts[rule_id] for rule_id in self.changed_rules & self.alerts.keys()]
         for alerts in (*tables, self.closing):
             for key, alert in alerts.items():
-                state = settled(alert.state, channels)
+                state = settled(alert.state, there, named.get(alert.rule_id, channels))
                 if state is not alert.state:
                     alerts[key] = alert._replace(state=state)
                     self._write(alerts[key])

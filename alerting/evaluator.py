@@ -229,7 +229,8 @@ class Evaluator:
     async def _announce(self, draft: Draft, watches: Mapping[str, Watch], now_s: float) -> None:
         told: list[tuple[Announcement, Watch | None]] = []
         channels = self._channels
-        draft.settle(channels)
+        gone = {rule_id: watch for rule_id, watch in self._gone.items() if watch is not None}
+        draft.settle(channels, {rule_id: watch.rule.channels for rule_id, watch in (gone | dict(watches)).items()})
         silences = [one for one in await self._silences.silences() if one.is_active(now_s)]
         acked = await self._acked(draft)
         for rule_id in sorted(draft.changed_rules):

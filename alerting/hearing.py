@@ -58,12 +58,13 @@ def late_announcements_of(
             is_silenced = alert.alert_id in silenced
             news = late_news_of(alert.state, is_silenced=is_silenced, acked=acked.get(alert.alert_id))
             if news is not None:
-                open_ones.append((alert, news, _subject(alert, scope, news)))
+                heard = {one.channel: one.severity for one in alert.state.heard or ()}
+                open_ones.append((alert, news, _subject(alert, scope, news), heard))
         for channel in named if open_ones else ():
             news_for_it = [
                 (alert, news)
-                for alert, news, subject in open_ones
-                if _is_new_to(channel, alert.state, news) and channel.takes(subject)
+                for alert, news, subject, heard in open_ones
+                if _is_new(news, heard.get(channel.name)) and channel.takes(subject)
             ]
             if news_for_it and _may_hear(channel, members, news_for_it, now_s, settings.group_interval_s):
                 labels = labels_of(rule, key)
@@ -84,21 +85,20 @@ def having_heard(state: AlertState, news: News, channels: Iterable[str], now_s: 
     return tuple(heard.values())
 
 
-def settled(state: AlertState, channels: Channels) -> AlertState:
-    """Return the state by the channels that there are now.
+def settled(state: AlertState, there: Collection[str], named: Channels) -> AlertState:
+    """Return the state by the names of the channels that there are now, of which the rule tells those that are `named`.
 
     Those that are gone heard of nothing: one of the same name that is made later may lead elsewhere. Of what was told
-    before it was kept who heard, all heard.
+    before it was kept who heard, all that are named heard.
     """
     if state.told is None:
         return state
-    names = [channel.name for channel in channels]
     if state.heard is None:
         severity = state.told_severity or Severity.WARNING
-        return replace(state, heard=tuple([Heard(name, severity, state.told_s) for name in names]))
-    if all(one.channel in names for one in state.heard):
+        return replace(state, heard=tuple([Heard(channel.name, severity, state.told_s) for channel in named]))
+    if all(one.channel in there for one in state.heard):
         return state
-    return replace(state, heard=tuple([one for one in state.heard if one.channel in names]))
+    return replace(state, heard=tuple([one for one in state.heard if one.channel in there]))
 
 
 def _subject(alert: Alert, scope: Mapping[str, str], news: News) -> Subject:
@@ -111,9 +111,8 @@ def _who_heard(state: AlertState, channels: Channels, named: Channels) -> list[C
     return [channel for channel in channels if channel.name in heard or channel.name in asking]
 
 
-def _is_new_to(channel: Channel, state: AlertState, news: News) -> bool:
-    heard = next((one for one in state.heard or () if one.channel == channel.name), None)
-    return heard is None or (news.told == Told.FIRING and rank(news.severity) > rank(heard.severity))
+def _is_new(news: News, heard: Severity | None) -> bool:
+    return heard is None or (news.told == Told.FIRING and rank(news.severity) > rank(heard))
 
 
 def _may_hear(

@@ -418,7 +418,8 @@ async def test_what_was_told_before_it_was_kept_who_heard_was_heard_by_all(
     history: SqlHistory, clock: ManualClock
 ) -> None:
     """States of an earlier version: those that are there hear the end and nothing twice; one made later hears of it."""
-    world = await AlertWorld(history, clock, rule(window_s=600), channels=[for_it("first")]).begin()
+    of = rule(window_s=600, channels=("first", "late"))
+    world = await AlertWorld(history, clock, of, channels=[for_it("first"), for_it("never-named")]).begin()
     await world.calls(10, errors=10)
     await world.round(1)
     (alert,) = await world.alerts()
@@ -428,7 +429,7 @@ async def test_what_was_told_before_it_was_kept_who_heard_was_heard_by_all(
     await world.store.rounds.commit(world.holder, world.fence, Round("", states=[old]))
     heir = await world.restarted()
     await heir.rounds(10)
-    heir.evaluator.use_channels([for_it("first"), for_it("late")])
+    heir.evaluator.use_channels([for_it("first"), for_it("late"), for_it("never-named")])
     await heir.rounds(10)
     await heir.calls(200)
     await heir.rounds(20)

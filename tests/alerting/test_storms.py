@@ -136,9 +136,9 @@ class Play:
         draft.reopen(watches)
         if self.is_on:
             self._evaluate(draft, values)
-            draft.settle(list(self.channels.values()))
+            draft.settle(list(self.channels.values()), {})
             self._tell(draft, draft.alerts["r"], is_silenced)
-        draft.settle(list(self.channels.values()))
+        draft.settle(list(self.channels.values()), {})
         self._tell(draft, draft.closing, False, is_late=False)
         draft.forget(watches, self.now_s, self.settings)
         self.alerts, self.closing = draft.alerts.get("r", {}), draft.closing
