@@ -26,6 +26,10 @@ _TIME_FORMATS: Final = [
     {"dtickrange": [43_200_000, None], "value": "%-d %b"},
 ]
 """Seconds only where ticks are less than a minute apart; without this Plotly adds the date on a second line."""
+_MOST_TICKS: Final = 6
+_RIGHT_PX: Final = ((500, 40), (30_000, 28))
+"""Room for half of a last label that stands at the edge, where ticks are at most that many ms apart."""
+_LEAST_RIGHT_PX: Final = 20
 _DAY_MS: Final = 86_400_000
 
 
@@ -100,7 +104,7 @@ def framed(traces: list[Figure], times: list[int], revision: str, yaxis: dict[st
         "ticklabeloverflow": "allow",
     }
     layout = {
-        "margin": {"l": 46, "r": 20, "t": 10, "b": 26},
+        "margin": {"l": 46, "r": _right_px(times[-1] - times[0]), "t": 10, "b": 26},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "Inter, system-ui, sans-serif", "size": 11},
@@ -114,7 +118,7 @@ def framed(traces: list[Figure], times: list[int], revision: str, yaxis: dict[st
             "type": "date",
             "range": [times[0], times[-1]],
             "showgrid": False,
-            "nticks": 6,
+            "nticks": _MOST_TICKS,
             "hoverformat": "%H:%M:%S" if times[-1] - times[0] < _DAY_MS else "%-d %b %H:%M",
             "tickformatstops": _TIME_FORMATS,
             "spikethickness": 1,
@@ -123,3 +127,11 @@ def framed(traces: list[Figure], times: list[int], revision: str, yaxis: dict[st
         "yaxis": axis | {"nticks": 5, "rangemode": "tozero", "fixedrange": True} | yaxis,
     }
     return {"data": traces, "layout": layout}
+
+
+def _right_px(length_ms: int) -> int:
+    """Return the margin on the right, for the longest label that an axis of this length may have.
+
+    Plotly takes the next round distance of ticks: up to half a second labels have ms, up to half a minute seconds.
+    """
+    return next((px for apart_ms, px in _RIGHT_PX if length_ms <= _MOST_TICKS * apart_ms), _LEAST_RIGHT_PX)

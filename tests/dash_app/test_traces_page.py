@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from dash.development.base_component import Component
 
+from dash_app.shared import charts
 from dash_app.shell.page import Question
 from dash_app.shell.view import View
 from dash_app.traces import figures, lists, waterfall
@@ -194,6 +195,21 @@ def test_bars_stay_within_the_axis() -> None:
         assert 0 < width <= 100 - left + 0.001
 
 
+_CUT_LABELS = """async () => {
+  const graph = document.querySelector("#traces-spread .js-plotly-plot"), cut = [];
+  const edge = graph.closest(".card").getBoundingClientRect().right;
+  for (const [length, right] of %s) {
+    for (const distance of [1, 200, 1_000, 30_000]) {
+      const end = 1_700_000_000_000 + distance;
+      await Plotly.relayout(graph, { "xaxis.range": [end - length, end], "margin.r": right });
+      const labels = [...graph.querySelectorAll(".xtick text")].map((one) => one.getBoundingClientRect().right);
+      if (Math.max(...labels) > edge) cut.push([length, right, distance, Math.max(...labels) - edge]);
+    }
+  }
+  return cut;
+}"""
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_requests_lead_to_their_trace_in_a_browser(served: ServedPage, new_tab: Any, artifacts: Path) -> None:
     """From the list to the waterfall and back, dark and narrow, with hostile names and nothing complained about."""
@@ -203,6 +219,10 @@ async def test_requests_lead_to_their_trace_in_a_browser(served: ServedPage, new
     await tab.until(".trace-row .row-link")
     assert len(await tab.page.query_selector_all(".trace-row")) == 31
     await tab.page.screenshot(path=artifacts / "traces-dark.png", full_page=True)
+    lengths = (400, 3_000, 3_001, 7_000, 60_000, 180_000, 180_001, 3_600_000)
+    margins = [[n, charts.framed([], [0, n], "r", {})["layout"]["margin"]["r"]] for n in lengths]
+    cut = await tab.page.evaluate(_CUT_LABELS % margins)
+    assert cut == [], "the last label of the axis is whole, however short the time"
     await tab.page.click(".trace-row .row-link >> nth=0")
     await tab.until(".span-row")
     assert TRACE.hex() in tab.page.url
