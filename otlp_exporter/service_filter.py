@@ -13,8 +13,9 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from telemetry.conventions import SERVICE_NAME, UNKNOWN_SERVICE
+from telemetry.conventions import CANARY_SERVICE_NAME, SERVICE_NAME, UNKNOWN_SERVICE
 
+_CANARY: Final = CANARY_SERVICE_NAME.encode()
 _ENTRY: Final = 1
 _RESOURCE: Final = 1
 _FIXED_BYTES: Final = {1: 8, 5: 4}
@@ -24,11 +25,13 @@ _VARINT, _LENGTH_DELIMITED = 0, 2
 class ServiceFilter:
     """Keeps services that match one of `services` and none of `excluded`; in both `*` stands for anything.
 
-    Those whose name is among `always` are kept as well.
+    Those whose name is among `always` are kept as well. ModelWatch's own canary, a span every few seconds, is of no
+    use elsewhere: it is kept where `services` has its very name.
     """
 
     def __init__(self, services: Sequence[str], excluded: Sequence[str], always: Collection[str] = ()) -> None:
         self._is_open = "*" in services and not excluded
+        self._has_canary = CANARY_SERVICE_NAME in services
         self._always = frozenset(always)
         self._wanted = _any_of(services)
         self._excluded = _any_of(excluded)
@@ -37,6 +40,8 @@ class ServiceFilter:
         """Tell whether a service's data is forwarded."""
         if service in self._always:
             return True
+        if service == CANARY_SERVICE_NAME and not self._has_canary:
+            return False
         return bool(self._wanted.fullmatch(service)) and not self._excluded.fullmatch(service)
 
     def apply(self, body: bytes) -> bytes:
@@ -44,7 +49,7 @@ class ServiceFilter:
 
         A request that cannot be read is left as it is: the target shall judge it.
         """
-        if self._is_open:
+        if self._is_open and (self._has_canary or _CANARY not in body):
             return body
         try:
             kept = [

@@ -238,6 +238,34 @@ async def test_a_target_gets_its_signals_and_services_alone(carrier: Carrier) ->
         assert carrier.counters.total("forward_filtered_items") == 2
 
 
+async def test_the_canary_goes_where_it_is_asked_for(disk: DiskCarrier) -> None:
+    """ModelWatch's own spans are not among those of a target's services, but where they have its very name."""
+    canary = trace_request([server_span("a", index=1)], resource("modelwatch.canary")).SerializeToString()
+    mentioned = trace_request([server_span("b", index=2)], resource("not-modelwatch.canary")).SerializeToString()
+    batches = [
+        fresh(Batch.of(Signal.TRACES, body, item_count=1, received_unix_nano=0))
+        for body in (canary, mentioned, canary + mentioned)
+    ]
+    async with GrpcTarget() as open_to_all, GrpcTarget() as asking:
+        await disk.start(
+            {"name": "all", "endpoint": f"http://localhost:{open_to_all.port}", "max_concurrent": 1},
+            {
+                "name": "asking",
+                "endpoint": f"http://localhost:{asking.port}",
+                "services": ["*", "modelwatch.canary"],
+                "max_concurrent": 1,
+            },
+        )
+        for batch in batches:
+            await disk.offer(batch)
+        await eventually(lambda: disk.counters.total("forward_sent_items") == 1 + 4)
+        await eventually(lambda: disk.counters.total("forward_duplicate_items") == 1)
+        await disk.stop()
+        assert open_to_all.bodies == [mentioned]
+        assert asking.bodies == [batch.body for batch in batches]
+        assert disk.counters.total("forward_filtered_items") == 2
+
+
 async def test_what_derived_metrics_add_up_passes_the_filter(disk: DiskCarrier) -> None:
     """It has a service's name of its own, and is of services that the target wants; others stay away."""
     mine, rest, other = (
