@@ -243,8 +243,8 @@ async def test_the_canary_goes_where_it_is_asked_for(disk: DiskCarrier) -> None:
     canary = trace_request([server_span("a", index=1)], resource("modelwatch.canary")).SerializeToString()
     mentioned = trace_request([server_span("b", index=2)], resource("not-modelwatch.canary")).SerializeToString()
     batches = [
-        fresh(Batch.of(Signal.TRACES, body, item_count=1, received_unix_nano=0))
-        for body in (canary, mentioned, canary + mentioned)
+        fresh(Batch.of(Signal.TRACES, body, item_count=items, received_unix_nano=0))
+        for body, items in ((canary, 1), (mentioned, 1), (canary + mentioned, 2))
     ]
     async with GrpcTarget() as open_to_all, GrpcTarget() as asking:
         await disk.start(
