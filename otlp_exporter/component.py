@@ -56,6 +56,7 @@ def build_disk_feeds(
 
     `prepare` is called in the process that sends, if that is one of its own. Raises `StartError`.
     """
+    counters.declare("forward_asked_again_items", signal=tuple(signal.value for signal in Signal))
     queue = DiskQueue(data_dir, settings.targets, counters)
     sending: LocalSending | RemoteSending
     if settings.own_process:
@@ -65,7 +66,7 @@ def build_disk_feeds(
     else:
         sending = LocalSending(build_deliveries(settings, counters, data_dir), queue)
     feeds = [DiskFeed(target, queue, settings, sending.send) for target in settings.targets]
-    running = [queue, sending, Together(feeds), Deciding(consumer, queue)]
+    running = [queue, sending, Together(feeds), Deciding(consumer, queue, counters)]
     return ForwardingConsumer(consumer, queue, settings.targets), running
 
 

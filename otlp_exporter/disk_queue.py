@@ -94,7 +94,8 @@ class DiskQueue:
         self._lines = {target.name: Line(target) for target in self._targets}
         self.undecided = found.undecided
         for record, names in found.waiting:
-            self._enqueue(record, names)
+            # What was in hand was beside the limit, and is again before the next is added.
+            self._enqueue(record, names, shrinks=False)
         self._count_dropped(found.dropped)
         self._marks.update(found.marks)
         self._free += found.free
@@ -206,7 +207,7 @@ class DiskQueue:
         if record is not None:
             self._note_done(target, record)
 
-    def _enqueue(self, record: Record, names: Iterable[str]) -> None:
+    def _enqueue(self, record: Record, names: Iterable[str], *, shrinks: bool = True) -> None:
         record.number = next(self._numbers)
         lines = [self._lines[name] for name in names]
         if not lines:
@@ -214,7 +215,8 @@ class DiskQueue:
         for line in lines:
             line.add(record)
         for line in lines:
-            self._drop_all(line, line.shrink(), "full")
+            if shrinks:
+                self._drop_all(line, line.shrink(), "full")
             self.arrived[line.target.name].set()
 
     def _drop_all(self, line: Line, records: Iterable[Record], reason: str) -> None:

@@ -15,7 +15,7 @@ import structlog
 from otlp_exporter.disk_line import Record
 from otlp_exporter.disk_queue import DiskQueue
 from otlp_exporter.disk_reading import read_patiently
-from telemetry import Consumer, PermanentError, RetryableError
+from telemetry import Consumer, Counters, PermanentError, RetryableError
 
 _log = structlog.get_logger(__name__)
 
@@ -26,9 +26,10 @@ _PAUSE_MIN_S: Final = 0.2
 class Deciding:
     """A component, started after the queue and the consumer."""
 
-    def __init__(self, consumer: Consumer, queue: DiskQueue) -> None:
+    def __init__(self, consumer: Consumer, queue: DiskQueue, counters: Counters) -> None:
         self._consumer = consumer
         self._queue = queue
+        self._counters = counters
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -59,6 +60,8 @@ class Deciding:
             except PermanentError:
                 break
             else:
+                # No receiver of this process says that it took it, and the processor says that it did.
+                self._counters.add("forward_asked_again_items", batch.item_count, signal=batch.signal.value)
                 return self._queue.confirm(record, record.segment.names)
         # Refused, or not written to its end: nobody got an OK for it.
         return self._queue.forget(record)

@@ -114,6 +114,7 @@ CounterName = Literal[
     "forward_sent_bytes",  # before compression
     "forward_rejected_items",  # by the target, out of requests that it took
     "forward_refused_items",  # of requests that the target refused for good; set aside
+    "forward_asked_again_items",
     "forward_dropped_items",  # by reason: full, expired, disk, unreadable, removed
     "forward_filtered_items",  # of services that the target does not get
     "forward_duplicate_items",  # of batches that the target took before, by their content
@@ -309,6 +310,7 @@ HELP: Final[Mapping[FigureName, str]] = MappingProxyType(
         "forward_sent_bytes": "Bytes that a target of forwarding took, before compression.",
         "forward_rejected_items": "Items that a target rejected out of requests that it took.",
         "forward_refused_items": "Items of requests that a target refused for good; they are set aside.",
+        "forward_asked_again_items": "Items taken in when a process was killed, offered to the history again since.",
         "forward_dropped_items": "Items that a target does not get: too many, too old, damaged, or it was taken out.",
         "forward_filtered_items": "Items of services that a target does not get.",
         "forward_duplicate_items": "Items of batches with the same content as one that the target took before.",

@@ -53,6 +53,8 @@ def sums_of(reports: Iterable[ProcessReport]) -> Sums:
             # Without a queue the sender of poison is told so, and the receiver counts it as rejected.
             into["dead_lettered"] += counts["poison"] if has_queue else 0
             into["queued"] += counts["accepted"] if exports else 0
+            # Taken by a receiver that was killed, which counted them or not, and handed to the processor once more.
+            into["direct"] += _count(figures, "forward_asked_again_items", signal)
         if not exports and _count(figures, "processor_received_items", None):
             # Container statistics in the same process hand theirs straight to the processor.
             sums["metrics"]["direct"] += _count(figures, "container_stats_sent_points", None)

@@ -23,7 +23,7 @@ from otlp_exporter.disk_undecided import Deciding
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Batch, Counters, PermanentError, RetryableError, Signal, StartError
 from tests.otlp_exporter.conftest import DiskCarrier
-from tests.otlp_exporter.test_forwarding import numbered
+from tests.otlp_exporter.test_forwarding import fresh, numbered
 from tests.support.doubles import RecordingConsumer
 from tests.support.otlp_target import GrpcTarget
 from tests.support.rabbit import batch_number
@@ -191,7 +191,7 @@ async def test_a_disk_that_is_nearly_full_keeps_nothing_for_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither files laid aside nor the one that is open: what is waited for stays, and what comes is written."""
-    large = [Batch.of(Signal.LOGS, bytes([n]) * 6 * 10**6, item_count=1, received_unix_nano=n) for n in range(6)]
+    large = [fresh(Batch.of(Signal.LOGS, bytes([n]) * 6 * 10**6, item_count=1, received_unix_nano=0)) for n in range(6)]
     one, two = numbered(2)
 
     def files() -> list[str]:
@@ -213,7 +213,9 @@ async def test_a_disk_that_is_nearly_full_keeps_nothing_for_nobody(
 
 async def test_a_write_that_fails_gives_the_disk_what_is_laid_aside(tmp_path: Path) -> None:
     """As far as others have to wait for room, however much of it the disk says that there is."""
-    large = [Batch.of(Signal.LOGS, bytes([n]) * 17 * 10**6, item_count=1, received_unix_nano=n) for n in range(3)]
+    large = [
+        fresh(Batch.of(Signal.LOGS, bytes([n]) * 17 * 10**6, item_count=1, received_unix_nano=0)) for n in range(3)
+    ]
     async with running(tmp_path) as queue:
         for batch in large:
             await queue.offer(batch, ["a"])
@@ -286,7 +288,7 @@ async def test_the_end_of_a_process_loses_nothing(tmp_path: Path) -> None:
             await consumer.consume(batch)
             if number % 10 == 5:
                 async with running(copy_of(tmp_path)) as after:
-                    deciding = Deciding(RecordingConsumer(), after)
+                    deciding = Deciding(RecordingConsumer(), after, Counters())
                     await deciding.start()
                     found = await taken_in_time(after, "a", number + 1)
                     assert {one.body for one in await batches(after, found) if one} == {
@@ -302,7 +304,7 @@ async def test_a_process_killed_at_any_time_loses_nothing(tmp_path: Path) -> Non
         safe |= await asyncio.to_thread(safe_when_killed, tmp_path, last + 1)
         last = max(safe) + 8
     async with running(tmp_path) as queue:
-        deciding = Deciding(RecordingConsumer(), queue)
+        deciding = Deciding(RecordingConsumer(), queue, Counters())
         await deciding.start()
         found = await taken_in_time(queue, "a", len(safe))
         await deciding.stop()
@@ -332,12 +334,14 @@ async def test_what_was_undecided_is_asked_again(tmp_path: Path) -> None:
     again.has_answers.set()
     async with running(killed) as queue:
         assert len(queue.undecided) == 3
-        deciding = Deciding(again, queue)
+        counters = Counters()
+        deciding = Deciding(again, queue, counters)
         await deciding.start()
         assert await batches(queue, await taken_in_time(queue, "a", 1)) == [good]
         again.answers[late.batch_id] = None
         assert await batches(queue, await taken_in_time(queue, "a", 1)) == [late]
         await deciding.stop()
+        assert counters.total("forward_asked_again_items") == good.item_count + late.item_count
     assert await waiting(killed, "a") == [good, late]
 
 
@@ -378,6 +382,23 @@ async def test_a_torn_end_is_no_batch(tmp_path: Path) -> None:
     for end in (0, 5, 27, 30):
         path.write_bytes(whole[:end])
         assert await waiting(killed, "a") == []
+
+
+async def test_a_restart_drops_nothing_of_a_queue_within_its_limit(tmp_path: Path) -> None:
+    """What was in hand at its end was beside the limit, and is so again when the next batch comes."""
+    small = A.model_copy(update={"queue_max_bytes": 2**20})
+    large = [fresh(Batch.of(Signal.LOGS, bytes([n]) * 500_000, item_count=1, received_unix_nano=0)) for n in range(4)]
+    counters = Counters()
+    async with running(tmp_path, [small], counters) as queue:
+        await queue.offer(large[0], ["a"])
+        assert queue.take("a") is not None
+        for batch in large[1:3]:
+            await queue.offer(batch, ["a"])
+    async with running(tmp_path, [small], counters) as queue:
+        assert counters.total("forward_dropped_items") == 0
+        assert await batches(queue, [one for one in [queue.take("a")] if one]) == [large[0]]
+        await queue.offer(large[3], ["a"])
+        assert counters.total("forward_dropped_items") == 1, "one is in hand, two are within the limit"
 
 
 async def test_one_process_has_the_folder(tmp_path: Path) -> None:

@@ -75,6 +75,15 @@ async def test_in_one_process_every_item_is_somewhere() -> None:
     assert (flow.balance, flow.unexplained) == ("in_flight", 0)
 
 
+async def test_what_was_asked_again_after_a_kill_is_explained() -> None:
+    """It comes from no receiver of this process, and is received again as it is stored or a duplicate again."""
+    again = {"forward_asked_again_items": 19, "processor_received_items": 110 + 19}
+    again |= {"processor_duplicate_items": 3 + 12, "processor_stored_items": 90 + 7}
+    flow = await traces(report("up", figures(EMBEDDED | again)))
+    before = await traces(report("up", figures(EMBEDDED)))
+    assert (flow.unexplained, flow.balance, flow.received) == (0, before.balance, before.received + 19)
+
+
 async def test_what_vanished_is_said() -> None:
     """Items that were answered with success and are nowhere are missing, however few."""
     flow = await traces(report("up", figures(EMBEDDED | {"receiver_accepted_items": 140})))
