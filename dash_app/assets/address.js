@@ -44,6 +44,18 @@
 
   const askedOf = (page, fields) => searchOf(page, fields, controlsOf(page).filter((control) => control.is_asked));
 
+  // What another question of this page chose differently, in words. A time of its own takes the place of a named range.
+  const TIMES = ["range", "from", "to"];
+  function chosenIn(search) {
+    const then = fieldsIn(search, current.page);
+    const isOther = (field) => then[field] !== current.fields[field];
+    const titleOf = (field) => (facts.filters.find((filter) => filter.field === field) || { title: field }).title.toLowerCase();
+    const others = controlsOf(current.page).filter((control) => control.is_asked && !TIMES.includes(control.field));
+    const words = others.filter(({ field }) => isOther(field)).map(({ field }) => titleOf(field) + " " + (then[field] || "not chosen"));
+    if (TIMES.some(isOther)) words.unshift(then.from ? "from " + then.from + " to " + then.to : "range " + then.range);
+    return words.join(", ");
+  }
+
   // A moment with its zone in whole seconds, as milliseconds; not a number if it is none. Browsers read more than that,
   // such as times without a zone and the 30th of February.
   const MOMENT = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
@@ -114,6 +126,8 @@
 
     // What the server is asked about; what only the browser does is left out.
     asked: () => askedOf(current.page, current.fields),
+
+    chosenIn: chosenIn,
 
     // Once the shell is there.
     begin: function () {

@@ -11,6 +11,7 @@
   const utc = (time) => new Date(time).toISOString().slice(0, 19).replace("T", " ");
 
   let latest = null;
+  let open = null; // the page whose figures those are
   const left = new Map(); // page: what was drawn there latest
   let isShownLocal = true;
   let wasUtc = false;
@@ -35,7 +36,7 @@
     draw: function (changed, isWhole) {
       if (Object.keys(changed).length === 0 && !isWhole) return;
       latest = isWhole ? changed : { ...latest, ...changed };
-      left.set(modelwatch.address.current.page.name, latest);
+      left.set(open, latest);
       const first = Object.values(latest).find(isOverTime);
       const isLocal = !modelwatch.address.isUtc() && (!first || isSteady(first.layout.xaxis.range));
       const figures = isLocal === isShownLocal ? changed : latest;
@@ -49,6 +50,7 @@
 
     // Another page is open: one that is still drawn has its figures.
     turn: function (page) {
+      open = page;
       latest = (modelwatch.isKept(page) && left.get(page)) || null;
     },
 
@@ -64,9 +66,9 @@
     },
   };
 
-  // Another address may be in another zone.
+  // Another address may be in another zone. That of another page is told before that page is turned to.
   window.addEventListener("modelwatch-address", () => {
-    if (latest && modelwatch.address.isUtc() !== wasUtc) modelwatch.charts.draw(latest, true);
+    if (latest && open === modelwatch.address.current.page.name && modelwatch.address.isUtc() !== wasUtc) modelwatch.charts.draw(latest, true);
   });
 
   // What is dragged over becomes the range of the whole page, in finer steps; a double click leads back to now.

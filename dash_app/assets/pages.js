@@ -5,11 +5,10 @@
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   const LONGEST_MS = 3000;
   let shown = null;
-  const filled = new Map(); // name of a page that is drawn: what the figures in it are of
+  const filled = new Map(); // name of a page that is drawn: what its figures answer, their receipt, and in which zone they are
   const told = new Map(); // name of such a page, or "" for the shell: what its components were told, by their ids
 
   const placeOf = (name) => document.getElementById("place-" + name);
-  const asked = () => modelwatch.address.asked() + (modelwatch.address.isUtc() ? " utc" : "");
 
   // A copy of a component as data, in which the components named in `values` have these properties.
   function filledIn(part, values) {
@@ -55,10 +54,10 @@
     modelwatch.facts.pages.forEach(({ name }) => observer.observe(placeOf(name), { childList: true }));
   }
 
-  // Shows the open page, if another was before: one that is drawn already is there at once.
+  // Shows the open page: one that is drawn already is there at once.
   function turn() {
     const { page } = modelwatch.address.current;
-    if (shown === page.name) return;
+    if (shown === page.name) return stay();
     shown = page.name;
     document.title = page.title + " · ModelWatch";
     modelwatch.charts.turn(shown);
@@ -71,8 +70,24 @@
   }
   window.addEventListener("modelwatch-address", () => shown !== null && turn());
 
+  const isAnswer = (figures) => figures.search === modelwatch.address.asked();
+
+  // Of the page that was open already something else may be asked. Its charts are in the zone that is chosen now.
+  function stay() {
+    const figures = filled.get(shown);
+    if (!figures) return;
+    if (!isAnswer(figures)) placeOf(shown).setAttribute("data-old", "");
+    if (!placeOf(shown).hasAttribute("data-other")) figures.isUtc = modelwatch.address.isUtc();
+  }
+
   // Whether the page is drawn already, with figures of what is asked now.
-  modelwatch.isKept = (name) => filled.has(name) && filled.get(name) === asked();
+  modelwatch.isKept = function (name) {
+    const figures = filled.get(name);
+    return figures !== undefined && isAnswer(figures) && figures.isUtc === modelwatch.address.isUtc();
+  };
+
+  // What is to be seen on the open page: its receipt, and the question that it answers.
+  modelwatch.seen = () => (shown === null || placeOf(shown).hasAttribute("data-other") ? null : filled.get(shown) || null);
 
   // What a component shows already is not said again: each time costs Dash a look at all components that there are.
   // Those of a page that is not kept are also changed by others.
@@ -96,8 +111,8 @@
 
   modelwatch.tellShell = (id, properties) => tell("", id, properties);
 
-  // Of an answer that is not whole, what is not in it is as before.
-  modelwatch.fill = function (answer) {
+  // Of an answer that is not whole, what is not in it is as before; of one without figures all is, and stays what it was.
+  modelwatch.fill = function (answer, search) {
     modelwatch.filters.know(answer.bar || {});
     const { "figures-note": note, ...filling } = answer.filling || {};
     const shell = { ...answer.bar, ...(note && { "figures-note": note }) };
@@ -106,10 +121,12 @@
       tell(answer.page, id, properties);
       if ("rowData" in properties) modelwatch.fitTable(id);
     });
-    if (!answer.figures) return;
+    if (answer.receipt.state !== "filled") return;
     modelwatch.charts.draw(answer.figures, answer.is_whole);
-    filled.set(answer.page, asked());
-    ["data-old", "data-other"].forEach((mark) => placeOf(answer.page).removeAttribute(mark));
+    const figures = { search: search, receipt: answer.receipt, isUtc: modelwatch.address.isUtc() };
+    filled.set(answer.page, figures);
+    placeOf(answer.page).removeAttribute("data-other");
+    placeOf(answer.page).toggleAttribute("data-old", !isAnswer(figures));
   };
 
   clientside.modelwatch = Object.assign(clientside.modelwatch || {}, {

@@ -7,24 +7,24 @@
   const clientside = (window.dash_clientside = window.dash_clientside || {});
   const SLACK_MS = 150;
   const PROBE_AFTER_MS = 2000;
+  const EXPLAINED_AFTER_MS = 500; // that figures are not of what is asked now
 
   const state = {
     number: 0, // of the latest question
-    page: null, // whose it was
+    turnedTo: null, // the page that is open
+    page: null, // whose the question was; nothing if the open page has not been asked yet
     search: null, // what it asked for
     width: 0, // of its charts when it asked
     askedAt: 0,
+    changedAt: 0, // when the address said something else
     receivedAt: 0,
     waitingSince: null, // when the oldest question without an answer was asked
-    receipt: null, // the latest
-    filled: null, // the latest that came with figures
+    receipt: null, // the latest of that question
     isProbing: false,
     isReachable: true,
     isSignedOut: false, // for as long as this document is open: reloading it leads to the login
     isRefused: false, // whether the latest question found nobody to take it
   };
-
-  const filledBefore = new Map(); // page that was left: its latest receipt that came with figures
 
   const clockText = (seconds) => modelwatch.timeText(1000 * seconds, {});
 
@@ -42,7 +42,6 @@
     state.waitingSince = null;
     state.isReachable = true;
     state.isRefused = false;
-    if (receipt.state === "filled") state.filled = receipt;
   }
 
   // Finds out whether silence means a slow answer or no server; then asks again as soon as there is one.
@@ -68,7 +67,7 @@
 
   // The server of now never got the question, so it is asked anew, and the waiting begins anew.
   function forgetQuestion() {
-    state.search = null;
+    state.page = null;
     state.waitingSince = null;
     state.isRefused = false;
   }
@@ -133,6 +132,7 @@
     const isSame = page === state.page && search === state.search;
     Object.assign(state, { number: state.number + 1, page: page, search: search, width: width, askedAt: now });
     if (state.waitingSince === null) state.waitingSince = now;
+    if (!isSame) state.receipt = null;
     const question = { number: state.number, page: page, search: search, width: width };
     if (!modelwatch.push.isOpen()) return question;
     modelwatch.push.follow(question, isSame);
@@ -170,10 +170,21 @@
     return [message.slice(0, end) + " ", { namespace: "dash_html_components", type: "Span", props: advice }];
   }
 
+  const isAsked = () => state.page === state.turnedTo && state.search === modelwatch.address.asked();
+
+  // Of when the figures are that are to be seen, and of what, if that is not what the address says.
+  function words(figures) {
+    if (!figures) return "";
+    const isOther = figures.search !== modelwatch.address.asked();
+    const question = isOther ? ", and of what was chosen before: " + modelwatch.address.chosenIn(figures.search) : "";
+    return " The figures are those of " + clockText(figures.receipt.end_s ?? figures.receipt.now_s) + question + ".";
+  }
+
   // Returns [class, name of the state, notice].
   function condition(isPaused, now) {
     const silentS = state.waitingSince === null ? 0 : (now - state.waitingSince) / 1000;
-    const figures = state.filled ? " The figures are those of " + clockText(state.filled.end_s) + "." : "";
+    const seen = modelwatch.seen();
+    const figures = words(seen);
     if (state.isSignedOut) {
       return ["cut-off", "Signed out", signedOut(figures)];
     }
@@ -183,8 +194,12 @@
     if (silentS >= modelwatch.facts.answerTimeoutS && !state.isRefused) {
       return ["behind", "Behind", "ModelWatch has been working on its answer for " + age(silentS) + "." + figures];
     }
-    const receipt = state.receipt;
-    if (!receipt) return ["loading", "Loading", ""];
+    const receipt = isAsked() ? state.receipt : null;
+    if (!receipt) {
+      const isLate = now - state.changedAt >= EXPLAINED_AFTER_MS;
+      const isOther = seen && seen.search !== modelwatch.address.asked();
+      return ["loading", "Loading", isLate && isOther ? "There is no answer yet." + figures : ""];
+    }
     if (receipt.state === "failed") return ["failed", "Error", receipt.message + " Trying again." + figures];
     if (isPaused) return ["paused", "Paused", ""];
     if (receipt.state === "empty") return receipt.message ? ["empty", receipt.is_past ? "Past" : "Live", ""] : ["unused", "Waiting", ""];
@@ -197,20 +212,19 @@
     return ["live", "Live", ""];
   }
 
-  // Another page begins without figures, and what is still to come for the one before it is not waited for.
-  // One that is still drawn keeps the time of its figures.
+  // What is still to come for the page before is not waited for.
   function turnTo(page) {
-    if (state.page === null || page === state.page) return;
-    filledBefore.set(state.page, state.filled);
-    state.number += 1;
-    state.receipt = state.waitingSince = null;
-    state.filled = (modelwatch.isKept(page) && filledBefore.get(page)) || null;
-    state.page = null;
+    if (page === state.turnedTo) return;
+    state.turnedTo = page;
+    if (state.number > 0) state.number += 1;
+    state.receipt = state.waitingSince = state.page = null;
   }
 
   // Another page or another question is asked about before anything of it is drawn. Without a WebSocket the beat does.
   window.addEventListener("modelwatch-address", () => {
     const [page, search] = [modelwatch.address.current.page.name, modelwatch.address.asked()];
+    state.changedAt = Date.now();
+    setTimeout(nudge, EXPLAINED_AFTER_MS);
     const isOther = page !== state.page || search !== state.search;
     if (state.number === 0 || !isOther || !modelwatch.push.isOpen() || !shouldAsk(page, search, false, 0)) return;
     turnTo(page);
@@ -230,7 +244,7 @@
   // An answer that comes after another question was asked, or for a page that was left, is of no use.
   function show(answer) {
     if (!answer || answer.receipt.ask !== state.number || !modelwatch.isShown(answer.page)) return false;
-    modelwatch.fill(answer);
+    modelwatch.fill(answer, state.search);
     clientside.set_props("receipt", { data: answer.receipt });
     return true;
   }
@@ -266,10 +280,12 @@
       if (isSilent || !state.isReachable) probe();
       const question = shouldAsk(page, search, isPaused, now) ? ask(page, search, now, measured(page)) : clientside.no_update;
       const [name, title, notice] = condition(isPaused, now);
-      const shown = state.receipt && state.receipt.end_s !== null ? state.receipt : state.filled;
+      const seen = modelwatch.seen();
+      const isOfNow = isAsked() && state.receipt && state.receipt.end_s !== null;
+      const shown = isOfNow ? state.receipt : seen && seen.receipt;
       return [
         question,
-        "page is-" + name + (state.filled && name !== "loading" ? " has-figures" : ""),
+        "page is-" + name + (seen && name !== "loading" ? " has-figures" : ""),
         notice === shownNotice ? clientside.no_update : (shownNotice = notice),
         "live is-" + name,
         title,
