@@ -244,9 +244,10 @@
     );
   }
 
-  // What was written, as a number, by the units that it may be written in; nothing where it is none.
+  // What was written, as a number, by the units that it may be written in; nothing where it is none. Of what the server
+  // reads as a number nothing may be missed: without a question it would delete. It takes more for blanks than `trim`.
   function written(text, units) {
-    const match = /^([0-9.eE+-]{1,40})\s*([a-zA-Z]{0,3})$/.exec(text.trim());
+    const match = /^[\s\x1c-\x1f\x85]*([0-9.eE+-]{1,40})\s*([a-zA-Z]{0,3})[\s\x1c-\x1f\x85]*$/.exec(text);
     const unit = match ? match[2].toLowerCase() : "";
     const size = Object.keys(units).find((name) => name.toLowerCase() === unit || (name === "min" && unit === "m"));
     return match && (size || !unit) ? Number(match[1]) * (unit ? units[size] : 1) : NaN;
@@ -264,7 +265,9 @@
     };
     React.useEffect(() => setDraft(null), [props.version]);
     const isWritten = draft !== null && draft !== props.value;
-    const asksFirst = props.confirm && !(written(draft || "", props.units) >= props.asksBelow);
+    // What is no such number is refused by the server, and needs no question.
+    const number = props.confirm ? written(draft || "", props.units) : NaN;
+    const asksFirst = number >= 0 && number < props.asksBelow;
     const save = (event) => {
       if (!isWritten || isSignedOut) return;
       if (asksFirst && !(isAsking && event.type === "click")) return setAsking(true);

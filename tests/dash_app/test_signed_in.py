@@ -140,6 +140,17 @@ async def test_what_deletes_for_good_is_asked_first(system: System, new_tab: Any
     """Enter does not answer the question, however often; the button that asks it does. What keeps more asks nothing."""
     tab = await _signed_in(new_tab, system, "ann", "/settings")
     row = "[data-setting='storage.traces_retention_s'].settings-live"
+    for text, why in (("junk", "write a number"), ("", "write a number"), ("-5", "greater than"), ("3x", "write a")):
+        await tab.page.fill(f"{row} input", text)
+        await tab.page.keyboard.press("Enter")
+        await tab.until(f"#settings-outcome.is-bad:has-text('{why}')")
+        assert await tab.page.query_selector(f"{row} .is-asking") is None, "what is refused anyhow needs no question"
+        await tab.page.evaluate("dash_clientside.set_props('settings-outcome', { children: '' })")
+    await tab.until("#settings-outcome:text-is('')")
+    for text in (" 1h ", "+1h", "1.0E0 H", "60m\x1c"):
+        await tab.page.fill(f"{row} input", text)
+        await tab.page.keyboard.press("Enter")
+        await tab.until(f"{row} .is-asking")
     await tab.page.fill(f"{row} input", "1h")
     for _ in range(3):
         await tab.page.keyboard.press("Enter")
