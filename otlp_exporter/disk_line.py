@@ -1,4 +1,4 @@
-"""What waits for one target, oldest first: the index in memory of what is on disk, about 250 bytes a batch.
+"""What waits for one target, oldest first: the index in memory of what is on disk, about 450 bytes a batch.
 
 Belongs to the event loop, but for the figures, which any thread may read.
 """
@@ -23,12 +23,18 @@ class Record:
     """A batch on disk. `targets` are those that still wait for it; `number` grows in the order of what is forwarded."""
 
     segment: Segment
-    place: Place
+    at: int
+    size: int
     signal: Signal
     items: int
     received_ns: int
     targets: int = 0
     number: int = 0
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return Place(self.segment.number, self.at, self.size)
 
 
 class Dropped(NamedTuple):
@@ -68,7 +74,7 @@ class Line:
     def add(self, record: Record) -> None:
         """Put a record at the end."""
         self._waiting.append(record)
-        self._waiting_bytes += record.place.size
+        self._waiting_bytes += record.size
         record.targets += 1
 
     def take(self) -> Record | None:
@@ -77,14 +83,14 @@ class Line:
             return None
         record = self._next()
         self._in_hand[record.number] = record
-        self._in_hand_bytes += record.place.size
+        self._in_hand_bytes += record.size
         return record
 
     def finish(self, number: int) -> Record | None:
         """Take out what was in hand; `None` if it was not."""
         record = self._in_hand.pop(number, None)
         if record is not None:
-            self._in_hand_bytes -= record.place.size
+            self._in_hand_bytes -= record.size
             record.targets -= 1
         return record
 
@@ -92,9 +98,9 @@ class Line:
         """Let what is in hand wait again, in its place."""
         for number in sorted(self._in_hand, reverse=True):
             record = self._in_hand.pop(number)
-            self._in_hand_bytes -= record.place.size
+            self._in_hand_bytes -= record.size
             self._waiting.appendleft(record)
-            self._waiting_bytes += record.place.size
+            self._waiting_bytes += record.size
 
     def shrink(self) -> Iterator[Record]:
         """Take out the oldest of what is too much. As in RabbitMQ, what is in hand is beside the limit."""
@@ -114,5 +120,5 @@ class Line:
 
     def _next(self) -> Record:
         record = self._waiting.popleft()
-        self._waiting_bytes -= record.place.size
+        self._waiting_bytes -= record.size
         return record

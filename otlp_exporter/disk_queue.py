@@ -174,13 +174,13 @@ class DiskQueue:
     def confirm(self, record: Record, names: Iterable[str], *, is_marked: bool = False) -> None:
         """Let these targets have a record that is written."""
         if not is_marked:
-            self._marks[record.segment] += kept_mark(record.place.at, record.segment.salt)
+            self._marks[record.segment] += kept_mark(record.at, record.segment.salt)
         self._enqueue(record, [name for name in names if name in self._lines])
 
     def forget(self, record: Record) -> None:
         """Let nobody have a record that is written."""
         for index in range(len(record.segment.names)):
-            self._marks[record.segment] += done_mark(record.place.at, index, record.segment.salt)
+            self._marks[record.segment] += done_mark(record.at, index, record.segment.salt)
         self._release(record.segment)
 
     def take(self, target: str) -> Record | None:
@@ -226,7 +226,7 @@ class DiskQueue:
 
     def _note_done(self, target: str, record: Record) -> None:
         segment = record.segment
-        self._marks[segment] += done_mark(record.place.at, segment.names.index(target), segment.salt)
+        self._marks[segment] += done_mark(record.at, segment.names.index(target), segment.salt)
         if not record.targets:
             self._release(segment)
 
@@ -281,7 +281,9 @@ class DiskQueue:
                 continue
             self._is_refusal_told = False
             for index, batch, place in zip(indexes, batches, places, strict=True):
-                records[index] = Record(segment, place, batch.signal, batch.item_count, batch.received_unix_nano)
+                records[index] = Record(
+                    segment, place.at, place.size, batch.signal, batch.item_count, batch.received_unix_nano
+                )
         return records
 
     def _note_written(self, offer: Offer, record: Record | None) -> None:

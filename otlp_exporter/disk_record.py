@@ -94,7 +94,7 @@ def read_head(data: bytes | mmap, at: int, salt: int) -> Head | None:
     body_at = _RECORD.size + trail_bytes
     if magic != _RECORD_MAGIC or checksum != crc32(data[at + _CHECKED_FROM : at + body_at], salt):
         return None
-    trail = trail_of(data[at + _RECORD.size : at + body_at].decode())
+    trail = trail_of(data[at + _RECORD.size : at + body_at].decode()) if trail_bytes else ()
     batch = Batch(_SIGNALS[signal], b"", batch_id, items, received_ns, trail)
     return Head(batch, bool(kept), body_at, body_at + body_bytes)
 

@@ -13,7 +13,7 @@ import structlog
 
 from otlp_exporter.disk_line import UNKNOWN, Dropped, Record
 from otlp_exporter.disk_record import done_mark
-from otlp_exporter.disk_segments import DiskSegments, Found, Lost, Place, Segment
+from otlp_exporter.disk_segments import DiskSegments, Found, Lost, Segment
 from otlp_exporter.disk_upgrade import take_over
 
 _log = structlog.get_logger(__name__)
@@ -68,8 +68,8 @@ def _sort_in(survey: Survey, segment: Segment, found: Found, targets: Collection
         survey.dropped += [Dropped(name, batch.signal, batch.item_count, "removed") for name in gone]
     if not names:
         return
-    place = Place(segment.number, found.at, found.head.size)
-    record = Record(segment, place, batch.signal, batch.item_count, batch.received_unix_nano)
+    size = found.head.size
+    record = Record(segment, found.at, size, batch.signal, batch.item_count, batch.received_unix_nano)
     segment.held += 1
     if found.is_kept:
         survey.waiting.append((record, names))
