@@ -117,12 +117,13 @@ async def test_figures_of_what_was_chosen_before_are_grey_named_and_not_live(bus
 
 async def test_no_page_gets_the_charts_of_another(busy: ServedPage, tab: Any) -> None:
     """Also when "back" leads to another page and to another zone at once."""
-    await _turn(tab, "Containers")
+    await _turn(tab, "Service")
+    await tab.until("#service-list .problem")
     await _turn(tab, "Overview")
     await tab.until_filled()
     assert "latency" in await tab.page.evaluate("Object.keys(modelwatch.charts.figures())")
     there_again = """() => {
-        ['/containers?tz=utc', '/?tz=utc', '/containers'].forEach(modelwatch.address.go);
+        ['/service?tz=utc', '/?tz=utc', '/service'].forEach(modelwatch.address.go);
         return Object.keys(modelwatch.charts.figures());
     }"""
     assert "latency" not in await tab.page.evaluate(there_again)
