@@ -97,9 +97,9 @@ async def test_the_page_of_settings_shows_what_is_set(watched: System, artifacts
         assert str(watched.grpc_port) in row
         assert "environment" in row
         assert "default: 4317" in row
-        assert not await tab.page.query_selector("[data-setting='processor.max_series']")
-        await tab.open(watched.url + "/settings?show=all&q=max_series")
-        await tab.until("[data-setting='processor.max_series']")
+        assert not await tab.page.query_selector("[data-setting='receiver.max_connections']")
+        await tab.open(watched.url + "/settings?show=all&q=max_connections")
+        await tab.until("[data-setting='receiver.max_connections']")
         assert not await tab.page.query_selector("[data-setting='receiver.grpc_port']")
         assert await tab.page.evaluate("document.documentElement.scrollWidth") <= 390
         await tab.page.screenshot(path=artifacts / "settings-phone.png", full_page=True)
