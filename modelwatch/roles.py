@@ -72,7 +72,7 @@ def _accept_no_targets(settings: Settings) -> None:
 
 def _tell_what_waits(data_dir: Path) -> None:
     """Say that files wait for targets of which none is left: they are not touched, as a slip may be the reason."""
-    from otlp_exporter.disk_segments import segments_below  # late: a role loads only what it runs
+    from otlp_exporter.disk_files import segments_below  # late: a role loads only what it runs
 
     if files := segments_below(data_dir):
         log.warning(

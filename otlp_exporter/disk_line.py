@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from otlp_exporter.disk_segments import Place, Segment
+from otlp_exporter.disk_files import Place, Segment
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Signal
 

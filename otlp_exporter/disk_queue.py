@@ -20,9 +20,10 @@ from typing import Final, TypeVar
 
 import structlog
 
+from otlp_exporter.disk_files import FOLDER, Segment, read_batch
 from otlp_exporter.disk_line import Dropped, Line, Record
 from otlp_exporter.disk_record import done_mark, kept_mark
-from otlp_exporter.disk_segments import FOLDER, DiskSegments, Segment, read_batch
+from otlp_exporter.disk_segments import DiskSegments
 from otlp_exporter.disk_survey import load
 from otlp_exporter.disk_upgrade import INDEX
 from otlp_exporter.target_settings import TargetSettings

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import structlog
 
+from otlp_exporter.disk_files import Found, Lost, Segment
 from otlp_exporter.disk_line import UNKNOWN, Dropped, Record
 from otlp_exporter.disk_record import done_mark
-from otlp_exporter.disk_segments import DiskSegments, Found, Lost, Segment
+from otlp_exporter.disk_segments import DiskSegments
 from otlp_exporter.disk_upgrade import take_over
 
 _log = structlog.get_logger(__name__)

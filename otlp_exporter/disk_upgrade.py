@@ -14,7 +14,8 @@ from typing import Final
 
 import structlog
 
-from otlp_exporter.disk_segments import FOLDER, DiskSegments
+from otlp_exporter.disk_files import FOLDER
+from otlp_exporter.disk_segments import DiskSegments
 from telemetry import Batch, Signal
 from telemetry.forwarding_trail import trail_of
 

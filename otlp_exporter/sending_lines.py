@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from otlp_exporter.disk_segments import Place
+from otlp_exporter.disk_files import Place
 
 LINE_LIMIT_BYTES: Final = 4 * 1024**2
 Labels = tuple[tuple[str, str], ...]

@@ -23,8 +23,8 @@ import uvloop
 
 from otlp_exporter.component import build_deliveries
 from otlp_exporter.delivery import Delivery
+from otlp_exporter.disk_files import FOLDER, Place, read_batch
 from otlp_exporter.disk_reading import read_patiently
-from otlp_exporter.disk_segments import FOLDER, Place, read_batch
 from otlp_exporter.sending_lines import LINE_LIMIT_BYTES, News, Series, due_of
 from otlp_exporter.settings import ExporterSettings
 from telemetry import Batch, Counters, StartError

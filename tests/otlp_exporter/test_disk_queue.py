@@ -16,9 +16,9 @@ import structlog
 
 from otlp_exporter import disk_segments
 from otlp_exporter.disk_feed import ForwardingConsumer
+from otlp_exporter.disk_files import FOLDER
 from otlp_exporter.disk_line import Record
 from otlp_exporter.disk_queue import DiskQueue
-from otlp_exporter.disk_segments import FOLDER
 from otlp_exporter.disk_undecided import Deciding
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Batch, Counters, PermanentError, RetryableError, Signal, StartError
