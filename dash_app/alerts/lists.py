@@ -347,7 +347,9 @@ def _takes(one: ChannelState) -> str:
         return ""
     states = ", ".join(state.value.replace("_", " ") for state in one.settings.states)
     labels = "".join(f", {shown(name)}={shown(value)}" for name, value in one.settings.labels.items())
-    return f"{states}; from {one.settings.min_severity.value} on{labels}"
+    most = one.settings.max_per_minute
+    limit = f"; at most {formatting.count(most)} a minute" if most else ""
+    return f"{states}; from {one.settings.min_severity.value} on{labels}{limit}"
 
 
 def delivery_list(snapshot: Snapshot) -> list[Component]:

@@ -262,6 +262,7 @@ async def test_a_channel_is_made_tested_changed_and_removed_on_the_page(
     assert (found["max_per_minute"], found["labels"], found["kind"]) == (3, {"service": "nobody"}, "webhook")
     assert found["states"] == ["firing", "resolved"]
     assert SECRET not in await tab.page.content()
+    await tab.until(f"{row}:has-text('at most 3 a minute')")
     await tab.page.click(f"{row} >> text=Remove")
     await tab.page.click(f"{row} .act.is-asking")
     await eventually(lambda: _is_gone(tab, row), timeout_s=40, what="the channel is gone")
