@@ -96,7 +96,7 @@ class System:
 
     def up(self, *words: str) -> None:
         """Start what is not running. The Collector, which the model API depends on, cannot be had."""
-        self.compose("up", "-d", "--no-build", "--no-recreate", *words, *SERVERS)
+        self.compose("up", "-d", "--no-build", "--no-recreate", *SERVERS)
         self.compose("up", "-d", "--no-build", "--no-recreate", "--no-deps", *words, *ROLES, "tumour-classifier")
 
     def docker(self, *words: str) -> str:
