@@ -1,20 +1,19 @@
 """The settings of this process as they are now: what it was started with, and over it what was changed since.
 
 A component of every process with the database, started right after it, so that whoever is started later begins with
-what holds. Looks for changes every few seconds, and hands them to whoever listens.
+what holds. What is changed is handed to whoever listens.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import orjson
 import structlog
 
+from storage.following import Following
 from storage.setting_changes import CHANNELS, SettingChange, SettingChanges
-from telemetry import ModelWatchError, StartError
 from tuning.settings import TuningSettings
 from tuning.tunable import BadValueError, Tree, Tunable, with_values
 
@@ -24,13 +23,16 @@ Part = TypeVar("Part")
 _UNKNOWN: Final = "this ModelWatch does not know it as one that may be changed while it runs"
 
 
-class Tuning(Generic[Tree]):
-    """Component. `started_with` is the tree of settings from environment, file and defaults; `current` what holds."""
+class Tuning(Following, Generic[Tree]):
+    """Component. Does not start without the database: with another retention data would be lost.
+
+    `started_with` is the tree of settings from environment, file and defaults; `current` what holds.
+    """
 
     def __init__(
         self, settings: TuningSettings, started_with: Tree, tunables: Sequence[Tunable], changes: SettingChanges
     ) -> None:
-        self._interval_s = settings.refresh_interval_s
+        super().__init__("the settings that were changed while running", settings.refresh_interval_s)
         self.started_with = started_with
         self.current = started_with
         self.tunables: Mapping[str, Tunable] = {one.name: one for one in tunables}
@@ -39,9 +41,7 @@ class Tuning(Generic[Tree]):
         """Why a change does not hold in this process, by the name of the setting."""
         self._changes = changes
         self._latest_id = 0
-        self._looking = asyncio.Lock()
         self._listeners: list[Callable[[Tree, Tree], None]] = []
-        self._task: asyncio.Task[None] | None = None
 
     def listen(self, part_of: Callable[[Tree], Part], use: Callable[[Part], None]) -> None:
         """Have `use` called with a part of the tree whenever a change alters it, at the start as well."""
@@ -52,42 +52,13 @@ class Tuning(Generic[Tree]):
 
         self._listeners.append(hear)
 
-    async def start(self) -> None:
-        """Return when all that was changed holds. Raises `StartError`: with another retention data would be lost."""
-        if self._task is not None:
+    async def _look(self) -> None:
+        latest_id = await self._changes.latest_id()
+        if latest_id == self._latest_id:
             return
-        try:
-            await self.refresh()
-        except ModelWatchError as error:
-            raise StartError(f"the settings that were changed while running cannot be read: {error}") from error
-        self._task = asyncio.create_task(self._run(), name="changed settings")
-
-    async def stop(self) -> None:
-        """End at once."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-
-    async def refresh(self) -> None:
-        """Take up what was changed. Raises `StorageUnavailableError`."""
-        async with self._looking:  # what was read first must not be taken up last
-            latest_id = await self._changes.latest_id()
-            if latest_id == self._latest_id:
-                return
-            found = await self._changes.holding()
-            self._latest_id = latest_id
-            self._take({one.name: one for one in found if one.name != CHANNELS})
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval_s)
-            try:
-                await self.refresh()
-            except ModelWatchError as error:
-                log.debug("changed settings not read, it will be tried again", reason=str(error))
-            except Exception:
-                log.exception("changed settings not read, it will be tried again")
+        found = await self._changes.holding()
+        self._latest_id = latest_id
+        self._take({one.name: one for one in found if one.name != CHANNELS})
 
     def _take(self, holding: Mapping[str, SettingChange]) -> None:
         before, self.holding = self.current, holding

@@ -5,7 +5,6 @@ Between the book and the evaluator, which is told whenever something changed.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -18,60 +17,40 @@ from alerting.channels.filtering import takes
 from alerting.notification import Notification, Told
 from alerting.notifier import Channel, Channels
 from alerting.settings import AlertingSettings
-from telemetry import ModelWatchError, RetryableError, StartError
+from storage.following import Following
+from telemetry import RetryableError, StartError
 
 log = structlog.get_logger(__name__)
 
 _UNREADY: Final = "unready"
 
 
-class ChannelFollower:
+class ChannelFollower(Following):
     """Component. Does not start without the database: what is told to a channel must not go to all of them instead."""
 
     def __init__(
         self, settings: AlertingSettings, configured: Sequence[Channel], book: ChannelBook, interval_s: float
     ) -> None:
+        super().__init__("the channels that were made while running", interval_s)
         self._configured = list(configured)
         self._book = book
-        self._interval_s = interval_s
         self._maker = ChannelMaker(settings)
         self._made: dict[str, tuple[KnownChannel, Channel]] = {}
-        self._looking = asyncio.Lock()
         self._listeners: list[Callable[[Channels], None]] = []
-        self._task: asyncio.Task[None] | None = None
 
     def listen(self, use: Callable[[Channels], None]) -> None:
         """Have `use` called with all channels whenever one was made, changed or removed."""
         self._listeners.append(use)
 
-    async def start(self) -> None:
-        """Return when all channels are known. Raises `StartError`."""
-        if self._task is not None:
+    async def _look(self) -> None:
+        known = (await self._book.channels())[len(self._configured) :]
+        made = {one.name: self._renewed(one) for one in known}
+        if made == self._made:
             return
-        try:
-            await self.refresh()
-        except ModelWatchError as error:
-            raise StartError(f"the channels that were made while running cannot be read: {error}") from error
-        self._task = asyncio.create_task(self._run(), name="channels of alerts")
-
-    async def stop(self) -> None:
-        """End at once."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-
-    async def refresh(self) -> None:
-        """Take up what was changed. Raises `StorageUnavailableError`."""
-        async with self._looking:  # what was read first must not be taken up last
-            known = (await self._book.channels())[len(self._configured) :]
-            made = {one.name: self._renewed(one) for one in known}
-            if made == self._made:
-                return
-            self._made = made
-            channels = [*self._configured, *(channel for _, channel in made.values())]
-            for use in self._listeners:
-                use(channels)
+        self._made = made
+        channels = [*self._configured, *(channel for _, channel in made.values())]
+        for use in self._listeners:
+            use(channels)
 
     def _renewed(self, known: KnownChannel) -> tuple[KnownChannel, Channel]:
         """Return the channel as it is; one that could not be made is tried again, as its file may be there by now."""
@@ -88,16 +67,6 @@ class ChannelFollower:
                 return before
             log.error("a channel cannot be used", channel=known.name, reason=str(error))
             return known, _unready(known, str(error))
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval_s)
-            try:
-                await self.refresh()
-            except ModelWatchError as error:
-                log.debug("channels not read, it will be tried again", reason=str(error))
-            except Exception:
-                log.exception("channels not read, it will be tried again")
 
 
 class _Unready:
