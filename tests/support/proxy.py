@@ -39,8 +39,8 @@ class Proxy:
         self._writers.add(to_client)
         try:
             await self._carry(from_client, to_client)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # either end may vanish
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # either end may vanish, or there is no server now
         finally:
             to_client.close()
             self._writers.discard(to_client)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from types import TracebackType
 
+from tests.support.proxy import Proxy
+
 _CHUNK_BYTES = 65_536
 
 
@@ -46,35 +48,24 @@ class _Pair:
                 writer.close()
 
 
-class TearingProxy:
+class TearingProxy(Proxy):
     """Forwards to a port on loopback, and tears every connection between `arm` and `disarm`, old and new."""
 
     def __init__(self, target_port: int, chance: random.Random) -> None:
-        self.port = 0
+        super().__init__(target_port)
         self.tears = 0
-        self._target_port = target_port
         self._chance = chance
         self._plan: tuple[int, int, Sequence[Manner]] | None = None
-        self._server: asyncio.Server | None = None
         self._pairs: set[_Pair] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = asyncio.Event()
-
-    async def __aenter__(self) -> TearingProxy:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._server is not None
-        self._server.close()
         self._is_closed.set()
         for pair in list(self._pairs):
             pair.end()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await super().__aexit__(kind, error, traceback)
 
     def arm(
         self, to_server_bytes: int, to_client_bytes: int, manners: Sequence[Manner] = (Manner.RESET, Manner.CLOSE)
@@ -98,18 +89,7 @@ class TearingProxy:
             pair.left_bytes = self._chance.randint(0, most_bytes)
             pair.manner = self._chance.choice(manners)
 
-    async def _serve(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            await self._connect(from_client, to_client)
-        except OSError:
-            to_client.close()  # there is no server to connect to now
-        finally:
-            self._tasks.discard(task)
-
-    async def _connect(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+    async def _carry(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target_port)
         pair = _Pair(to_client, to_server)
         self._doom(pair)
