@@ -1,7 +1,7 @@
 """The queues of all targets on disk, without RabbitMQ: each batch once, however many wait for it.
 
-Written to by the intake, read by the feeds. One thread does all work on files: what was offered meanwhile shares one
-write and one sync. Who waits for what is known in memory, and found again in the files after any end.
+Written to by the intake, read by the feeds. One thread does all work on files. Who waits for what is known in memory,
+and found again in the files after any end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,28 +26,16 @@ from otlp_exporter.disk_record import done_mark, kept_mark
 from otlp_exporter.disk_segments import DiskSegments
 from otlp_exporter.disk_survey import load
 from otlp_exporter.disk_upgrade import INDEX
+from otlp_exporter.disk_writing import GroupWriter, Offer
 from otlp_exporter.target_settings import TargetSettings
 from telemetry import Batch, Counters, NowNs, RetryableError, StartError
 
 _log = structlog.get_logger(__name__)
 
-_STOP_TIMEOUT_S: Final = 5.0
 _EXPIRE_EVERY_S: Final = 5.0
 _MARK_EVERY_S: Final = 0.25
 _ROOM_EVERY_S: Final = 1.0
-_GROUP_BYTES: Final = 4 * 1024**2
 T = TypeVar("T")
-
-
-@dataclass(slots=True, eq=False)
-class Offer:
-    """A batch that is being written. `written` gets its record, `None` if the disk does not take it."""
-
-    batch: Batch
-    names: tuple[str, ...]
-    is_kept: bool
-    written: asyncio.Future[Record | None]
-    is_withdrawn: bool = False
 
 
 class DiskQueue:
@@ -65,12 +53,10 @@ class DiskQueue:
         self._segments: DiskSegments | None = None
         self._lines: dict[str, Line] = {}
         self._numbers = itertools.count(1)
-        self._offers: list[Offer] = []
+        self._writer: GroupWriter | None = None
         self._marks: defaultdict[Segment, bytearray] = defaultdict(bytearray)
         self._free: list[Segment] = []
         self._is_untidy = False
-        self._is_refusal_told = False
-        self._writing: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self.undecided: list[Record] = []
         """Found at the start: written, and perhaps not stored by ModelWatch, as its process ended amid it."""
@@ -101,6 +87,7 @@ class DiskQueue:
         self._marks.update(found.marks)
         self._free += found.free
         self._segments = segments
+        self._writer = GroupWriter(segments, self._run, self.forget, partial(self._free_closed, segments))
         self._upkeep = asyncio.create_task(self._keep_up(), name="keep up what waits to be forwarded")
 
     def _start_error(self, error: Exception) -> StartError:
@@ -123,17 +110,15 @@ class DiskQueue:
             await asyncio.wait({upkeep})
         if self._thread is None:
             return
-        if self._writing is not None:
-            await asyncio.wait({self._writing}, timeout=_STOP_TIMEOUT_S)
-            self._writing.cancel()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.stop()
         segments, self._segments = self._segments, None
         if segments is not None:
             await self._put_down(segments)
         self._thread.shutdown(wait=False)
         self._thread = None
-        for offer in self._offers:
-            offer.written.cancel()
-        for left in (self._offers, self._marks, self._free, self.undecided, self._lines):
+        for left in (self._marks, self._free, self.undecided, self._lines):
             left.clear()
 
     def begin(self, batch: Batch, names: Collection[str], *, is_kept: bool = False) -> Offer:
@@ -141,13 +126,9 @@ class DiskQueue:
 
         `is_kept`: they get it after any end of this process, too, as soon as it is written.
         """
-        if self._segments is None:
+        if self._writer is None:
             raise RetryableError("forwarding is not running")
-        offer = Offer(batch, tuple(names), is_kept, asyncio.get_running_loop().create_future())
-        self._offers.append(offer)
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write(), name="write what is to be forwarded")
-        return offer
+        return self._writer.begin(batch, tuple(names), is_kept=is_kept)
 
     async def keep(self, offer: Offer) -> None:
         """Return once the batch is synced to the disk for its targets, or cannot be, which is counted and said.
@@ -240,64 +221,9 @@ class DiskQueue:
             self._marks.pop(segment, None)
             self._free.append(segment)
 
-    async def _write(self) -> None:
-        while self._offers and self._segments is not None:
-            group = self._next_group()
-            try:
-                written = await self._run(self._add, self._segments, group)
-            except asyncio.CancelledError:
-                for offer in group:
-                    offer.written.cancel()
-                raise
-            for offer, record in zip(group, written, strict=True):
-                self._note_written(offer, record)
-            self._free_closed(self._segments)
-
-    def _next_group(self) -> list[Offer]:
-        size = count = 0
-        for offer in self._offers:
-            size += len(offer.batch.body)
-            count += 1
-            if size >= _GROUP_BYTES:
-                break
-        group, self._offers = self._offers[:count], self._offers[count:]
-        return group
-
-    def _add(self, segments: DiskSegments, group: Sequence[Offer]) -> list[Record | None]:
-        """Write a group, in the thread; `None` for what could not be written."""
-        together = defaultdict[tuple[tuple[str, ...], bool], list[int]](list)
-        for index, offer in enumerate(group):
-            if not offer.is_withdrawn:
-                together[offer.names, offer.is_kept].append(index)
-        records: list[Record | None] = [None] * len(group)
-        for (names, is_kept), indexes in together.items():
-            batches = [group[index].batch for index in indexes]
-            try:
-                segment, places = segments.add(names, batches, is_kept=is_kept)
-            except Exception as error:
-                # The batches are safe where ModelWatch itself keeps them: only their copies are lost.
-                if not self._is_refusal_told:
-                    _log.error("cannot write what is to be forwarded", folder=str(self._folder), reason=str(error))
-                self._is_refusal_told = True
-                continue
-            self._is_refusal_told = False
-            for index, batch, place in zip(indexes, batches, places, strict=True):
-                records[index] = Record(
-                    segment, place.at, place.size, batch.signal, batch.item_count, batch.received_unix_nano
-                )
-        return records
-
-    def _note_written(self, offer: Offer, record: Record | None) -> None:
-        if record is not None:
-            record.segment.held += 1
-            if offer.is_withdrawn or offer.written.done():
-                self.forget(record)
-        if not offer.written.done():
-            offer.written.set_result(record)
-
-    def _free_closed(self, segments: DiskSegments | None) -> None:
+    def _free_closed(self, segments: DiskSegments) -> None:
         """Let go of what nobody waited for when it was closed."""
-        while segments is not None and segments.closed:
+        while segments.closed:
             segment = segments.closed.pop()
             segment.is_open = False
             self._free_if_done(segment)
@@ -321,7 +247,7 @@ class DiskQueue:
         """Let a disk that is nearly full have what nobody waits for: ingest may be refused for the want of it."""
         with suppress(OSError):
             await self._run(segments.make_room)
-        if self._writing is None or self._writing.done():  # else what is just written there is not counted yet
+        if self._writer is None or self._writer.is_idle:  # else what is just written there is not counted yet
             self._free_closed(segments)
 
     async def _tidy(self, segments: DiskSegments) -> None:

@@ -58,7 +58,7 @@ class DiskSegments:
     """The files below a folder. What waits for the same targets shares files: it leaves together."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._open: dict[tuple[str, ...], _Open] = {}
         self._next = 1
         self._lock = -1
@@ -67,18 +67,18 @@ class DiskSegments:
 
     def open(self) -> None:
         """Take the folder, which no other process has then. Raises `OSError`."""
-        self._folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-        self._lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        self.folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._unlock()
             raise
         self._delete_spares()
-        for path in self._folder.glob(f"*{MARKS}"):
+        for path in self.folder.glob(f"*{MARKS}"):
             if not path.with_suffix(SEGMENT).exists():
                 path.unlink(missing_ok=True)
-        for path in self._folder.glob(f"*{SEGMENT}"):
+        for path in self.folder.glob(f"*{SEGMENT}"):
             self._next = max(self._next, number_of(path) + 1)
 
     def survey(self) -> Iterator[Left | Path]:
@@ -86,7 +86,7 @@ class DiskSegments:
 
         Of a segment that says nothing of itself any more, the path where it is kept.
         """
-        for path in sorted(self._folder.glob(f"*{SEGMENT}")):
+        for path in sorted(self.folder.glob(f"*{SEGMENT}")):
             read = read_segment(path)
             if read is not None:
                 yield read
@@ -171,12 +171,12 @@ class DiskSegments:
             os.close(descriptor)
 
     def _is_roomy(self) -> bool:
-        disk = os.statvfs(self._folder)
+        disk = os.statvfs(self.folder)
         return disk.f_bavail * disk.f_frsize >= _LITTLE_BYTES
 
     def _remove(self, path: Path, *, is_roomy: bool) -> None:
         with suppress(OSError):
-            if is_roomy and sum(1 for _ in self._folder.glob(f"*{_SPARE}")) < _SPARES:
+            if is_roomy and sum(1 for _ in self.folder.glob(f"*{_SPARE}")) < _SPARES:
                 path.rename(path.with_suffix(_SPARE))
             else:
                 path.unlink()
@@ -194,12 +194,12 @@ class DiskSegments:
         segment = Segment(self._next, names, secrets.randbits(32), is_open=True)
         self._next += 1
         path, head = self._path_of(segment), segment_head(segment.number, segment.salt, names)
-        if spare := next(self._folder.glob(f"*{_SPARE}"), None):
+        if spare := next(self.folder.glob(f"*{_SPARE}"), None):
             spare.rename(path)
         descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, _FILE_MODE)
         try:
             write_all(descriptor, [head])
-            sync_folder(self._folder)  # the head itself is synced with the first group
+            sync_folder(self.folder)  # the head itself is synced with the first group
         except OSError:
             os.close(descriptor)
             path.unlink(missing_ok=True)
@@ -213,7 +213,7 @@ class DiskSegments:
         self.closed.append(file.segment)
 
     def _delete_spares(self) -> None:
-        for path in self._folder.glob(f"*{_SPARE}"):
+        for path in self.folder.glob(f"*{_SPARE}"):
             path.unlink(missing_ok=True)
 
     def _unlock(self) -> None:
@@ -221,4 +221,4 @@ class DiskSegments:
         self._lock = -1
 
     def _path_of(self, segment: Segment) -> Path:
-        return path_of(self._folder, segment.number)
+        return path_of(self.folder, segment.number)

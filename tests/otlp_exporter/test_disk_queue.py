@@ -53,7 +53,7 @@ class RefusingWhenWritten:
         self._queue = queue
 
     async def consume(self, batch: Batch) -> None:
-        await eventually(lambda: self._queue._writing is not None and self._queue._writing.done())
+        await eventually(lambda: self._queue._writer is not None and self._queue._writer.is_idle)
         raise RetryableError("the disk is full")
 
 
@@ -322,7 +322,7 @@ async def test_what_was_undecided_is_asked_again(tmp_path: Path) -> None:
         consumer = ForwardingConsumer(Undecided(), queue, [A])
         tasks = [asyncio.create_task(consumer.consume(batch)) for batch in (good, bad, late)]
         await eventually(lambda: segments_in(tmp_path) != [])
-        await eventually(lambda: not queue._offers and queue._writing is not None and queue._writing.done())
+        await eventually(lambda: queue._writer is not None and queue._writer.is_idle)
         assert queue.take("a") is None
         killed = copy_of(tmp_path)
         for task in tasks:
