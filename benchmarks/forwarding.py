@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psutil
 
@@ -25,7 +25,7 @@ from benchmarks._bound_queue import pairs_beside_a_bound_queue
 from benchmarks._requests import SPANS_PER_REQUEST, typical
 from benchmarks._systems import cpu_s
 from benchmarks._templates import Template, templates
-from benchmarks.throughput import hand_over
+from benchmarks.throughput import batch_of, hand_over
 from otlp_exporter.component import build_disk_feeds, build_rabbit_feeds
 from otlp_exporter.settings import ExporterSettings
 from processor.component import build as build_intake
@@ -163,19 +163,48 @@ async def _beside_ingest(grpc_port: int) -> list[Row]:
             "beside all three": [good, dead, never],
         }
         found = await _rounds(kinds)
-    alone = found["alone"]
+    alone = [one.spans_per_s for one in found["alone"]]
     rows: list[Row] = [{"name": "ingest alone", "value": median(alone), "unit": "spans/s"}]
     for kind in list(kinds)[1:]:
-        ratios = sorted(beside / without for beside, without in zip(found[kind], alone, strict=True))
-        rows.append({"name": f"ingest {kind}", "value": median(found[kind]), "unit": "spans/s"})
+        rates = [one.spans_per_s for one in found[kind]]
+        ratios = sorted(beside / without for beside, without in zip(rates, alone, strict=True))
+        rows.append({"name": f"ingest {kind}", "value": median(rates), "unit": "spans/s"})
         for name, value in (("median", median(ratios)), ("lowest", ratios[0]), ("highest", ratios[-1])):
             rows.append({"name": f"ingest {kind} / alone, {name} of the rounds", "value": value, "unit": "x"})
+    for kind, rounds in found.items():
+        for name, waits in (("P50", [one.p50_s for one in rounds]), ("P95", [one.p95_s for one in rounds])):
+            rows.append({"name": f"a third of that, {kind}: OK after, {name}", "value": median(waits), "unit": "s"})
     return rows
 
 
-async def _rounds(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[float]]:
-    """Return spans per second of rounds of all kinds in turns."""
-    made, found = templates(64), {kind: list[float]() for kind in kinds}
+class _Round(NamedTuple):
+    """Spans per second with both processors busy, and how long a request waits for its OK at a third of that rate."""
+
+    spans_per_s: float
+    p50_s: float
+    p95_s: float
+
+
+async def _measured(consumer: Consumer, made: Sequence[Template], requests: int) -> _Round:
+    rate, _ = await hand_over(consumer, made, requests)
+    waits_s, count, pause_s = list[float](), requests // 3, ROUND_S / (requests // 3)
+    began = time.perf_counter()
+
+    async def consume(number: int) -> None:
+        await consumer.consume(batch_of(made[number % len(made)]))
+        waits_s.append(time.perf_counter() - began - number * pause_s)  # from when it was due
+
+    async with asyncio.TaskGroup() as consuming:
+        for number in range(count):
+            await asyncio.sleep(began + number * pause_s - time.perf_counter())
+            consuming.create_task(consume(number))
+    waits_s.sort()
+    return _Round(rate, waits_s[count // 2], waits_s[count * 95 // 100])
+
+
+async def _rounds(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[_Round]]:
+    """Return rounds of all kinds in turns."""
+    made, found = templates(64), {kind: list[_Round]() for kind in kinds}
     with tempfile.TemporaryDirectory() as folder:
         history = build_sqlite_history(StorageSettings(), f"sqlite:///{Path(folder) / 'bench.db'}")
         intake = build_intake(ProcessorSettings(), history, AbsentLiveFeed(), Counters())
@@ -187,7 +216,7 @@ async def _rounds(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str,
             for number in range(ROUNDS):
                 for place, (kind, targets) in enumerate(kinds.items()):
                     async with _forwarding(intake, targets, Path(folder) / f"{number}-{place}", made) as consumer:
-                        found[kind].append((await hand_over(consumer, made, requests))[0])
+                        found[kind].append(await _measured(consumer, made, requests))
         finally:
             await intake.stop()
             await history.stop()

@@ -124,7 +124,7 @@ async def hand_over(intake: Consumer, made: Sequence[Template], requests: int) -
         for number in range(requests):
             await window.acquire()
             started = time.thread_time()
-            batch = _batch(made[number % len(made)])
+            batch = batch_of(made[number % len(made)])
             making_s += time.thread_time() - started
             consuming.create_task(consume(batch))
     spans = requests * SPANS_PER_REQUEST
@@ -134,7 +134,7 @@ async def hand_over(intake: Consumer, made: Sequence[Template], requests: int) -
 
 def _alone(made: Sequence[Template], requests: int) -> tuple[float, float]:
     decoder = component.build_decoder(ProcessorSettings())
-    batches = [_batch(made[number % len(made)]) for number in range(requests)]
+    batches = [batch_of(made[number % len(made)]) for number in range(requests)]
     latest_end_ns = time.time_ns() + 10**12
     began, busy_s = time.perf_counter(), time.process_time()
     for first in range(0, requests, GROUP):
@@ -143,7 +143,8 @@ def _alone(made: Sequence[Template], requests: int) -> tuple[float, float]:
     return spans / (time.perf_counter() - began), (time.process_time() - busy_s) / spans * 1e6
 
 
-def _batch(template: Template) -> Batch:
+def batch_of(template: Template) -> Batch:
+    """Return a batch of a template's request, ending now."""
     now_ns = time.time_ns()
     body = template.ending_at(now_ns).body
     return Batch.of(Signal.TRACES, body, item_count=SPANS_PER_REQUEST, received_unix_nano=now_ns)
